@@ -1,0 +1,71 @@
+# A room is a CMake target of its own which sees only the include folders of the rooms it names, so that a wrong include
+# does not compile. layers.toml holds the same table and tools/check_layers.py holds the sources against it.
+
+# The switch each room's headers are seen through: <build>/rooms/<wing>/<room> is a link to src/<wing>/<room>, and a room
+# is given, on its include path, one private folder that holds the links of the rooms it may include and no others.
+function(tenure_room wing room)
+  cmake_parse_arguments(ROOM "" "STANDARD" "SOURCES;ROOMS;LIBRARIES;OPTIONS" ${ARGN})
+  set(target tenure_${room})
+  if(ROOM_SOURCES)
+    add_library(${target} STATIC ${ROOM_SOURCES})
+    set(scope PUBLIC)
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  set(view ${CMAKE_BINARY_DIR}/rooms/${target}/${wing})
+  file(MAKE_DIRECTORY ${view})
+  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/src/${wing}/${room} ${view}/${room} SYMBOLIC)
+  # Included as "wing/room/file.h"; wire/, which stands between the wings, as "wire/file.h".
+  target_include_directories(${target} ${scope} ${CMAKE_BINARY_DIR}/rooms/${target})
+  foreach(other IN LISTS ROOM_ROOMS)
+    target_link_libraries(${target} ${scope} tenure_${other})
+  endforeach()
+  if(ROOM_SOURCES)
+    target_link_libraries(${target} PUBLIC ${ROOM_LIBRARIES})
+    target_compile_options(${target} PRIVATE ${ROOM_OPTIONS} ${TENURE_WARNINGS_LIST})
+    target_compile_features(${target} PUBLIC cxx_std_${ROOM_STANDARD})
+  endif()
+endfunction()
+
+separate_arguments(TENURE_WARNINGS_LIST UNIX_COMMAND "${TENURE_WARNINGS}")
+
+# What may run inside malloc: no exceptions, no RTTI, no thread-safe statics, links libc only.
+set(TENURE_CORE_OPTIONS
+  -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden -fno-stack-protector
+  -fno-omit-frame-pointer -momit-leaf-frame-pointer -fno-plt -fcf-protection=none -fno-builtin-malloc)
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(REMOVE_ITEM TENURE_CORE_OPTIONS -fcf-protection=none)
+endif()
+
+function(tenure_core_room room)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;ROOMS;OPTIONS" ${ARGN})
+  tenure_room(core ${room} STANDARD 20 SOURCES ${ROOM_SOURCES} ROOMS ${ROOM_ROOMS}
+    OPTIONS ${TENURE_CORE_OPTIONS} ${ROOM_OPTIONS})
+endfunction()
+
+function(tenure_instrument_room room)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
+  tenure_room(instruments ${room} STANDARD 23 SOURCES ${ROOM_SOURCES} ROOMS ${ROOM_ROOMS}
+    LIBRARIES ${ROOM_LIBRARIES})
+endfunction()
+
+# A GoogleTest program for rooms: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ...).
+function(tenure_unit_test name)
+  cmake_parse_arguments(UNIT "" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
+  if(NOT UNIT_STANDARD)
+    set(UNIT_STANDARD 20)
+  endif()
+  if(NOT UNIT_TIMEOUT)
+    set(UNIT_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${UNIT_SOURCES})
+  foreach(room IN LISTS UNIT_ROOMS)
+    target_link_libraries(${name} PRIVATE tenure_${room})
+  endforeach()
+  target_link_libraries(${name} PRIVATE ${UNIT_LIBRARIES} GTest::gtest GTest::gtest_main)
+  target_compile_features(${name} PRIVATE cxx_std_${UNIT_STANDARD})
+  target_compile_options(${name} PRIVATE ${TENURE_WARNINGS_LIST})
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${UNIT_TIMEOUT} LABELS "unit;${UNIT_LABELS}")
+endfunction()

@@ -1,0 +1,124 @@
+#include "core/base/options.h"
+
+#include <unistd.h>
+#include <cstring>
+
+#include "core/base/check.h"
+#include "core/base/format.h"
+
+extern char** environ;
+
+namespace tenure::core {
+namespace {
+
+constexpr option_description table[] = {
+#define TENURE_OPTION(name, kind, def, minimum, maximum, unit, summary, when) \
+  {#name, "TENURE_" #name, option_kind::kind, def, minimum, maximum, unit, summary, when},
+#include "core/base/options.def"
+#undef TENURE_OPTION
+};
+
+std::int64_t values[] = {
+#define TENURE_OPTION(name, kind, def, minimum, maximum, unit, summary, when) def,
+#include "core/base/options.def"
+#undef TENURE_OPTION
+};
+
+char upper(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
+
+// Whether `entry` is "TENURE_<NAME>=..."; the table spells the name in lower case after the prefix.
+const char* value_in(const char* entry, const option_description& description) noexcept {
+  const char* name = description.environment;
+  while (*name != '\0' && upper(*name) == *entry) {
+    ++name;
+    ++entry;
+  }
+  return *name == '\0' && *entry == '=' ? entry + 1 : nullptr;
+}
+
+bool parse_boolean(const char* text, std::int64_t* value) noexcept {
+  static constexpr const char* yes[] = {"1", "on", "yes", "true"};
+  static constexpr const char* no[] = {"0", "off", "no", "false"};
+  for (const char* word : yes) {
+    if (std::strcmp(text, word) == 0) return *value = 1, true;
+  }
+  for (const char* word : no) {
+    if (std::strcmp(text, word) == 0) return *value = 0, true;
+  }
+  return false;
+}
+
+bool parse_scale(const char* text, option_kind kind, std::int64_t* scale) noexcept {
+  *scale = 1;
+  if (*text == '\0') return true;
+  if (kind == option_kind::bytes) {
+    const char letter = upper(*text);
+    *scale = letter == 'K' ? 1 << 10 : letter == 'M' ? 1 << 20 : letter == 'G' ? 1 << 30 : 0;
+    if (*scale != 0) ++text;
+    if (std::strcmp(text, "iB") == 0 || std::strcmp(text, "B") == 0) return true;
+    return *scale != 0 && *text == '\0';
+  }
+  return kind == option_kind::milliseconds && std::strcmp(text, "ms") == 0;
+}
+
+}  // namespace
+
+const option_description& describe(option which) noexcept {
+  TENURE_CHECK(which < option::count_);
+  return table[static_cast<std::size_t>(which)];
+}
+
+std::int64_t value(option which) noexcept {
+  return __atomic_load_n(&values[static_cast<std::size_t>(which)], __ATOMIC_RELAXED);
+}
+
+bool set_value(option which, std::int64_t new_value) noexcept {
+  const option_description& description = describe(which);
+  if (new_value < description.minimum || new_value > description.maximum) return false;
+  __atomic_store_n(&values[static_cast<std::size_t>(which)], new_value, __ATOMIC_RELAXED);
+  return true;
+}
+
+bool parse_value(const option_description& description, const char* text, std::int64_t* parsed) noexcept {
+  if (description.kind == option_kind::boolean) return parse_boolean(text, parsed);
+  if (*text < '0' || *text > '9') return false;
+  std::int64_t number = 0;
+  for (; *text >= '0' && *text <= '9'; ++text) {
+    if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, *text - '0', &number))
+      return false;
+  }
+  std::int64_t scale = 1;
+  if (!parse_scale(text, description.kind, &scale) || __builtin_mul_overflow(number, scale, &number)) return false;
+  if (number < description.minimum || number > description.maximum) return false;
+  *parsed = number;
+  return true;
+}
+
+option find_option(const char* name) noexcept {
+  for (std::size_t i = 0; i < option_count; ++i) {
+    if (std::strcmp(table[i].name, name) == 0) return static_cast<option>(i);
+  }
+  return option::count_;
+}
+
+void read_options_from_environment() noexcept {
+  if (environ == nullptr) return;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (std::strncmp(*entry, "TENURE_", 7) != 0) continue;
+    for (std::size_t i = 0; i < option_count; ++i) {
+      const char* text = value_in(*entry, table[i]);
+      if (text == nullptr) continue;
+      std::int64_t parsed = 0;
+      if (parse_value(table[i], text, &parsed)) {
+        set_value(static_cast<option>(i), parsed);
+      } else {
+        message warning;
+        warning.add("tenure: ").add(*entry).add(" is not a value for this option; using the default (");
+        warning.add_decimal(static_cast<std::uint64_t>(table[i].default_value)).add("). See `tenure options`.\n");
+        warning.write_to(STDERR_FILENO);
+      }
+    }
+  }
+}
+
+}  // namespace tenure::core

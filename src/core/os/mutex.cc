@@ -1,0 +1,26 @@
+#include "core/os/mutex.h"
+
+namespace tenure::os {
+namespace {
+
+inline void relax() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+constexpr int spins = 64;
+
+}  // namespace
+
+void mutex::lock_slow() noexcept {
+  for (int i = 0; i < spins; ++i) {
+    if (__atomic_load_n(&state_, __ATOMIC_RELAXED) == 0 && try_lock()) return;
+    relax();
+  }
+  while (__atomic_exchange_n(&state_, 2, __ATOMIC_ACQUIRE) != 0) futex_wait(&state_, 2, 0);
+}
+
+}  // namespace tenure::os

@@ -1,0 +1,118 @@
+#include "core/os/virtual_memory.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <cerrno>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+namespace tenure::os {
+namespace {
+
+std::uint64_t injected_countdown = 0;  // 0: off
+std::uint64_t refusals = 0;
+
+class keep_errno {
+ public:
+  keep_errno() noexcept : saved_(errno) {}
+  ~keep_errno() { errno = saved_; }
+  keep_errno(const keep_errno&) = delete;
+  keep_errno& operator=(const keep_errno&) = delete;
+
+ private:
+  int saved_;
+};
+
+// Whether a test wants this call to fail.
+bool injected() noexcept {
+  if (__builtin_expect(__atomic_load_n(&injected_countdown, __ATOMIC_RELAXED) == 0, 1)) return false;
+  const std::uint64_t left = __atomic_load_n(&injected_countdown, __ATOMIC_RELAXED);
+  if (left == 1) return true;
+  __atomic_store_n(&injected_countdown, left - 1, __ATOMIC_RELAXED);
+  return false;
+}
+
+bool refused() noexcept {
+  __atomic_fetch_add(&refusals, 1, __ATOMIC_RELAXED);
+  return false;
+}
+
+void* map(void* address, std::size_t bytes, int protection, int flags) noexcept {
+  keep_errno keep;
+  if (injected()) return refused(), nullptr;
+  void* result = ::mmap(address, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  if (result == MAP_FAILED) return refused(), nullptr;
+  return result;
+}
+
+bool advise(void* address, std::size_t bytes, int advice) noexcept {
+  keep_errno keep;
+  if (injected()) return refused();
+  return ::madvise(address, bytes, advice) == 0 || refused();
+}
+
+}  // namespace
+
+std::size_t page_bytes() noexcept {
+  static std::size_t cached = 0;
+  if (cached == 0) cached = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return cached;
+}
+
+void* map_anywhere(std::size_t bytes) noexcept { return map(nullptr, bytes, PROT_READ | PROT_WRITE, 0); }
+
+bool map_at(void* address, std::size_t bytes) noexcept {
+  void* result = map(address, bytes, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE);
+  if (result == address) return true;
+  if (result != nullptr) unmap(result, bytes);  // a kernel without MAP_FIXED_NOREPLACE took it as a hint
+  return false;
+}
+
+void* map_reserved_zeroes(std::size_t bytes) noexcept { return map(nullptr, bytes, PROT_READ, MAP_NORESERVE); }
+
+bool make_writable(void* address, std::size_t bytes) noexcept {
+  keep_errno keep;
+  if (injected()) return refused();
+  return ::mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0 || refused();
+}
+
+void unmap(void* address, std::size_t bytes) noexcept {
+  keep_errno keep;
+  ::munmap(address, bytes);
+}
+
+bool release(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_DONTNEED); }
+bool populate(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_POPULATE_WRITE); }
+bool want_huge_pages(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_HUGEPAGE); }
+bool refuse_huge_pages(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_NOHUGEPAGE); }
+bool collapse(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_COLLAPSE); }
+
+bool move_pages(void* from, void* to, std::size_t bytes) noexcept {
+  keep_errno keep;
+  if (injected()) return refused();
+  return ::mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to || refused();
+}
+
+std::uint64_t address_space_limit_bytes() noexcept {
+  keep_errno keep;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return ~0ull;
+  return limit.rlim_cur;
+}
+
+void fail_from_nth_call(std::uint64_t nth) noexcept { __atomic_store_n(&injected_countdown, nth, __ATOMIC_RELAXED); }
+std::uint64_t refused_calls() noexcept { return __atomic_load_n(&refusals, __ATOMIC_RELAXED); }
+
+}  // namespace tenure::os

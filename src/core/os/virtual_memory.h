@@ -1,0 +1,43 @@
+// Virtual memory: the system calls of the page heap, and the place where tests make the n-th of them fail.
+//
+// Every function leaves errno as it was, returns false or null when the kernel refuses, and is safe in a signal
+// handler.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tenure::os {
+
+std::size_t page_bytes() noexcept;  // OS page
+
+// Private anonymous memory, readable and writable, anywhere. Null when refused.
+void* map_anywhere(std::size_t bytes) noexcept;
+// The same at exactly `address`, if nothing is mapped there yet. False when something is, or when refused.
+bool map_at(void* address, std::size_t bytes) noexcept;
+// Address space that reads as zeroes and is not charged to anyone; make_writable() turns parts of it into memory.
+void* map_reserved_zeroes(std::size_t bytes) noexcept;
+bool make_writable(void* address, std::size_t bytes) noexcept;
+void unmap(void* address, std::size_t bytes) noexcept;
+
+// The pages are given back at once and read as zeroes when touched again.
+bool release(void* address, std::size_t bytes) noexcept;
+// Faults the pages in with one call instead of one fault each; a hint, failure is harmless.
+bool populate(void* address, std::size_t bytes) noexcept;
+// Huge pages wanted, not wanted, or built now (kernel 6.1) from what is there; hints.
+bool want_huge_pages(void* address, std::size_t bytes) noexcept;
+bool refuse_huge_pages(void* address, std::size_t bytes) noexcept;
+bool collapse(void* address, std::size_t bytes) noexcept;
+// Moves the pages of [from, from + bytes) to `to`, where memory of the same kind is mapped and whose content is
+// dropped; [from, from + bytes) stays mapped and reads as zeroes. False: nothing moved.
+bool move_pages(void* from, void* to, std::size_t bytes) noexcept;
+
+// Least of RLIMIT_AS and what the architecture gives user space.
+std::uint64_t address_space_limit_bytes() noexcept;
+
+// Tests: the call numbered `nth` from now (1 is the next) and each one after it fail as ENOMEM would; 0 switches it
+// off.
+void fail_from_nth_call(std::uint64_t nth) noexcept;
+std::uint64_t refused_calls() noexcept;
+
+}  // namespace tenure::os

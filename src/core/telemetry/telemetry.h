@@ -1,0 +1,65 @@
+// Telemetry: what the heap tells and to whom.
+//
+// The heap calls these from its slow paths. Nothing here allocates from the heap, takes a lock that the heap could
+// hold, or blocks; every function may be called from any thread at any time, inside malloc.
+//
+//   heap slow path -> sample_clock (when) -> capture_stack (unwind.h) -> live samples -> ring in the region (region.h)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "wire/event.h"
+#include "wire/heap_statistics.h"
+
+namespace tenure::telemetry {
+
+// Opens the region of this process when TENURE_SESSION names a session folder; without one, counters live in static
+// memory and samples are kept in the process alone. Called once, from the heap's first slow path, before any other.
+void start() noexcept;
+
+// In the child of fork: leaves the parent's region and opens one of its own.
+void after_fork_in_child() noexcept;
+
+// At exit: the text snapshots, the final state. Later calls do nothing.
+void finish() noexcept;
+
+// The counters the heap keeps in place. Never null after start(). The address changes once, in start(), and again in a
+// forked child: the heap reads it afresh on each slow path (one load).
+wire::heap_statistics& statistics() noexcept;
+
+// The Poisson process over bytes, one clock a thread. The heap counts down `bytes_until_sample` by the bytes it is
+// about to hand out; the block in which it would pass zero is the sampled one, and next() draws the distance to the one
+// after.
+struct sample_clock {
+  std::int64_t bytes_until_sample = 0;  // 0 in a fresh thread: the first slow path calls reset()
+  std::uint64_t random_state = 0;
+  std::uint64_t interval_bytes = 0;  // mean in force for the running interval; 0: sampling is off
+
+  // Seeds from the address, time and thread, and draws the first distance.
+  void reset() noexcept;
+  // Draws the distance to the next sample from an exponential distribution of mean sample_interval_bytes().
+  void next() noexcept;
+};
+
+// Mean distance in bytes; 0 is off. From TENURE_SAMPLE_INTERVAL at start, then from the control page.
+std::uint64_t sample_interval_bytes() noexcept;
+void set_sample_interval_bytes(std::uint64_t bytes) noexcept;
+
+// One sampled allocation: captures the stack of the caller, remembers the block as a live sample and tells the reader.
+void record_allocation(void* block, std::size_t requested_bytes, std::size_t usable_bytes, std::uint64_t interval_bytes,
+                       wire::allocation_entry entry) noexcept;
+
+// A block that was sampled goes. Costs a table look-up, a stack and an event. Unknown addresses are ignored.
+void record_free(void* block) noexcept;
+
+// The live samples, for the in-process API; calls visit(context, sample) under no lock of the heap's. Returns the
+// count.
+struct live_sample {
+  std::uint64_t sample_id, time_ns, address, requested_bytes, usable_bytes, interval_bytes;
+  std::uint32_t thread_id, frame_count;
+  const std::uint64_t* frames;
+};
+std::size_t visit_live_samples(void (*visit)(void* context, const live_sample& sample), void* context) noexcept;
+
+}  // namespace tenure::telemetry

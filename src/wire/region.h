@@ -1,0 +1,85 @@
+// The region: one shared-memory file a process, in which a program that runs on Tenure tells what it does.
+//
+// The program creates the file in the session's folder (environment TENURE_SESSION, a folder on a tmpfs made by
+// `tenure run`), maps it and writes fixed-layout records to it; the command maps the same file and reads. Nothing else
+// crosses: no socket, no lock, no pipe. The pages belong to the file and not to the program, so after kill -9 or an
+// out-of-memory kill they hold everything up to that moment. The reader trusts nothing in it: each offset, count and
+// length is checked against the file's size before it is used.
+//
+//   file <session>/<pid>.<generation>.region
+//   0            region_header        one OS page: who, since when, where the parts are
+//   +4 KiB       control_page         written by the command, read by the program's slow paths
+//   +8 KiB       heap_statistics      counters kept in place by the heap (heap_statistics.h)
+//   +24 KiB      text snapshots       /proc/self/{cmdline,smaps} copied as they are, at start and at exit
+//   +1.25 MiB    event ring           samples, frees, modules, threads (event.h)
+//
+// All integers are little-endian and naturally aligned. Fields that change while both sides run are accessed with
+// __atomic built-ins; the layout itself is plain data, so that C, Python or a debugger can read it.
+#pragma once
+
+#include <cstdint>
+
+#include "wire/heap_statistics.h"
+
+namespace tenure::wire {
+
+inline constexpr std::uint64_t region_magic = 0x314e4f4947455254;  // "TREGION1" in memory order
+inline constexpr std::uint32_t region_version = 1;
+
+inline constexpr std::uint64_t header_offset_bytes = 0;
+inline constexpr std::uint64_t control_offset_bytes = 4096;
+inline constexpr std::uint64_t statistics_offset_bytes = 8192;
+inline constexpr std::uint64_t text_offset_bytes = 24 * 1024;
+inline constexpr std::uint64_t ring_offset_bytes = 1280 * 1024;
+inline constexpr std::uint64_t ring_bytes = 8 * 1024 * 1024;  // a power of two
+inline constexpr std::uint64_t region_bytes = ring_offset_bytes + ring_bytes;
+
+// How the process came to be.
+enum class origin : std::uint32_t { exec = 0, fork = 1 };
+
+// Where the process stands. `exited` is written by the last destructor; a region left at `running` whose process is
+// gone was ended by a signal, by _exit or by exec, and the command says which from the wait status and the later
+// regions.
+enum class life : std::uint32_t { starting = 0, running = 1, exited = 2 };
+
+struct region_header {
+  std::uint64_t magic;    // written last, when the rest of the header is complete
+  std::uint32_t version;  // region_version
+  std::uint32_t header_bytes;
+  std::uint64_t total_bytes;
+  std::uint32_t pid;
+  std::uint32_t parent_pid;
+  std::uint32_t origin;                // enum origin
+  std::uint32_t life;                  // enum life, atomic
+  std::uint64_t start_monotonic_ns;    // CLOCK_MONOTONIC
+  std::uint64_t start_realtime_ns;     // CLOCK_REALTIME at the same moment
+  std::uint64_t end_monotonic_ns;      // with life::exited
+  std::uint64_t overhead_nanoseconds;  // atomic: thread time the program spent on samples (capture, ring), summed
+  std::uint64_t overhead_bytes;        // atomic: private memory the program holds for sampling, without this file
+  std::uint32_t cmdline_bytes;         // text_cmdline_offset_bytes, NUL-separated as in /proc
+  std::uint32_t executable_bytes;      // text_executable_offset_bytes, not terminated
+  std::uint32_t exit_smaps_bytes;      // text_smaps_offset_bytes: /proc/self/smaps at exit; 0: not taken
+  std::uint32_t exit_smaps_truncated;  // 1: it did not fit
+  std::uint64_t exit_resident_bytes;   // from /proc/self/statm, at exit, before the smaps copy
+  std::uint32_t page_bytes;            // OS page
+  std::uint32_t reserved;
+};
+static_assert(sizeof(region_header) <= 4096);
+
+inline constexpr std::uint64_t text_cmdline_offset_bytes = text_offset_bytes;
+inline constexpr std::uint64_t text_cmdline_capacity_bytes = 64 * 1024;
+inline constexpr std::uint64_t text_executable_offset_bytes = text_cmdline_offset_bytes + text_cmdline_capacity_bytes;
+inline constexpr std::uint64_t text_executable_capacity_bytes = 4096;
+inline constexpr std::uint64_t text_smaps_offset_bytes = text_executable_offset_bytes + text_executable_capacity_bytes;
+inline constexpr std::uint64_t text_smaps_capacity_bytes = ring_offset_bytes - text_smaps_offset_bytes;
+
+// Written by the command at any time, read by the program when it draws the next sampling interval. The program checks
+// the value: 0 switches sampling off, anything below 4 KiB counts as 4 KiB.
+struct control_page {
+  std::uint64_t sample_interval_bytes;  // atomic; the program stores its own default at start
+  std::uint64_t reserved[15];
+};
+
+static_assert(statistics_offset_bytes + sizeof(heap_statistics) <= text_offset_bytes);
+
+}  // namespace tenure::wire
