@@ -1,0 +1,169 @@
+// Profile: what follows from a recording. The one data model that every report, export and dashboard is written from.
+//
+//   recording ──► analyze() ──► profile ──► text, JSON, pprof
+//     sample         weight        estimate with its variance
+//     stack          symbols       call_site: allocated, live at the peak, live at exit, lifetimes
+//     memory_map     parts         memory_breakdown: parts that sum to RSS exactly
+//
+// A figure made from samples is an `estimate`: a value and its variance, so that an error can be printed beside it. A
+// figure that was counted or read from the kernel is a plain integer.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "instruments/collect/recording.h"
+#include "instruments/symbols/symbolizer.h"
+
+namespace tenure::analyze {
+
+using collect::no_index;
+using symbols::frame;
+
+struct estimate {
+  double value = 0;
+  double variance = 0;
+
+  double standard_error() const { return std::sqrt(variance); }
+  // Relative standard error; 0 for an empty sum.
+  double relative_error() const { return value > 0 ? standard_error() / value : 0; }
+  estimate& operator+=(const estimate& other) {
+    value += other.value;
+    variance += other.variance;
+    return *this;
+  }
+};
+
+// Blocks and bytes, unbiased sample by sample before summing.
+struct amount {
+  estimate bytes;         // as requested
+  estimate usable_bytes;  // as the heap rounds them up
+  estimate blocks;
+  std::uint64_t samples = 0;
+
+  amount& operator+=(const amount& other) {
+    bytes += other.bytes;
+    usable_bytes += other.usable_bytes;
+    blocks += other.blocks;
+    samples += other.samples;
+    return *this;
+  }
+  double average_block_bytes() const { return blocks.value > 0 ? bytes.value / blocks.value : 0; }
+};
+
+// What one sample stands for: p = 1 - exp(-usable / interval), 1/p blocks, requested/p bytes; the variance of an
+// estimated sum is the sum over its samples of (1 - p) / p^2 * size^2.
+amount weight_of(const collect::sample& sample);
+
+inline constexpr std::size_t lifetime_bucket_count = 64;
+
+// When the blocks of a site go away. Bytes are sampled, unbiased ones. Blocks that were never freed are censored
+// observations: they have lived at least until the end. Quantiles are of the Kaplan-Meier estimate over bytes; one that
+// the survival curve does not reach is absent.
+struct lifetime_summary {
+  std::array<double, lifetime_bucket_count> freed_bytes_by_log2_ns{};  // [k]: lifetimes in [2^k, 2^(k+1)) ns
+  amount freed;
+  amount never_freed;
+  std::optional<std::uint64_t> quartile_ns;  // a quarter of the bytes is gone after this time
+  std::optional<std::uint64_t> median_ns;
+  std::optional<std::uint64_t> third_quartile_ns;
+  std::optional<std::uint64_t> ninth_decile_ns;
+  double freed_by_other_thread_bytes = 0;
+  std::uint32_t top_free_stack = no_index;  // the stack that freed most of the bytes
+  double top_free_bytes = 0;
+};
+
+// One call site: one allocation stack (by stack), or what several have in common (by function, line, module, thread).
+struct call_site {
+  std::uint32_t stack = no_index;  // of the record; for a group, its heaviest member at the peak
+  amount allocated;
+  amount live_at_peak;
+  amount live_at_exit;
+  lifetime_summary lifetimes;
+};
+
+enum class grouping { function, line, module, thread };
+
+struct site_group {
+  std::string name;  // "std::vector<int>::reserve", "table.cc:42", "libfoo.so", "worker (4711)"
+  std::uint32_t stack_count = 0;
+  call_site totals;
+};
+
+enum class part_kind {
+  heap_live,           // blocks in the program's hands, as sampled, up to what is resident
+  heap_rounding,       // what size classes add to the requested bytes
+  heap_thread_caches,  // handed out by the heap but not seen live: thread caches, and the sampling error
+  heap_central_free,   // free blocks in spans and in batches between threads
+  heap_free_dirty,     // free pages not yet returned to the OS
+  heap_metadata,
+  other_anonymous,
+  stacks,
+  files,
+  shared_memory,
+  tenure_region,  // the shared file through which Tenure watches
+  unexplained,
+};
+inline constexpr std::size_t part_kind_count = 12;
+
+struct memory_part {
+  part_kind kind = part_kind::unexplained;
+  std::string name;
+  std::uint64_t resident_bytes = 0;
+  std::optional<estimate> sampled;   // where the part rests on samples: what they say, before it was held against RSS
+  std::vector<memory_part> details;  // the greatest contributors; they need not sum to the part
+};
+
+// Parts sum to resident_bytes exactly.
+struct memory_breakdown {
+  std::uint64_t time_ns = 0;
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t swapped_bytes = 0;
+  std::uint64_t heap_resident_bytes = 0;
+  std::vector<memory_part> parts;  // in the order of part_kind, none empty
+};
+
+struct timeline_point {
+  std::uint64_t time_ns = 0;
+  std::uint64_t resident_bytes = 0;
+  double live_bytes = 0;
+};
+
+struct finding {
+  std::string code;  // stable name of the rule: "never-freed", "short-lived", "fragmentation"
+  std::string text;  // one or two sentences, with figures and errors
+};
+
+struct process_profile {
+  collect::process_record record;
+  std::vector<std::vector<frame>> frames;  // parallel to record.locations, innermost first; empty: not resolved
+
+  std::vector<call_site> sites;  // one a stack, by allocated bytes, greatest first
+  amount allocated;
+  amount live_at_peak;
+  amount live_at_exit;
+  lifetime_summary lifetimes;
+  std::uint64_t live_peak_time_ns = 0;  // when the sampled live bytes were at their greatest
+
+  std::uint64_t peak_resident_bytes = 0;
+  std::uint64_t peak_resident_time_ns = 0;
+  std::optional<memory_breakdown> memory_at_peak;
+  std::optional<memory_breakdown> memory_at_exit;
+  std::vector<timeline_point> timeline;
+
+  std::vector<site_group> by_function, by_line, by_module, by_thread;  // by live bytes at the peak, greatest first
+  std::vector<finding> findings;
+};
+
+struct profile {
+  std::vector<process_profile> processes;  // in order of their start
+  std::uint32_t main_process = no_index;   // the image that the command became; no_index: Tenure did not engage
+  collect::recording run;                  // its `processes` have been moved into the profiles
+  std::vector<std::string> symbol_notes;
+};
+
+}  // namespace tenure::analyze

@@ -1,0 +1,157 @@
+// Recording: what the collector saw of one run, before anything is concluded from it.
+//
+// One process_record a process image: the command itself, each forked child, and each program that a watched process
+// became by exec. Stacks, locations and modules are interned within the record, so that a sample is a few numbers:
+//
+//   sample ──► stack (locations, innermost first) ──► location (return address in a module) ──► module
+//
+// Times are CLOCK_MONOTONIC in nanoseconds throughout.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "instruments/symbols/symbolizer.h"
+#include "wire/event.h"
+#include "wire/region.h"
+
+namespace tenure::collect {
+
+inline constexpr std::uint32_t no_index = std::numeric_limits<std::uint32_t>::max();
+inline constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
+
+using symbols::module;
+
+// A return address. `module` indexes process_record::modules, or is no_index where no known file was mapped (code made
+// at run time, the vdso).
+struct location {
+  std::uint32_t module = no_index;
+  std::uint64_t address = 0;
+  bool operator==(const location&) const = default;
+};
+
+enum class stack_end : std::uint32_t { complete = 0, limit = 1, no_rule = 2 };
+
+struct stack {
+  std::vector<std::uint32_t> locations;  // indices of process_record::locations, innermost first
+  stack_end end = stack_end::complete;
+  bool operator==(const stack&) const = default;
+};
+
+struct thread {
+  std::uint32_t id = 0;  // kernel tid
+  std::string name;      // comm; empty when it was not told
+};
+
+// One sampled block, with its free when that was seen.
+struct sample {
+  std::uint64_t id = 0;
+  std::uint64_t time_ns = 0;
+  std::uint64_t requested_bytes = 0;
+  std::uint64_t usable_bytes = 0;
+  std::uint64_t interval_bytes = 0;  // of the Poisson process in force
+  std::uint64_t free_time_ns = never;
+  std::uint32_t stack = no_index;
+  std::uint32_t thread = no_index;
+  std::uint32_t free_stack = no_index;
+  std::uint32_t free_thread = no_index;
+  wire::allocation_entry entry = wire::allocation_entry::unknown;
+
+  bool is_freed() const { return free_time_ns != never; }
+};
+
+// One line group of /proc/PID/smaps.
+struct mapping {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t anonymous_bytes = 0;  // of the resident bytes: private copies, not the file's pages
+  std::uint64_t swapped_bytes = 0;
+  std::string permissions;  // "r-xp"
+  std::string name;         // path, "[stack]", "[heap]", "[anon:...]"; empty for plain anonymous memory
+  bool operator==(const mapping&) const = default;
+};
+
+// All mappings at one moment, with the heap's counters of the same moment.
+struct memory_map {
+  std::uint64_t time_ns = 0;
+  std::uint64_t resident_bytes = 0;  // the sum over the mappings
+  bool truncated = false;            // the program's own copy at exit did not fit
+  std::vector<mapping> mappings;
+  wire::heap_statistics statistics{};
+};
+
+struct resident_point {
+  std::uint64_t time_ns = 0;
+  std::uint64_t resident_bytes = 0;
+};
+
+// How a process image came to its end, as far as was seen.
+enum class process_end {
+  running,   // still there when the direct child had ended
+  exited,    // its last destructor ran
+  replaced,  // it called exec: a later record of the same pid follows
+  killed,    // gone without saying so: a signal or _exit
+};
+
+struct process_record {
+  std::uint32_t pid = 0;
+  std::uint32_t parent_pid = 0;
+  std::uint32_t generation = 0;
+  wire::origin origin = wire::origin::exec;
+  process_end end = process_end::running;
+  std::uint64_t start_ns = 0;
+  std::uint64_t start_realtime_ns = 0;
+  std::uint64_t end_ns = 0;  // of the process, or of the watching
+  std::string executable;
+  std::vector<std::string> command_line;
+  std::uint32_t page_bytes = 4096;
+
+  std::vector<module> modules;
+  std::vector<location> locations;
+  std::vector<stack> stacks;
+  std::vector<thread> threads;
+  std::vector<sample> samples;  // in the order of the ring
+
+  std::vector<resident_point> resident;  // timeline
+  std::vector<memory_map> maps;          // at new peaks, in order of time; the last one with the greatest RSS counts
+  memory_map exit_map;                   // empty when neither the program nor the collector took one
+  bool has_exit_map = false;
+
+  wire::heap_statistics statistics{};  // the last state of the counters
+  std::uint64_t dropped_events = 0;    // the ring was full
+  std::uint64_t dropped_bytes = 0;     // weight of the dropped allocation samples
+  std::uint64_t lost_bytes = 0;        // ring bytes without a readable record (writer killed in mid-write)
+  std::uint64_t refused_events = 0;    // records whose contents made no sense
+  std::uint64_t unmatched_frees = 0;   // frees of samples that were never told
+  std::uint64_t overhead_ns = 0;       // thread time that the program spent on samples
+  std::uint64_t overhead_bytes = 0;    // private memory that it held for them
+  std::uint64_t region_resident_bytes = 0;
+  std::uint64_t sample_interval_bytes = 0;  // last in force
+};
+
+// What the command itself spent while the program ran.
+struct collector_cost {
+  std::uint64_t processor_ns = 0;
+  std::uint64_t wake_ups = 0;
+  std::uint64_t smaps_reads = 0;
+  std::uint64_t smaps_ns = 0;
+};
+
+struct recording {
+  std::uint32_t child_pid = 0;
+  std::uint64_t start_ns = 0;
+  std::uint64_t end_ns = 0;
+  int exit_code = 0;                             // as a shell gives it: 128 + signal when killed
+  int exit_signal = 0;                           // 0: it was not a signal
+  std::uint64_t kernel_peak_resident_bytes = 0;  // ru_maxrss of the child and the children it waited for
+  std::uint64_t child_processor_ns = 0;
+  std::vector<process_record> processes;  // in order of their start
+  std::vector<std::string> notes;         // refused region files and the like, one sentence each
+  collector_cost cost;
+};
+
+}  // namespace tenure::collect
