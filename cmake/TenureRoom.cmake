@@ -1,8 +1,8 @@
 # A room is a CMake target of its own which sees only the include folders of the rooms it names, so that a wrong include
 # does not compile. layers.toml holds the same table and tools/check_layers.py holds the sources against it.
 
-# The switch each room's headers are seen through: <build>/rooms/<wing>/<room> is a link to src/<wing>/<room>, and a room
-# is given, on its include path, one private folder that holds the links of the rooms it may include and no others.
+# Headers are seen through a folder of links: <build>/rooms/<target>/<wing>/<room> leads to src/<wing>/<room>. A room
+# has on its include path its own such folder and those of the rooms that it names, and no others.
 function(tenure_room wing room)
   cmake_parse_arguments(ROOM "" "STANDARD" "SOURCES;ROOMS;LIBRARIES;OPTIONS" ${ARGN})
   set(target tenure_${room})
