@@ -21,6 +21,19 @@ TEXT = CODE | {".md", ".toml", ".txt", ".in", ".sql"}
 EXEMPT = {"fixtures", "golden", "corpus", "data"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b(?!\(\w)")
 ASSERTION = re.compile(r"\b(TENURE_CHECK|TENURE_DCHECK|static_assert)\s*\(")
+INCLUDE = re.compile(r'#\s*include\s*[<"]([^">]+)')
+
+
+def is_named(path, lists):
+    """By its name, by its stem (a list of programs) or by a name that a loop completes (${subject}_test.cc)."""
+    for word in re.findall(r"[\w.${}-]+", lists):
+        if word in (path.name, path.stem):
+            return True
+        if "${" in word and word.endswith(path.suffix):
+            pattern = re.sub(r"\\\$\\\{\w+\\\}", r"\\w+", re.escape(word))
+            if re.fullmatch(pattern, path.name):
+                return True
+    return False
 
 
 class Tidy:
@@ -88,21 +101,23 @@ class Tidy:
         self.limit(path, line, "function_lines", length, f"{name} has {length} lines")
 
     def check_dead_files(self):
-        """Each source is named in the CMakeLists.txt of its folder or of one above it; each header is included."""
-        lists = {path.parent: path.read_text() for path in self.files if path.name == "CMakeLists.txt"}
+        """Each source is named in a CMake list of its folder or of one above it; each header is included."""
+        lists = {}
+        for path in self.files:
+            if path.name == "CMakeLists.txt" or path.suffix == ".cmake":
+                lists[path.parent] = lists.get(path.parent, "") + path.read_text()
         included = set()
         for path in self.files:
             if path.suffix in CPP | {".S", ".def"}:
-                included.update(re.findall(r'#\s*include\s*[<"]([^">]+)', path.read_text(errors="replace")))
+                included.update(INCLUDE.findall(path.read_text(errors="replace")))
         basenames = {header.rpartition("/")[2] for header in included}
         for path in self.files:
-            top = path.relative_to(self.root).parts[0]
-            if top not in ("src", "tests", "bench", "fuzz"):
+            if path.relative_to(self.root).parts[0] not in ("src", "tests", "bench", "fuzz"):
                 continue
             if path.suffix in (".cc", ".c", ".S"):
-                named = any(re.search(rf"(?<![\w.]){re.escape(path.name)}\b|(?<![\w.]){re.escape(path.stem)}(?![\w.])",
-                                      lists[folder]) for folder in path.parents if folder in lists)
-                if not named and path.name not in basenames:
+                near = "\n".join(lists[folder] for folder in path.parents if folder in lists)
+                everywhere = lists.get(self.root / "cmake", "")
+                if not is_named(path, near + everywhere) and path.name not in basenames:
                     self.violation(path, 1, "dead file: no CMakeLists.txt names it")
             elif path.suffix in (".h", ".def") and path.name not in basenames:
                 self.violation(path, 1, "dead file: nothing includes it")
