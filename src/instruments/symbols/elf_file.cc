@@ -1,0 +1,64 @@
+#include "instruments/symbols/elf_file.h"
+
+#include <elfutils/libdwelf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace tenure::symbols {
+
+elf_file::descriptor::~descriptor() {
+  if (number_ >= 0) close(number_);
+}
+
+std::expected<elf_file, std::string> elf_file::open(const std::filesystem::path& path) {
+  // O_NONBLOCK: a path from a watched program may name a pipe, which would wait for a writer.
+  descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.number() < 0) return std::unexpected(std::string("cannot be opened: ") + std::strerror(errno));
+  struct stat facts {};
+  if (fstat(file.number(), &facts) != 0 || !S_ISREG(facts.st_mode)) return std::unexpected("is not a regular file");
+  elf_version(EV_CURRENT);
+  Elf* handle = elf_begin(file.number(), ELF_C_READ_MMAP, nullptr);
+  if (handle == nullptr || elf_kind(handle) != ELF_K_ELF) {
+    if (handle != nullptr) elf_end(handle);
+    return std::unexpected("is not an ELF file");
+  }
+  return elf_file(path, std::move(file), handle);
+}
+
+std::string elf_file::build_id() const {
+  const void* bytes = nullptr;
+  const ssize_t count = dwelf_elf_gnu_build_id(handle(), &bytes);
+  std::string text;
+  for (ssize_t i = 0; i < count; ++i) {
+    const unsigned char byte = static_cast<const unsigned char*>(bytes)[i];
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
+}
+
+bool elf_file::has_section(const char* name) const {
+  std::size_t names = 0;
+  if (elf_getshdrstrndx(handle(), &names) != 0) return false;
+  for (Elf_Scn* section = elf_nextscn(handle(), nullptr); section != nullptr;
+       section = elf_nextscn(handle(), section)) {
+    GElf_Shdr header{};
+    if (gelf_getshdr(section, &header) == nullptr || header.sh_type == SHT_NOBITS) continue;
+    const char* own = elf_strptr(handle(), names, header.sh_name);
+    if (own != nullptr && std::strcmp(own, name) == 0) return true;
+  }
+  return false;
+}
+
+std::optional<debug_link> elf_file::link_to_debug_file() const {
+  GElf_Word checksum = 0;
+  const char* name = dwelf_elf_gnu_debuglink(handle(), &checksum);
+  if (name == nullptr) return std::nullopt;
+  return debug_link{name, checksum};
+}
+
+}  // namespace tenure::symbols
