@@ -45,14 +45,15 @@ class block_table {
   }
 
   void free_all() {
-    while (count_ > 0) {
-      std::free(blocks_[--count_]);
+    for (; freed_ < count_; ++freed_) {
+      std::free(blocks_[freed_]);
     }
   }
 
  private:
   void** blocks_;
   std::size_t count_ = 0;
+  std::size_t freed_ = 0;
 };
 
 }  // namespace

@@ -23,7 +23,7 @@ std::uint64_t run_large(std::uint64_t divisor) {
     slot = nullptr;
     if (random.below(4) != 0) {
       const std::size_t base = block_bytes_least << random.below(octaves);
-      const std::size_t size_bytes = base + random.below(base / 2);
+      const std::size_t size_bytes = base + random.below(base / 4);
       slot = std::malloc(size_bytes);
       touch(slot, size_bytes);
     }

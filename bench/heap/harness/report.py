@@ -1,0 +1,137 @@
+"""What is said about the figures: losses first, then the means, then every number."""
+import math
+import statistics
+
+from .allocators import OURS
+
+MEBIBYTE = 1024 * 1024
+MEASURES = {"time": ("time_seconds", 1, "{:.3f}"), "peak RSS": ("peak_rss_bytes", MEBIBYTE, "{:.1f}")}
+UNITS = {"time": "seconds", "peak RSS": "MiB"}
+
+
+class Figures:
+    """Medians and ratios over the samples: samples[workload][allocator] is a list of dictionaries, failures alike."""
+
+    def __init__(self, workloads, allocators, samples, failures):
+        self.workloads, self.allocators = workloads, allocators
+        self.samples, self.failures = samples, failures
+        self.peers = [name for name in allocators if name != OURS]
+
+    def median(self, measure, workload, allocator):
+        """None where it failed even once: a time that stands for the rounds it survived would flatter it."""
+        taken = self.samples[workload].get(allocator, [])
+        if not taken or self.failures[workload].get(allocator):
+            return None
+        return statistics.median(sample[MEASURES[measure][0]] for sample in taken)
+
+    def spread(self, measure, workload, allocator):
+        values = [sample[MEASURES[measure][0]] for sample in self.samples[workload].get(allocator, [])]
+        return (max(values) - min(values)) / statistics.median(values) if len(values) > 1 else 0.0
+
+    def oracle(self, measure, workload):
+        """The best of all peers, never of Tenure: (value, name), or None where no peer finished."""
+        values = [(self.median(measure, workload, peer), peer) for peer in self.peers]
+        return min(((value, peer) for value, peer in values if value is not None), default=None)
+
+    def ratio(self, measure, workload, allocator):
+        best, own = self.oracle(measure, workload), self.median(measure, workload, allocator)
+        return own / best[0] if best and own is not None else None
+
+    def ratios(self, measure, allocator):
+        every = {workload: self.ratio(measure, workload, allocator) for workload in self.workloads}
+        return {workload: ratio for workload, ratio in every.items() if ratio is not None}
+
+    def geometric_mean(self, measure, allocator):
+        ratios = self.ratios(measure, allocator).values()
+        return math.exp(statistics.fmean(math.log(ratio) for ratio in ratios)) if ratios else None
+
+
+def table(heads, rows):
+    lines = ["| " + " | ".join(heads) + " |", "|" + "|".join("---" for _ in heads) + "|"]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def shown(value):
+    return "–" if value is None else f"{value:.2f}"
+
+
+def losses(figures):
+    lines = ["## Where Tenure loses", ""]
+    for measure in MEASURES:
+        ratios = sorted(figures.ratios(measure, OURS).items(), key=lambda item: -item[1])
+        lost = [(workload, ratio) for workload, ratio in ratios if ratio > 1.05]
+        lines.append(f"{measure}, more than 5 % above the oracle, {len(lost)} of {len(ratios)} workloads:")
+        lines.append("")
+        lines += [f"- {workload} {ratio:.2f} (best: {figures.oracle(measure, workload)[1]})" for workload, ratio in lost]
+        lines += [""] if lost else ["- none", ""]
+    return lines
+
+
+def failure_lines(figures):
+    lines = []
+    for workload in figures.workloads:
+        for allocator, said in figures.failures[workload].items():
+            lines += [f"- {allocator} on {workload}: {said[0]}" + (f" ({len(said)} times)" if len(said) > 1 else "")]
+    return ["## Failures", ""] + (lines or ["- none"]) + [""]
+
+
+def means(figures):
+    rows = []
+    for allocator in figures.allocators:
+        row = [allocator]
+        for measure in MEASURES:
+            ratios = figures.ratios(measure, allocator)
+            worst = max(ratios.items(), key=lambda item: item[1], default=None)
+            row += [shown(figures.geometric_mean(measure, allocator)),
+                    f"{worst[0]} {worst[1]:.2f}" if worst else "–"]
+        rows.append(row + [f"{len(figures.ratios('time', allocator))} of {len(figures.workloads)}"])
+    heads = ["allocator", "time", "worst in time", "peak RSS", "worst in peak RSS", "workloads"]
+    rows.sort(key=lambda row: (row[0] != OURS, row[1]))
+    return ["## Geometric means against the oracle", ""] + table(heads, rows) + [""]
+
+
+def matrix(figures, measure):
+    _, scale, form = MEASURES[measure]
+    rows = []
+    for workload in figures.workloads:
+        best = figures.oracle(measure, workload)
+        row = [workload, form.format(best[0] / scale) + f" {best[1]}" if best else "–"]
+        for allocator in figures.allocators:
+            own, ratio = figures.median(measure, workload, allocator), figures.ratio(measure, workload, allocator)
+            failed = figures.failures[workload].get(allocator)
+            row.append("FAILED" if failed else "–" if own is None else f"{form.format(own / scale)} ({shown(ratio)})")
+        rows.append(row)
+    title = f"## {measure.capitalize() if measure == 'time' else 'Peak RSS'}, {UNITS[measure]} (ratio to the oracle)"
+    return [title, ""] + table(["workload", "oracle"] + figures.allocators, rows) + [""]
+
+
+def noise(figures):
+    spreads = {workload: max(figures.spread("time", workload, allocator) for allocator in figures.allocators)
+               for workload in figures.workloads}
+    typical = statistics.median(spreads.values()) if spreads else 0
+    wild = [f"{workload} {spread:.0%}" for workload, spread in sorted(spreads.items(), key=lambda item: -item[1])
+            if spread > 0.25]
+    return [f"Spread between rounds, (highest − lowest) / median, of the noisiest allocator of each workload: median "
+            f"{typical:.0%}; above 25 %: {', '.join(wild) or 'none'}.", ""]
+
+
+def burst_lines(bursts):
+    rows = []
+    for allocator, said in bursts.items():
+        if isinstance(said, str):
+            rows.append([allocator, said, "", "", "", ""])
+            continue
+        by_second, live = said["rss_bytes_by_second"], said["live_bytes"]
+        cells = [f"{by_second[second] / MEBIBYTE:.0f}" for second in (0, 1, 5, 10)]
+        rows.append([allocator, f"{live / MEBIBYTE:.0f}"] + cells + [f"{by_second[10] / live:.2f}"])
+    heads = ["allocator", "live MiB", "RSS at once", "1 s", "5 s", "10 s", "RSS / live after 10 s"]
+    return ["## Burst: 1 GiB freed, then sleep", ""] + table(heads, rows) + [""]
+
+
+def markdown(figures, about, bursts):
+    lines = ["# bench/heap", "", about, ""]
+    if OURS in figures.allocators:
+        lines += losses(figures)
+    lines += failure_lines(figures) + means(figures) + matrix(figures, "time") + matrix(figures, "peak RSS")
+    lines += burst_lines(bursts) if bursts else []
+    return "\n".join(lines + noise(figures))

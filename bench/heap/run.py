@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Compares heaps, side by side and interleaved in one run: time and peak RSS of every workload under every allocator.
+
+The measure is the oracle: on each workload the best of all peers, Tenure not among them, in time and separately in peak
+RSS. In each round the workloads come in a new random order, and within a workload the allocators too, so that a machine
+that changes its mind in the meantime changes it for all.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import random
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from harness import allocators, execution, report  # noqa: E402 (the path must be set first)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=ROOT / "build/release", help="build folder (default build/release)")
+    parser.add_argument("--tenure", help="Tenure's library (default lib/libtenure-malloc.so of the build folder)")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PATH", help="one more allocator's library")
+    parser.add_argument("--peers", metavar="FILE", help="a file of NAME=PATH lines")
+    parser.add_argument("--only", metavar="NAMES", help="of the allocators only these, separated by commas")
+    parser.add_argument("--workloads", metavar="NAMES", help="only these, separated by commas")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="two rounds of a quarter of the work; not for documents")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="what counts as time (default wall)")
+    parser.add_argument("--seed", type=int, default=1, help="of the order of the runs")
+    parser.add_argument("--burst", action="store_true", help="also the burst: 1 GiB freed, then RSS for ten seconds")
+    parser.add_argument("--name", help="name of the result files (default heap- and the time)")
+    parser.add_argument("--list", action="store_true", help="says which allocators and workloads there are")
+    return parser.parse_args(arguments)
+
+
+def peer_list(options):
+    lines = pathlib.Path(options.peers).read_text().split() if options.peers else []
+    return lines + options.peer
+
+
+def pick_workloads(machine, names):
+    every = execution.all_workloads(machine)
+    unknown = sorted(set(names) - {one.name for one in every}) if names else []
+    if unknown:
+        raise allocators.Unusable(f"--workloads names {', '.join(unknown)}; --list says what there is")
+    picked = [one for one in every if not names or one.name in names]
+    for one in picked:
+        missing = one.missing() if one.kind == "program" else []
+        if missing:
+            raise allocators.Unusable(f"{one.name} needs {', '.join(missing)}; see tools/packages/bench.txt")
+    return picked
+
+
+def attempt(action, failures, workload, allocator):
+    try:
+        return action(allocator)
+    except execution.Failure as failure:
+        failures[workload.name].setdefault(allocator.name, []).append(str(failure))
+        print(f"{allocator.name} on {workload.name}: {failure}", file=sys.stderr)
+        return None
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        print(f"\r{text}", end="", file=sys.stderr, flush=True)
+
+
+def measure(workloads, chosen, rounds, seed):
+    samples = {one.name: {} for one in workloads}
+    failures = {one.name: {} for one in workloads}
+    for workload in workloads:
+        for allocator in chosen:
+            attempt(workload.prove, failures, workload, allocator)
+    order = random.Random(seed)
+    for turn in range(rounds):
+        for workload in order.sample(workloads, len(workloads)):
+            progress(f"round {turn + 1} of {rounds}: {workload.name:24}")
+            for allocator in order.sample(chosen, len(chosen)):
+                if failures[workload.name].get(allocator.name):
+                    continue  # Once failed is failed; the report says so.
+                sample = attempt(workload.sample, failures, workload, allocator)
+                if sample:
+                    samples[workload.name].setdefault(allocator.name, []).append(sample)
+    progress(" " * 48 + "\r")
+    return samples, failures
+
+
+def first_line(path, prefix=""):
+    try:
+        lines = pathlib.Path(path).read_text().splitlines()
+    except OSError:
+        return "unknown"
+    return next((line.partition(":")[2].strip() if prefix else line for line in lines if line.startswith(prefix)), "unknown")
+
+
+def describe(options, rounds, load_before):
+    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return {
+        "processor": first_line("/proc/cpuinfo", "model name"), "cores": os.cpu_count(), "kernel": platform.release(),
+        "huge_pages": first_line("/sys/kernel/mm/transparent_hugepage/enabled"),
+        "commit": commit.stdout.strip() or "unknown", "date": datetime.date.today().isoformat(),
+        "rounds": rounds, "quick": options.quick, "clock": options.clock, "seed": options.seed,
+        "load_before": load_before, "load_after": os.getloadavg()[0],
+    }
+
+
+def sentence(about):
+    quick = " QUICK: a quarter of the work, not for documents." if about["quick"] else ""
+    return (f"{about['date']}, commit {about['commit']}, {about['processor']}, {about['cores']} cores, kernel "
+            f"{about['kernel']}, transparent huge pages {about['huge_pages']}; medians of {about['rounds']} interleaved "
+            f"rounds, {about['clock']} time; load {about['load_before']:.1f} before, {about['load_after']:.1f} after.{quick}")
+
+
+def write_results(options, about, figures, paths, bursts):
+    folder = ROOT / "bench/results"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = options.name or "heap-" + datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    text = report.markdown(figures, sentence(about), bursts)
+    (folder / f"{name}.md").write_text(text)
+    (folder / f"{name}.json").write_text(json.dumps(
+        {"about": about, "allocators": paths, "samples": figures.samples, "failures": figures.failures,
+         "burst": bursts}, indent=1))
+    print(text)
+    print(f"Written to {folder / name}.md and .json", file=sys.stderr)
+
+
+def list_all(machine, found, missing):
+    for one in found:
+        print(f"{one.name:20} {one.path}")
+    for line in missing:
+        print(f"missing: {line}")
+    print()
+    for one in execution.all_workloads(machine):
+        print(f"{one.name:20} {one.what}")
+
+
+def compare(options, machine, found, missing):
+    chosen = allocators.choose(found, options.only.split(",") if options.only else [])
+    for line in missing if not options.only else []:
+        print(f"left out: {line}", file=sys.stderr)
+    workloads = pick_workloads(machine, options.workloads.split(",") if options.workloads else [])
+    rounds = 2 if options.quick else options.rounds
+    load_before = os.getloadavg()[0]
+    samples, failures = measure(workloads, chosen, rounds, options.seed)
+    bursts = {}
+    for one in chosen if options.burst else []:
+        try:
+            bursts[one.name] = execution.run_burst(machine, one)
+        except execution.Failure as failure:
+            bursts[one.name] = f"FAILED: {failure}"
+    figures = report.Figures([one.name for one in workloads], [one.name for one in chosen], samples, failures)
+    write_results(options, describe(options, rounds, load_before), figures, {one.name: one.path for one in chosen}, bursts)
+    return 1 if any(failures[name].get(allocators.OURS) for name in failures) else 0
+
+
+def main():
+    options = parse(sys.argv[1:])
+    machine = execution.Machine(options.build, 4 if options.quick else 1, options.clock)
+    try:
+        if not machine.bench.exists():
+            raise allocators.Unusable(f"{machine.bench} does not exist; build the release preset first")
+        library = options.tenure or pathlib.Path(options.build) / "lib/libtenure-malloc.so"
+        found, missing = allocators.find(library, peer_list(options))
+        if options.list:
+            list_all(machine, found, missing)
+            return 0
+        return compare(options, machine, found, missing)
+    except (allocators.Unusable, OSError) as sorry:
+        print(f"bench/heap: {sorry}", file=sys.stderr)
+        return 2
+    finally:
+        machine.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
