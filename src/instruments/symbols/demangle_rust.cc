@@ -134,8 +134,8 @@ class v0_reader {
       if (c >= '0' && c <= '9') digit = static_cast<std::uint64_t>(c - '0');
       if (c >= 'a' && c <= 'z') digit = static_cast<std::uint64_t>(c - 'a' + 10);
       if (c >= 'A' && c <= 'Z') digit = static_cast<std::uint64_t>(c - 'A' + 36);
-      if (digit == 62 || value > (std::uint64_t{1} << 56)) failed_ = true;
-      value = value * 62 + digit;
+      const bool overflows = __builtin_mul_overflow(value, 62, &value) || __builtin_add_overflow(value, digit, &value);
+      if (digit == 62 || overflows) failed_ = true;
     }
     return value + 1;
   }

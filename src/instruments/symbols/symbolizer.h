@@ -23,9 +23,9 @@ namespace tenure::symbols {
 
 // A file mapped with executable pages in the watched program.
 struct module {
-  std::string path;
-  std::string build_id;     // lower-case hexadecimal; empty when the file has none
-  std::uint64_t begin = 0;  // mapped range
+  std::string path = {};
+  std::string build_id = {};  // lower-case hexadecimal; empty when the file has none
+  std::uint64_t begin = 0;    // mapped range
   std::uint64_t end = 0;
   std::uint64_t bias = 0;  // address - bias is the address in the file's own program headers
 };
