@@ -1,0 +1,163 @@
+// Signals that interrupt the heap a thousand times a second.
+#include <gtest/gtest.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "support/memory_probe.h"
+
+namespace {
+
+using tenure::testing::fill_pattern;
+using tenure::testing::has_pattern;
+
+volatile sig_atomic_t signals_seen = 0;
+
+void count_only(int) { signals_seen = signals_seen + 1; }
+
+void start_timer(void (*handler)(int), long interval_us) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGPROF, &action, nullptr);
+  const itimerval every{{0, interval_us}, {0, interval_us}};
+  setitimer(ITIMER_PROF, &every, nullptr);
+}
+
+void stop_timer() {
+  const itimerval never{};
+  setitimer(ITIMER_PROF, &never, nullptr);
+  signal(SIGPROF, SIG_IGN);
+}
+
+// Works until `signals` have come. False when a block's content changed.
+bool work_until(int signals, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  struct block {
+    void* place;
+    std::size_t size;
+  };
+  std::vector<block> blocks(256, block{nullptr, 0});
+  while (signals_seen < signals) {
+    for (int count = 0; count < 100; ++count) {
+      block& slot = blocks[random() % blocks.size()];
+      if (slot.place != nullptr && !has_pattern(slot.place, slot.size, seed)) return false;
+      std::free(slot.place);
+      slot.size = random() % (random() % 20 == 0 ? 100000 : 1000);
+      slot.place = std::malloc(slot.size);
+      if (slot.place == nullptr) return false;
+      fill_pattern(slot.place, slot.size, seed);
+    }
+  }
+  for (const block& slot : blocks) std::free(slot.place);
+  return true;
+}
+
+// In a child, because a deadlock must end somewhere: the alarm ends it, and the parent sees the signal.
+int in_child(const std::function<int()>& body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(40);
+    _exit(body());
+  }
+  int status = 0;
+  if (waitpid(child, &status, 0) != child) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+TEST(a_signal_that_interrupts_the_heap, changes_nothing) {
+  EXPECT_EQ(in_child([] {
+              start_timer(count_only, 1000);
+              bool second_fine = false;
+              std::thread second([&] { second_fine = work_until(1000, 2); });
+              const bool first_fine = work_until(1000, 1);
+              second.join();
+              stop_timer();
+              return first_fine && second_fine ? 0 : 2;
+            }),
+            0);
+}
+
+void* held_by_handler[64] = {};
+void allocate_in_handler(int) {
+  static unsigned turn = 0;
+  const unsigned place = turn++ % 64;
+  std::free(held_by_handler[place]);
+  held_by_handler[place] = std::malloc(place * 97 % 3000 + 1);
+  if (held_by_handler[place] != nullptr) std::memset(held_by_handler[place], 0xee, place * 97 % 3000 + 1);
+  signals_seen = signals_seen + 1;
+}
+
+// Not allowed by POSIX, and done by every second profiler and crash handler: it must neither hang nor corrupt.
+TEST(a_handler_that_allocates, neither_hangs_nor_corrupts) {
+  EXPECT_EQ(in_child([] {
+              start_timer(allocate_in_handler, 1000);
+              const bool fine = work_until(2000, 3);
+              stop_timer();
+              return fine ? 0 : 2;
+            }),
+            0);
+}
+
+sigjmp_buf jump_target;
+volatile sig_atomic_t may_jump = 0;
+void jump_out(int) {
+  signals_seen = signals_seen + 1;
+  if (may_jump != 0) {
+    may_jump = 0;
+    siglongjmp(jump_target, 1);
+  }
+}
+
+// Jumps out of code between heap calls, as interpreters do on an interrupt, with blocks in hand.
+TEST(a_handler_that_jumps_out, leaves_the_heap_usable) {
+  EXPECT_EQ(in_child([] {
+              static void* volatile block = nullptr;
+              static volatile std::uint64_t rounds = 0;
+              start_timer(jump_out, 1000);
+              while (signals_seen < 500) {
+                if (sigsetjmp(jump_target, 1) == 0) {
+                  block = std::malloc(rounds % 5000);
+                  if (block == nullptr) return 3;
+                  std::memset(block, 1, rounds % 5000);
+                  may_jump = 1;
+                  for (int wait = 0; wait < 1000; ++wait) tenure::testing::opaque(wait);
+                  may_jump = 0;
+                }
+                std::free(block);
+                block = nullptr;
+                rounds = rounds + 1;
+              }
+              stop_timer();
+              return work_until(signals_seen, 4) ? 0 : 2;
+            }),
+            0);
+}
+
+TEST(an_alternate_signal_stack, is_enough_for_a_handler_that_allocates) {
+  EXPECT_EQ(in_child([] {
+              static char stack_memory[64 * 1024];
+              stack_t alternate{};
+              alternate.ss_sp = stack_memory;
+              alternate.ss_size = sizeof stack_memory;
+              if (sigaltstack(&alternate, nullptr) != 0) return 5;
+              struct sigaction action {};
+              action.sa_handler = allocate_in_handler;
+              action.sa_flags = SA_ONSTACK;
+              sigaction(SIGUSR1, &action, nullptr);
+              for (int count = 0; count < 5000; ++count) raise(SIGUSR1);
+              return signals_seen == 5000 ? 0 : 2;
+            }),
+            0);
+}
+
+}  // namespace
