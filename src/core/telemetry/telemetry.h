@@ -4,6 +4,9 @@
 // hold, or blocks; every function may be called from any thread at any time, inside malloc.
 //
 //   heap slow path -> sample_clock (when) -> capture_stack (unwind.h) -> live samples -> ring in the region (region.h)
+//
+// TENURE_SESSION is how `tenure run` tells the programs it starts where their region files go: the absolute path of a
+// folder. It is an arrangement between the command and this room, not an option for people, and stands in no table.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +21,14 @@ namespace tenure::telemetry {
 // memory and samples are kept in the process alone. Called once, from the heap's first slow path, before any other.
 void start() noexcept;
 
-// In the child of fork: leaves the parent's region and opens one of its own.
+// Before fork, while the heap holds its locks: keeps the counters as they are, because the region is shared with a
+// parent that runs on. Optional; without it the child starts from what it finds.
+void before_fork() noexcept;
+
+// In the child of fork: leaves the parent's region and opens one of its own (origin::fork). Counters, interval and live
+// samples go on from where the parent stood; sample numbers too. What the child inherited is told to its reader with
+// the child's first sample or at finish(), each sample with its original number, time and thread, so that a child that
+// only calls exec costs nothing and one that lives shows whose memory it holds.
 void after_fork_in_child() noexcept;
 
 // At exit: the text snapshots, the final state. Later calls do nothing.
@@ -29,8 +39,9 @@ void finish() noexcept;
 wire::heap_statistics& statistics() noexcept;
 
 // The Poisson process over bytes, one clock a thread. The heap counts down `bytes_until_sample` by the bytes it is
-// about to hand out; the block in which it would pass zero is the sampled one, and next() draws the distance to the one
-// after.
+// about to hand out; the block that brings it to zero or below is the sampled one, and next() draws the distance to the
+// one after, from the end of that block. With interval_bytes 0 sampling is off: then nothing is sampled at the
+// crossing, and next() looks whether it has been switched on.
 struct sample_clock {
   std::int64_t bytes_until_sample = 0;  // 0 in a fresh thread: the first slow path calls reset()
   std::uint64_t random_state = 0;
@@ -50,8 +61,12 @@ void set_sample_interval_bytes(std::uint64_t bytes) noexcept;
 void record_allocation(void* block, std::size_t requested_bytes, std::size_t usable_bytes, std::uint64_t interval_bytes,
                        wire::allocation_entry entry) noexcept;
 
-// A block that was sampled goes. Costs a table look-up, a stack and an event. Unknown addresses are ignored.
-void record_free(void* block) noexcept;
+// A block that was sampled goes. Costs a table look-up, a stack and an event. False, and nothing happens, when the
+// block is not a live sample.
+bool record_free(void* block) noexcept;
+
+// Every live sample in [begin, begin + bytes) goes: a named heap is destroyed. (Contract of the heap room.)
+void record_free_range(std::uintptr_t begin, std::size_t bytes) noexcept;
 
 // The live samples, for the in-process API; calls visit(context, sample) under no lock of the heap's. Returns the
 // count.

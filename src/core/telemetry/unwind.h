@@ -1,8 +1,13 @@
 // Stacks without frame pointers: our own unwinder over .eh_frame.
 //
+//   address -> rule_cache -> rule -> CFA, return address, frame pointer -> next address
+//                 | miss
+//              module (whose code) -> frame_table (which entry) -> frame_program (what rule)
+//
 // A rule (how to find the caller's frame from an instruction address) is parsed once from .eh_frame and kept in a cache
 // that all threads share and none locks. A walk takes no lock, calls no allocator and may run inside malloc, in a
-// signal handler or during dlopen.
+// signal handler or during dlopen. It reads the stack only where it knows that it may, climbs only upwards, and where
+// it has no rule it ends: a frame is never guessed.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +15,11 @@
 
 namespace tenure::telemetry {
 
-enum class walk_end : std::uint32_t { complete = 0, limit = 1, no_rule = 2 };
+enum class walk_end : std::uint32_t {
+  complete = 0,  // the first function of the thread was reached
+  limit = 1,     // there is more than `capacity`
+  no_rule = 2,   // the last address given has no unwind information, or it leads nowhere
+};
 
 struct walk_result {
   std::uint32_t frame_count;
@@ -21,13 +30,22 @@ struct walk_result {
 // that many more. At most `capacity`. Cost: see bench/micro; a few ns a frame once the rules are cached.
 walk_result capture_stack(std::uint64_t* frames, std::size_t capacity, std::size_t skip) noexcept;
 
-// The same from registers saved elsewhere (a signal handler's ucontext, a test).
+// The same from registers saved elsewhere (a signal handler's ucontext, a test). The first address is
+// `from.instruction` itself, the others are return addresses; so is the one below a signal handler's trampoline: the
+// interrupted instruction.
 struct start_registers {
   std::uint64_t instruction, stack, frame;
+  std::uint64_t link = 0;  // the return address register, on machines that have one
 };
 walk_result walk_stack(const start_registers& from, std::uint64_t* frames, std::size_t capacity) noexcept;
 
 // After dlclose or dlopen: rules of code that may have been replaced are forgotten.
 void forget_rules() noexcept;
+
+// Memory mapped for rules beyond the static tables.
+std::size_t unwind_memory_bytes() noexcept;
+
+// Whether the cache of rules is whole; ends the program where it is not.
+void check_unwind() noexcept;
 
 }  // namespace tenure::telemetry

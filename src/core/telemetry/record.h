@@ -1,0 +1,16 @@
+// The records' part in the life of the process.
+#pragma once
+
+namespace tenure::telemetry {
+
+// Does what was put aside, before the end.
+void settle_records() noexcept;
+
+// In the child of fork: what lives is the child's too, and its reader has been told nothing. It is told with the
+// child's first sample or at its end, so that a child that only calls exec costs nothing.
+void inherit_records() noexcept;
+
+// Whether tables and lists are whole; ends the program where they are not.
+void check_records() noexcept;
+
+}  // namespace tenure::telemetry

@@ -1,0 +1,56 @@
+// The program's side of its region file: creates it, maps it, fills its header, closes it. wire/region.h has the
+// layout.
+//
+//   <session>/<pid>.<generation>.region   generation counts up where the name is taken: exec keeps the pid
+//
+// Everything is done by raw system calls into the mapping itself; nothing allocates. A region that cannot be made
+// leaves the caller with none, and with the reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "wire/event.h"
+#include "wire/region.h"
+
+namespace tenure::telemetry {
+
+class region {
+ public:
+  constexpr region() noexcept = default;
+  region(const region&) = delete;
+  region& operator=(const region&) = delete;
+
+  // Creates and maps <folder>/<pid>.<generation>.region and fills all but the magic, which open_for_readers() stores.
+  // False when it could not be had; errno then says why, and nothing stays behind.
+  bool create(const char* folder, wire::origin origin) noexcept;
+  void open_for_readers() noexcept;
+
+  // Takes the mapping away; the file stays.
+  void unmap() noexcept;
+
+  // The snapshots at exit and, last, life::exited.
+  void write_last_words() noexcept;
+
+  bool mapped() const noexcept { return base_ != nullptr; }
+  wire::region_header& header() const noexcept;
+  wire::control_page& control() const noexcept;
+  wire::heap_statistics& statistics() const noexcept;
+  wire::ring_header& ring() const noexcept;
+  std::byte* ring_records() const noexcept { return base_ + wire::ring_records_offset_bytes; }
+
+  void check() const noexcept;
+
+ private:
+  void fill_header(wire::origin origin) noexcept;
+
+  std::byte* base_ = nullptr;
+};
+
+// Asks for the pages of [begin, begin + bytes) by a call that can fail, where a touch would end in SIGBUS.
+bool populate_shared(std::byte* begin, std::size_t bytes) noexcept;
+
+// The folder that TENURE_SESSION names; null when it names none. Works before the C library knows its environment.
+const char* session_folder() noexcept;
+
+}  // namespace tenure::telemetry

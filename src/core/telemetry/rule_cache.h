@@ -1,0 +1,94 @@
+// Rules by instruction address, shared by all threads, locked by none.
+//
+// One entry is one 64-bit word, stored and loaded whole, so that there is nothing to tear:
+//
+//   63                          27 26            0
+//   [ tag: 37 bits of the mixed   ][ compact_rule ]       0: empty
+//     address
+//
+// The address (48 bits) is multiplied by an odd number modulo 2^48, which loses nothing. Its highest bits choose the
+// word; the 11 that every table size uses for that need not be stored, the other 37 are the tag. So a word that matches
+// is the rule of that very address, never of another that hashes alike. A rule that does not fit 27 bits is kept whole
+// in a table that is only ever added to, and the word holds its number.
+//
+// Two neighbouring words share an address's place. When both are taken, the older gives way. When many have given way,
+// the table is replaced by one four times as large, up to 2^16 words; the old one stays mapped (a reader may be in it),
+// which costs at most a third of the largest.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/telemetry/unwind_rule.h"
+
+namespace tenure::telemetry {
+
+class rule_cache {
+ public:
+  static constexpr unsigned least_bits = 12;
+  static constexpr unsigned most_bits = 16;
+
+  // What a walk reads once and then looks up in.
+  struct view {
+    const std::uint64_t* words;
+    unsigned shift;  // 64 - bits
+  };
+
+  view current() const noexcept {
+    const std::uintptr_t table = __atomic_load_n(&table_, __ATOMIC_ACQUIRE);
+    if (table == 0) return {first_, 64 - least_bits};
+    return {reinterpret_cast<const std::uint64_t*>(table & ~std::uintptr_t{bits_mask}),
+            64 - static_cast<unsigned>(table & bits_mask)};
+  }
+
+  // The rule of `address` (below 2^48); 0 when it is not in its first place.
+  static compact_rule find(view in, std::uint64_t address) noexcept {
+    const std::uint64_t mixed = mix(address);
+    return match(__atomic_load_n(&in.words[mixed >> in.shift], __ATOMIC_ACQUIRE), mixed);
+  }
+  // The same for its second place.
+  static compact_rule find_second(view in, std::uint64_t address) noexcept {
+    const std::uint64_t mixed = mix(address);
+    return match(__atomic_load_n(&in.words[mixed >> in.shift ^ 1], __ATOMIC_ACQUIRE), mixed);
+  }
+
+  // Taken before a rule is worked out and handed to insert(), so that a rule from before clear() is not kept.
+  std::uint32_t generation() const noexcept { return __atomic_load_n(&generation_, __ATOMIC_ACQUIRE); }
+  void insert(std::uint64_t address, compact_rule rule, std::uint32_t generation) noexcept;
+  void clear() noexcept;
+
+  // The compact form of a rule, if need be by its number in the table of whole rules; compact_uncached when that is
+  // full.
+  compact_rule shorten(const unwind_rule& rule) noexcept;
+  const unwind_rule& whole(compact_rule rule) const noexcept { return whole_[rule >> 2].rule; }
+
+  std::size_t size_bytes() const noexcept { return __atomic_load_n(&mapped_bytes_, __ATOMIC_RELAXED); }
+  void check() const noexcept;
+
+ private:
+  static constexpr std::uint32_t bits_mask = 63;
+  static constexpr std::uint32_t whole_capacity = 1024;
+
+  struct whole_rule {
+    unwind_rule rule;
+    std::uint32_t ready;  // atomic
+  };
+
+  static std::uint64_t mix(std::uint64_t address) noexcept { return address * 0x9e3779b97f4bull << 16; }
+  static compact_rule match(std::uint64_t word, std::uint64_t mixed) noexcept {
+    const std::uint64_t rest = word ^ mixed << (least_bits - 1);
+    return rest < (1ull << compact_rule_bits) ? static_cast<compact_rule>(rest) : 0;
+  }
+  void grow(std::uintptr_t from) noexcept;
+
+  std::uintptr_t table_ = 0;  // atomic: address of the words, with log2 of their count in the low bits; 0: first_
+  std::uint32_t generation_ = 0;
+  std::uint32_t replaced_ = 0;  // atomic: entries that gave way since the table was last replaced
+  std::uint32_t growing_ = 0;   // atomic
+  std::uint32_t whole_count_ = 0;
+  std::uint64_t mapped_bytes_ = 0;
+  whole_rule whole_[whole_capacity] = {};
+  alignas(64) std::uint64_t first_[1u << least_bits] = {};
+};
+
+}  // namespace tenure::telemetry

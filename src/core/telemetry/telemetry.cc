@@ -1,0 +1,154 @@
+// The process's own telemetry: from its start, through its forks, to its end.
+#include "core/telemetry/telemetry.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/base/check.h"
+#include "core/base/format.h"
+#include "core/base/options.h"
+#include "core/os/clock.h"
+#include "core/telemetry/record.h"
+#include "core/telemetry/region.h"
+#include "core/telemetry/ring.h"
+#include "core/telemetry/telemetry_state.h"
+
+namespace tenure::telemetry {
+namespace {
+
+// What stands in for the region when there is none.
+struct private_state {
+  wire::heap_statistics statistics;
+  wire::control_page control;
+  std::uint64_t overhead_nanoseconds;
+  std::uint64_t overhead_bytes;
+};
+private_state own;
+
+region process_region;
+wire::heap_statistics* current_statistics = &own.statistics;  // atomic
+wire::control_page* current_control = &own.control;           // atomic
+std::uint64_t* current_overhead_ns = &own.overhead_nanoseconds;
+std::uint64_t* current_overhead_bytes = &own.overhead_bytes;
+std::uint32_t started = 0;
+std::uint32_t finished = 0;
+
+// As they stood before fork, when the heap held its locks; the region itself is shared with a parent that runs on.
+wire::heap_statistics before_fork_statistics;
+bool before_fork_taken = false;
+
+template <class T>
+void publish(T*& pointer, T* value) noexcept {
+  __atomic_store_n(&pointer, value, __ATOMIC_RELEASE);
+}
+
+// Word by word: other threads may be counting.
+void copy_statistics(const wire::heap_statistics& from, wire::heap_statistics& to) noexcept {
+  static_assert(sizeof from % sizeof(std::uint64_t) == 0);
+  const auto* source = reinterpret_cast<const std::uint64_t*>(&from);
+  auto* target = reinterpret_cast<std::uint64_t*>(&to);
+  for (std::size_t i = 0; i < sizeof from / sizeof *source; ++i) {
+    const std::uint64_t word = __atomic_load_n(&source[i], __ATOMIC_RELAXED);
+    if (word != 0 || __atomic_load_n(&target[i], __ATOMIC_RELAXED) != 0) {
+      __atomic_store_n(&target[i], word, __ATOMIC_RELAXED);
+    }
+  }
+}
+
+void use_private_state() noexcept {
+  publish(current_statistics, &own.statistics);
+  publish(current_control, &own.control);
+  publish(current_overhead_ns, &own.overhead_nanoseconds);
+  publish(current_overhead_bytes, &own.overhead_bytes);
+}
+
+void use_region() noexcept {
+  wire::region_header& header = process_region.header();
+  copy_statistics(own.statistics, process_region.statistics());
+  process_region.control().sample_interval_bytes = own.control.sample_interval_bytes;
+  header.overhead_nanoseconds = own.overhead_nanoseconds;
+  header.overhead_bytes = own.overhead_bytes;
+  publish(current_statistics, &process_region.statistics());
+  publish(current_control, &process_region.control());
+  publish(current_overhead_ns, &header.overhead_nanoseconds);
+  publish(current_overhead_bytes, &header.overhead_bytes);
+  process_ring().attach(&process_region.ring(), process_region.ring_records(), wire::ring_capacity_bytes,
+                        populate_shared);
+  process_region.open_for_readers();
+}
+
+void open_region(wire::origin origin) noexcept {
+  const int saved_errno = errno;
+  const char* folder = session_folder();
+  if (folder != nullptr) {
+    if (process_region.create(folder, origin)) {
+      use_region();
+    } else {
+      const char* reason = ::strerrordesc_np(errno);
+      core::message sentence;
+      sentence.add("tenure: no region file can be made in ").add(folder).add(" (TENURE_SESSION): ");
+      sentence.add(reason == nullptr ? "unknown error" : reason).add("; this process will be missing in the report.\n");
+      sentence.write_to(2);
+    }
+  }
+  errno = saved_errno;
+}
+
+}  // namespace
+
+void start() noexcept {
+  if (__atomic_exchange_n(&started, 1, __ATOMIC_ACQ_REL) != 0) return;
+  set_sample_interval_bytes(static_cast<std::uint64_t>(core::value(core::option::sample_interval)));
+  open_region(wire::origin::exec);
+}
+
+void before_fork() noexcept {
+  copy_statistics(statistics(), before_fork_statistics);
+  before_fork_taken = true;
+}
+
+void after_fork_in_child() noexcept {
+  if (__atomic_load_n(&started, __ATOMIC_ACQUIRE) == 0) return;
+  if (process_region.mapped()) {
+    copy_statistics(before_fork_taken ? before_fork_statistics : process_region.statistics(), own.statistics);
+    own.control.sample_interval_bytes = sample_interval_bytes();
+    own.overhead_bytes = overhead_bytes();
+  }
+  own.overhead_nanoseconds = 0;
+  before_fork_taken = false;
+  use_private_state();
+  process_ring().detach();
+  process_region.unmap();
+  inherit_records();
+  __atomic_store_n(&finished, 0, __ATOMIC_RELEASE);
+  open_region(wire::origin::fork);
+}
+
+void finish() noexcept {
+  if (__atomic_load_n(&started, __ATOMIC_ACQUIRE) == 0) return;
+  if (__atomic_exchange_n(&finished, 1, __ATOMIC_ACQ_REL) != 0) return;
+  const int saved_errno = errno;
+  settle_records();
+  process_region.write_last_words();
+  errno = saved_errno;
+}
+
+wire::heap_statistics& statistics() noexcept { return *__atomic_load_n(&current_statistics, __ATOMIC_ACQUIRE); }
+wire::control_page& control() noexcept { return *__atomic_load_n(&current_control, __ATOMIC_ACQUIRE); }
+
+void add_overhead_ns(std::uint64_t nanoseconds) noexcept {
+  __atomic_fetch_add(__atomic_load_n(&current_overhead_ns, __ATOMIC_ACQUIRE), nanoseconds, __ATOMIC_RELAXED);
+}
+void add_overhead_bytes(std::int64_t bytes) noexcept {
+  __atomic_fetch_add(__atomic_load_n(&current_overhead_bytes, __ATOMIC_ACQUIRE), static_cast<std::uint64_t>(bytes),
+                     __ATOMIC_RELAXED);
+}
+std::uint64_t overhead_ns() noexcept {
+  return __atomic_load_n(__atomic_load_n(&current_overhead_ns, __ATOMIC_ACQUIRE), __ATOMIC_RELAXED);
+}
+std::uint64_t overhead_bytes() noexcept {
+  return __atomic_load_n(__atomic_load_n(&current_overhead_bytes, __ATOMIC_ACQUIRE), __ATOMIC_RELAXED);
+}
+bool has_region() noexcept { return process_region.mapped(); }
+
+}  // namespace tenure::telemetry
