@@ -93,6 +93,12 @@ void unmap(void* address, std::size_t bytes) noexcept {
   ::munmap(address, bytes);
 }
 
+bool is_occupied(void* address) noexcept {
+  keep_errno keep;
+  unsigned char resident = 0;
+  return ::mincore(address, page_bytes(), &resident) == 0 || errno != ENOMEM;
+}
+
 bool release(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_DONTNEED); }
 bool populate(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_POPULATE_WRITE); }
 bool want_huge_pages(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_HUGEPAGE); }

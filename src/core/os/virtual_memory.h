@@ -19,6 +19,8 @@ bool map_at(void* address, std::size_t bytes) noexcept;
 void* map_reserved_zeroes(std::size_t bytes) noexcept;
 bool make_writable(void* address, std::size_t bytes) noexcept;
 void unmap(void* address, std::size_t bytes) noexcept;
+// Whether something is mapped at the OS page of `address`.
+bool is_occupied(void* address) noexcept;
 
 // The pages are given back at once and read as zeroes when touched again.
 bool release(void* address, std::size_t bytes) noexcept;

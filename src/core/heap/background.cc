@@ -1,0 +1,114 @@
+#include "core/heap/background.h"
+
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+
+#include "core/base/bits.h"
+#include "core/base/options.h"
+#include "core/heap/central_list.h"
+#include "core/heap/thread_cache.h"
+#include "core/os/clock.h"
+#include "core/os/futex.h"
+#include "core/pages/page_heap.h"
+
+namespace tenure::core {
+namespace {
+
+constexpr std::size_t stack_bytes = 64 * 1024;
+constexpr std::uint64_t nanoseconds_per_millisecond = 1000000;
+// What is not worth a thread.
+constexpr std::size_t least_dirty_bytes = 4 << 20;
+
+enum state : std::uint32_t { not_started = 0, starting = 1, running = 2, asleep = 3, impossible = 4 };
+
+std::uint32_t thread_state = not_started;
+bool allowed = false;
+std::uint64_t last_return_ns = 0;
+
+std::uint64_t decay_ns() noexcept {
+  return static_cast<std::uint64_t>(value(option::decay)) * nanoseconds_per_millisecond;
+}
+
+void trim_batches() noexcept {
+  for (std::size_t i = 1; i < class_count; ++i) central_lists[i].trim(i);
+}
+
+void* run(void*) noexcept {
+  ::prctl(PR_SET_NAME, "tenure");
+  __atomic_store_n(&thread_state, running, __ATOMIC_RELEASE);
+  std::uint32_t clock = 0;
+  for (;;) {
+    const std::uint64_t step_ns =
+        decay_ns() / 4 < nanoseconds_per_millisecond ? nanoseconds_per_millisecond : decay_ns() / 4;
+    os::futex_wait(&clock, 0, step_ns);
+    trim_batches();
+    return_pages(decay_ns());
+    if (dirty_bytes() != 0) continue;
+    __atomic_store_n(&thread_state, asleep, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&thread_state, __ATOMIC_ACQUIRE) == asleep) os::futex_wait(&thread_state, asleep, 0);
+  }
+  return nullptr;
+}
+
+bool start_thread() noexcept {
+  sigset_t all;
+  sigset_t saved;
+  ::sigfillset(&all);
+  pthread_attr_t attributes;
+  if (::pthread_attr_init(&attributes) != 0) return false;
+  ::pthread_attr_setstacksize(&attributes, stack_bytes);
+  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  ::pthread_sigmask(SIG_SETMASK, &all, &saved);
+  pthread_t thread;
+  const bool started = ::pthread_create(&thread, &attributes, run, nullptr) == 0;
+  ::pthread_sigmask(SIG_SETMASK, &saved, nullptr);
+  ::pthread_attr_destroy(&attributes);
+  return started;
+}
+
+// Without the thread: now and then, on whoever comes by.
+void return_inline() noexcept {
+  const std::uint64_t now_ns = os::coarse_monotonic_ns();
+  const std::uint64_t last_ns = __atomic_load_n(&last_return_ns, __ATOMIC_RELAXED);
+  if (now_ns - last_ns < decay_ns() / 4) return;
+  __atomic_store_n(&last_return_ns, now_ns, __ATOMIC_RELAXED);
+  return_pages(decay_ns());
+}
+
+}  // namespace
+
+void wake_background() noexcept {
+  const std::uint32_t state = __atomic_load_n(&thread_state, __ATOMIC_ACQUIRE);
+  if (likely(state == running || state == starting)) return;
+  if (state == asleep) {
+    std::uint32_t expected = asleep;
+    if (__atomic_compare_exchange_n(&thread_state, &expected, running, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+      os::futex_wake(&thread_state, 1);
+    }
+    return;
+  }
+  if (hot.busy) {
+    // Starting a thread allocates and returning pages takes time: when the slow path has let its lock go.
+    hot.pages_due = true;
+    return;
+  }
+  if (state == impossible || value(option::background) == 0) return return_inline();
+  if (!__atomic_load_n(&allowed, __ATOMIC_ACQUIRE) || dirty_bytes() < least_dirty_bytes) return;
+  std::uint32_t expected = not_started;
+  if (!__atomic_compare_exchange_n(&thread_state, &expected, starting, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    return;
+  }
+  const int saved_errno = errno;
+  const bool started = start_thread();
+  errno = saved_errno;
+  if (!started) __atomic_store_n(&thread_state, impossible, __ATOMIC_RELEASE);
+}
+
+void forget_background_after_fork() noexcept { __atomic_store_n(&thread_state, not_started, __ATOMIC_RELEASE); }
+void allow_background() noexcept { __atomic_store_n(&allowed, true, __ATOMIC_RELEASE); }
+void forbid_background() noexcept { __atomic_store_n(&allowed, false, __ATOMIC_RELEASE); }
+
+}  // namespace tenure::core

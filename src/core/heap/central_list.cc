@@ -1,0 +1,294 @@
+#include "core/heap/central_list.h"
+
+#include "core/base/bits.h"
+#include "core/base/check.h"
+#include "core/os/virtual_memory.h"
+#include "core/pages/page_heap.h"
+#include "core/pages/page_map.h"
+#include "core/telemetry/telemetry.h"
+
+namespace tenure::core {
+
+const std::uintptr_t link_key = link_key_value;
+central_list central_lists[class_count];
+
+namespace {
+
+constexpr unsigned batch_count_shift = 48;
+constexpr std::uintptr_t batch_link_mask = (std::uintptr_t{1} << batch_count_shift) - 1;
+
+// What may wait between threads: enough for a few batches of any class.
+std::uint64_t batch_limit_blocks(std::size_t size_class) noexcept {
+  constexpr std::uint64_t limit_bytes = 256 * 1024;
+  const std::uint64_t by_bytes = limit_bytes / class_bytes[size_class];
+  const std::uint64_t least = std::uint64_t{4} * largest_batch(size_class);
+  return by_bytes > least ? by_bytes : least;
+}
+
+std::uintptr_t first_block(const span* of, std::size_t size) noexcept {
+  const std::uintptr_t begin = page_address(of->first_page);
+  return (begin + size - 1) / size * size;
+}
+
+std::uintptr_t end_of(const span* of) noexcept { return page_address(of->first_page + std::uintptr_t{of->page_count}); }
+
+void release_chain(span* emptied) noexcept {
+  while (emptied != nullptr) {
+    span* following = emptied->next;
+    emptied->next = nullptr;
+    release_span(emptied, false);
+    emptied = following;
+  }
+}
+
+}  // namespace
+
+unsigned span_buckets::bucket_of(const span* of) noexcept {
+  return static_cast<unsigned>((std::uint64_t{of->free_count - 1} * bucket_count) / of->block_count);
+}
+
+span* span_buckets::fullest() const noexcept {
+  for (const span_list& bucket : buckets_) {
+    if (!bucket.empty()) return bucket.first();
+  }
+  return nullptr;
+}
+
+void span_buckets::add(span* added) noexcept {
+  TENURE_DCHECK(added->free_count != 0 && added->free_count <= added->block_count);
+  added->bucket = static_cast<std::uint8_t>(bucket_of(added));
+  buckets_[added->bucket].push_front(added);
+}
+
+void span_buckets::remove(span* removed) noexcept { buckets_[removed->bucket].remove(removed); }
+
+void span_buckets::update(span* changed, std::uint32_t old_free_count) noexcept {
+  if (old_free_count == 0) {
+    if (changed->free_count != 0) add(changed);
+    return;
+  }
+  if (changed->free_count == 0) return remove(changed);
+  if (bucket_of(changed) == changed->bucket) return;
+  remove(changed);
+  add(changed);
+}
+
+span* make_block_span(std::size_t size_class, std::uint32_t pages, span_kind kind, void* owner) noexcept {
+  const std::size_t size = class_bytes[size_class];
+  span* made = allocate_span(pages, 1, kind, false);
+  if (made == nullptr) return nullptr;
+  const std::uintptr_t first = first_block(made, size);
+  const std::uintptr_t end = end_of(made);
+  TENURE_CHECK(first + size <= end);
+  made->size_class = static_cast<std::uint8_t>(size_class);
+  made->block_count = static_cast<std::uint32_t>((end - first) / size);
+  made->free_count = made->block_count;
+  made->listed_count = 0;
+  made->free_list = empty_link;
+  made->carve_next = first;
+  made->owner = owner;
+  if (kind == span_kind::small) set_class(made, static_cast<std::uint8_t>(size_class));
+  return made;
+}
+
+void take_blocks(span* from, std::size_t size_class, std::uint32_t wanted, block_chain* chain) noexcept {
+  TENURE_DCHECK(from->size_class == size_class);
+  TENURE_DCHECK(from->listed_count <= from->free_count);
+  while (wanted != 0 && from->listed_count != 0) {
+    free_block* block = decode_link(from->free_list);
+    TENURE_CHECK(find_span(block) == from);  // a link that was overwritten after the free
+    from->free_list = block->link;
+    --from->listed_count;
+    --from->free_count;
+    --wanted;
+    block->link = encode_link(chain->first);
+    chain->first = block;
+    ++chain->count;
+  }
+  const std::size_t size = class_bytes[size_class];
+  const std::uint32_t uncarved = from->free_count - from->listed_count;
+  const std::uint32_t carved = wanted < uncarved ? wanted : uncarved;
+  if (carved == 0) return;
+  // From the last to the first, so that the list runs upwards.
+  const std::uintptr_t begin = from->carve_next;
+  for (std::uint32_t i = carved; i-- != 0;) {
+    auto* block = reinterpret_cast<free_block*>(begin + i * size);
+    block->link = encode_link(chain->first);
+    chain->first = block;
+  }
+  chain->count += carved;
+  from->carve_next = begin + carved * size;
+  from->free_count -= carved;
+}
+
+void put_block(span* to, free_block* block) noexcept {
+  TENURE_DCHECK(to->free_count < to->block_count);
+  block->link = to->free_list;
+  to->free_list = encode_link(block);
+  ++to->listed_count;
+  ++to->free_count;
+}
+
+block_chain central_list::pop_batch() noexcept {
+  free_block* first = batches_;
+  if (first == nullptr) return {};
+  block_chain chain{first, static_cast<std::uint32_t>(first->batch >> batch_count_shift)};
+  batches_ = reinterpret_cast<free_block*>(first->batch & batch_link_mask);
+  TENURE_CHECK(chain.count != 0 && chain.count <= batch_blocks_);
+  batch_blocks_ -= chain.count;
+  if (batch_blocks_ < low_water_blocks_) low_water_blocks_ = static_cast<std::uint32_t>(batch_blocks_);
+  return chain;
+}
+
+void central_list::push_batch(block_chain chain) noexcept {
+  TENURE_DCHECK(chain.count != 0 && chain.count < (1u << 16));
+  chain.first->batch = reinterpret_cast<std::uintptr_t>(batches_) | std::uintptr_t{chain.count} << batch_count_shift;
+  batches_ = chain.first;
+  batch_blocks_ += chain.count;
+}
+
+void central_list::publish(std::size_t size_class) const noexcept {
+  wire::size_class_statistics& figures = telemetry::statistics().classes[size_class];
+  __atomic_store_n(&figures.block_bytes, class_bytes[size_class], __ATOMIC_RELAXED);
+  __atomic_store_n(&figures.span_count, span_count_, __ATOMIC_RELAXED);
+  __atomic_store_n(&figures.span_bytes, span_bytes_, __ATOMIC_RELAXED);
+  __atomic_store_n(&figures.central_free_blocks, span_free_blocks_, __ATOMIC_RELAXED);
+  __atomic_store_n(&figures.transfer_blocks, batch_blocks_, __ATOMIC_RELAXED);
+  __atomic_store_n(&figures.handed_out_blocks, capacity_blocks_ - span_free_blocks_ - batch_blocks_, __ATOMIC_RELAXED);
+}
+
+block_chain central_list::fetch(std::size_t size_class, std::uint32_t wanted) noexcept {
+  TENURE_DCHECK(wanted != 0);
+  lock_.lock();
+  block_chain chain = pop_batch();
+  while (chain.count == 0) {
+    span* from = spans_.fullest();
+    if (from == nullptr) {
+      const std::uint32_t pages = span_pages(size_class, span_count_);
+      lock_.unlock();
+      from = make_block_span(size_class, pages, span_kind::small, nullptr);
+      if (from == nullptr) return {};
+      lock_.lock();
+      spans_.add(from);
+      ++span_count_;
+      span_bytes_ += std::uint64_t{from->page_count} << page_shift;
+      capacity_blocks_ += from->block_count;
+      span_free_blocks_ += from->block_count;
+      wire::heap_statistics& totals = telemetry::statistics();
+      __atomic_fetch_add(&totals.small_span_bytes, std::uint64_t{from->page_count} << page_shift, __ATOMIC_RELAXED);
+    }
+    const std::uint32_t before = from->free_count;
+    take_blocks(from, size_class, wanted, &chain);
+    span_free_blocks_ -= chain.count;
+    spans_.update(from, before);
+  }
+  publish(size_class);
+  lock_.unlock();
+  return chain;
+}
+
+span* central_list::return_to_spans(std::size_t size_class, block_chain chain, span* emptied) noexcept {
+  free_block* block = chain.first;
+  for (std::uint32_t i = 0; i < chain.count; ++i) {
+    free_block* following = next_of(block);
+    span* home = find_span(block);
+    TENURE_CHECK(home != nullptr && home->size_class == size_class && home->kind == span_kind::small);
+    const std::uint32_t before = home->free_count;
+    put_block(home, block);
+    spans_.update(home, before);
+    ++span_free_blocks_;
+    if (home->free_count == home->block_count) {
+      spans_.remove(home);
+      set_class(home, 0);
+      --span_count_;
+      const std::uint64_t bytes = std::uint64_t{home->page_count} << page_shift;
+      span_bytes_ -= bytes;
+      capacity_blocks_ -= home->block_count;
+      span_free_blocks_ -= home->block_count;
+      __atomic_fetch_sub(&telemetry::statistics().small_span_bytes, bytes, __ATOMIC_RELAXED);
+      home->next = emptied;
+      emptied = home;
+    }
+    block = following;
+  }
+  return emptied;
+}
+
+void central_list::give(std::size_t size_class, block_chain chain) noexcept {
+  if (chain.count == 0) return;
+  lock_.lock();
+  span* emptied = nullptr;
+  if (batch_blocks_ + chain.count <= batch_limit_blocks(size_class)) {
+    push_batch(chain);
+  } else {
+    emptied = return_to_spans(size_class, chain, nullptr);
+  }
+  publish(size_class);
+  lock_.unlock();
+  release_chain(emptied);
+}
+
+void central_list::give_back(std::size_t size_class, block_chain chain) noexcept {
+  if (chain.count == 0) return;
+  lock_.lock();
+  span* emptied = return_to_spans(size_class, chain, nullptr);
+  publish(size_class);
+  lock_.unlock();
+  release_chain(emptied);
+}
+
+std::uint32_t central_list::trim(std::size_t size_class) noexcept {
+  lock_.lock();
+  std::uint32_t returned = 0;
+  span* emptied = nullptr;
+  while (returned < low_water_blocks_ && batches_ != nullptr) {
+    const std::uint32_t keep_low_water = low_water_blocks_;
+    block_chain chain = pop_batch();
+    low_water_blocks_ = keep_low_water;
+    returned += chain.count;
+    emptied = return_to_spans(size_class, chain, emptied);
+  }
+  low_water_blocks_ = static_cast<std::uint32_t>(batch_blocks_);
+  publish(size_class);
+  lock_.unlock();
+  release_chain(emptied);
+  return returned;
+}
+
+bool central_list::visit_free(bool (*visit)(void* context, free_block* block), void* context) const noexcept {
+  for (free_block* batch = batches_; batch != nullptr;
+       batch = reinterpret_cast<free_block*>(batch->batch & batch_link_mask)) {
+    for (free_block* block = batch; block != nullptr; block = next_of(block)) {
+      if (!visit(context, block)) return false;
+    }
+  }
+  for (unsigned bucket = 0; bucket < span_buckets::bucket_count; ++bucket) {
+    for (span* from = spans_.first_of(bucket); from != nullptr; from = from->next) {
+      for (free_block* block = decode_link(from->free_list); block != nullptr; block = next_of(block)) {
+        if (!visit(context, block)) return false;
+      }
+    }
+  }
+  return true;
+}
+
+void central_list::check(std::size_t size_class) const noexcept {
+  TENURE_CHECK(lock_.is_locked());
+  std::uint64_t in_batches = 0;
+  for (free_block* batch = batches_; batch != nullptr;
+       batch = reinterpret_cast<free_block*>(batch->batch & batch_link_mask)) {
+    in_batches += batch->batch >> batch_count_shift;
+  }
+  TENURE_CHECK(in_batches == batch_blocks_);
+  std::uint64_t in_spans = 0;
+  for (unsigned bucket = 0; bucket < span_buckets::bucket_count; ++bucket) {
+    for (span* from = spans_.first_of(bucket); from != nullptr; from = from->next) {
+      TENURE_CHECK(from->size_class == size_class && from->bucket == bucket);
+      TENURE_CHECK(from->free_count != 0 && from->listed_count <= from->free_count);
+      in_spans += from->free_count;
+    }
+  }
+  TENURE_CHECK(in_spans == span_free_blocks_);
+}
+
+}  // namespace tenure::core

@@ -1,0 +1,85 @@
+// The central list of one size class: batches on their way between threads, and the spans they were cut from.
+//
+//   batches   a stack of whole lists, as threads gave them up; taking or giving one is a few instructions under the
+//   lock
+//             however long it is. The first block of a batch holds the link to the next batch and the batch's count.
+//   spans     those with free blocks, in eight buckets by how full they are. Blocks are taken from the fullest, so that
+//   the
+//             emptier ones can empty; a span without a block in use goes back to the page heap.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/heap/link.h"
+#include "core/heap/size_class.h"
+#include "core/os/mutex.h"
+#include "core/pages/span.h"
+
+namespace tenure::core {
+
+// Spans with free blocks by occupancy; also used by named heaps. Guarded by the owner's lock.
+class span_buckets {
+ public:
+  static constexpr unsigned bucket_count = 8;
+
+  // The fullest span that has a free block; null if none has.
+  span* fullest() const noexcept;
+  void add(span* added) noexcept;       // not yet in a list
+  void remove(span* removed) noexcept;  // in a list
+  // After free_count changed: into the right bucket, or out of the lists when it has no free block left.
+  void update(span* changed, std::uint32_t old_free_count) noexcept;
+  span* first_of(unsigned bucket) const noexcept { return buckets_[bucket].first(); }
+
+ private:
+  static unsigned bucket_of(const span* of) noexcept;
+  span_list buckets_[bucket_count];
+};
+
+// A new span of the class, ready to be carved. Null when the system refuses.
+span* make_block_span(std::size_t size_class, std::uint32_t pages, span_kind kind, void* owner) noexcept;
+// Takes up to `wanted` free blocks of the span and puts them before `chain`.
+void take_blocks(span* from, std::size_t size_class, std::uint32_t wanted, block_chain* chain) noexcept;
+// Puts one block back.
+void put_block(span* to, free_block* block) noexcept;
+
+class alignas(64) central_list {
+ public:
+  // At least one block and at most about `wanted`; an empty chain when the system refuses.
+  block_chain fetch(std::size_t size_class, std::uint32_t wanted) noexcept;
+  // Takes a whole list over. Beyond the class's limit the blocks go back to their spans.
+  void give(std::size_t size_class, block_chain chain) noexcept;
+  // Single blocks, back to their spans.
+  void give_back(std::size_t size_class, block_chain chain) noexcept;
+  // Batches that have lain here unused since the last call go back to their spans. Blocks returned.
+  std::uint32_t trim(std::size_t size_class) noexcept;
+
+  void lock() noexcept { lock_.lock(); }
+  void unlock() noexcept { lock_.unlock(); }
+
+  // Under the lock: every block in a batch or in a span's list, for a walk. Stops when visit returns false.
+  bool visit_free(bool (*visit)(void* context, free_block* block), void* context) const noexcept;
+  std::uint64_t batch_blocks() const noexcept { return batch_blocks_; }
+  void check(std::size_t size_class) const noexcept;
+
+ private:
+  block_chain pop_batch() noexcept;
+  void push_batch(block_chain chain) noexcept;
+  // Returns the spans that became empty, chained by next.
+  span* return_to_spans(std::size_t size_class, block_chain chain, span* emptied) noexcept;
+  void publish(std::size_t size_class) const noexcept;
+
+  os::mutex lock_;
+  std::uint32_t low_water_blocks_ = 0;  // least of batch_blocks_ since the last trim
+  free_block* batches_ = nullptr;
+  std::uint64_t batch_blocks_ = 0;
+  span_buckets spans_;
+  std::uint64_t span_count_ = 0;
+  std::uint64_t span_bytes_ = 0;
+  std::uint64_t capacity_blocks_ = 0;   // in all spans
+  std::uint64_t span_free_blocks_ = 0;  // of these, in spans
+};
+
+extern central_list central_lists[class_count];
+
+}  // namespace tenure::core

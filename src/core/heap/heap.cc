@@ -1,0 +1,295 @@
+#include "core/heap/heap.h"
+
+#include <unistd.h>
+#include <cstring>
+
+#include "core/base/check.h"
+#include "core/base/options.h"
+#include "core/heap/background.h"
+#include "core/heap/central_list.h"
+#include "core/heap/emergency.h"
+#include "core/heap/misuse.h"
+#include "core/heap/sampled.h"
+#include "core/heap/walk.h"
+#include "core/os/virtual_memory.h"
+#include "core/pages/page_heap.h"
+
+extern char** environ;
+
+namespace tenure::core {
+namespace {
+
+// Blocks moved by remapping rather than copying: where the page tables are cheaper than the bytes.
+constexpr std::size_t least_moved_bytes = 512 * 1024;
+
+std::uint32_t initialization = 0;  // 0 not begun, 1 under way, 2 without the environment, 3 complete
+
+std::size_t span_bytes(const span* of) noexcept { return std::size_t{of->page_count} << page_shift; }
+void* span_start(const span* of) noexcept { return reinterpret_cast<void*>(page_address(of->first_page)); }
+
+void configure() noexcept {
+  read_options_from_environment();
+  telemetry::start();
+  on_dirty(wake_background);
+}
+
+bool pages_for(std::size_t bytes, std::size_t alignment, std::uint32_t* pages, std::uint32_t* aligned_pages) noexcept {
+  if (bytes > PTRDIFF_MAX || alignment > (std::size_t{1} << 46)) return false;
+  const std::size_t needed = (bytes + page_size_bytes - 1) >> page_shift;
+  if (needed >= (std::size_t{1} << 31)) return false;
+  *pages = static_cast<std::uint32_t>(needed == 0 ? 1 : needed);
+  *aligned_pages = alignment <= page_size_bytes ? 1 : static_cast<std::uint32_t>(alignment >> page_shift);
+  return true;
+}
+
+void count_large(std::int64_t bytes, std::int64_t blocks) noexcept {
+  wire::heap_statistics& totals = telemetry::statistics();
+  __atomic_fetch_add(&totals.large_span_bytes, static_cast<std::uint64_t>(bytes), __ATOMIC_RELAXED);
+  __atomic_fetch_add(&totals.large_span_count, static_cast<std::uint64_t>(blocks), __ATOMIC_RELAXED);
+}
+
+void* allocate_large(std::size_t bytes, std::size_t alignment, bool want_clean, bool* zeroed,
+                     wire::allocation_entry entry) noexcept {
+  if (unlikely(hot.busy)) {
+    *zeroed = true;
+    return emergency_allocate(bytes, alignment);
+  }
+  std::uint32_t pages = 0;
+  std::uint32_t aligned_pages = 0;
+  if (!pages_for(bytes, alignment, &pages, &aligned_pages)) return nullptr;
+  span* home = allocate_span(pages, aligned_pages, span_kind::large, want_clean);
+  if (home == nullptr) return nullptr;
+  home->requested_bytes = bytes;
+  *zeroed = home->zeroed;
+  count_large(static_cast<std::int64_t>(span_bytes(home)), 1);
+  __atomic_fetch_add(&telemetry::statistics().large_allocations_total, 1, __ATOMIC_RELAXED);
+  std::uint64_t interval_bytes = 0;
+  if (meets_sample(span_bytes(home), &interval_bytes)) {
+    home->sampled = true;
+    telemetry::record_allocation(span_start(home), bytes, span_bytes(home), interval_bytes, entry);
+  }
+  return span_start(home);
+}
+
+void free_large(span* home) noexcept {
+  if (unlikely(home->sampled)) telemetry::record_free(span_start(home));
+  count_large(-static_cast<std::int64_t>(span_bytes(home)), -1);
+  __atomic_fetch_add(&telemetry::statistics().large_frees_total, 1, __ATOMIC_RELAXED);
+  release_span(home, false);
+}
+
+bool is_uncarved(const span* home, const void* block) noexcept {
+  return reinterpret_cast<std::uintptr_t>(block) >= __atomic_load_n(&home->carve_next, __ATOMIC_RELAXED);
+}
+
+void free_named(span* home, void* block) noexcept {
+  if (home->kind == span_kind::named_small &&
+      reinterpret_cast<std::uintptr_t>(block) % class_bytes[home->size_class] != 0) {
+    return report_misuse(misuse::interior_pointer, block);
+  }
+  if (home->kind == span_kind::named_large && block != span_start(home)) {
+    return report_misuse(misuse::interior_pointer, block);
+  }
+  auto* owner = static_cast<named_heap*>(home->owner);
+  const bool tagged = static_cast<const unsigned char*>(block)[7] == link_tag;
+  if (home->kind == span_kind::named_small && (tagged || is_uncarved(home, block)) && owner->is_free(home, block)) {
+    return report_misuse(misuse::double_free, block);
+  }
+  if (owner == &sampled_heap()) return free_sampled(home, block);
+  owner->free(home, block);
+}
+
+// A free in a page that is not of a size class.
+void free_other(void* block) noexcept {
+  if (is_emergency_block(block)) return;
+  span* home = find_span(block);
+  if (home == nullptr) {
+    return report_misuse(is_in_window(block) ? misuse::double_free : misuse::foreign_pointer, block);
+  }
+  if (home->kind == span_kind::large) {
+    if (block != span_start(home)) return report_misuse(misuse::interior_pointer, block);
+    return free_large(home);
+  }
+  free_named(home, block);
+}
+
+// Whether a block's first word could be a link: null or a block of the same class.
+bool looks_linked(const free_block* block, std::size_t size_class) noexcept {
+  const free_block* following = next_of(block);
+  if (following == nullptr) return true;
+  if (!is_mapped(following) || window.class_map[page_index(following)] != size_class) return false;
+  return reinterpret_cast<std::uintptr_t>(following) % class_bytes[size_class] == 0;
+}
+
+// A large block's new size in place: true when it now holds `bytes`.
+bool resize_in_place(span* home, std::size_t bytes) noexcept {
+  std::uint32_t pages = 0;
+  std::uint32_t aligned_pages = 0;
+  if (!pages_for(bytes, 1, &pages, &aligned_pages)) return false;
+  const std::size_t before = span_bytes(home);
+  if (pages > home->page_count) {
+    if (!grow_span(home, pages)) return false;
+  } else if (pages < home->page_count) {
+    shrink_span(home, pages);
+  }
+  home->requested_bytes = bytes;
+  count_large(static_cast<std::int64_t>(span_bytes(home) - before), 0);
+  return true;
+}
+
+// To a new place by moving the pages; null when that cannot be done.
+void* move_large(span* home, std::size_t bytes) noexcept {
+  bool zeroed = false;
+  void* moved = allocate_large(bytes, 1, true, &zeroed, wire::allocation_entry::realloc);
+  if (moved == nullptr) return nullptr;
+  const std::size_t kept = span_bytes(home) < bytes ? span_bytes(home) : align_up(bytes, os::page_bytes());
+  if (os::move_pages(span_start(home), moved, kept)) {
+    // What is left behind reads as zero and costs nothing.
+    if (unlikely(home->sampled)) telemetry::record_free(span_start(home));
+    count_large(-static_cast<std::int64_t>(span_bytes(home)), -1);
+    __atomic_fetch_add(&telemetry::statistics().large_frees_total, 1, __ATOMIC_RELAXED);
+    release_span(home, kept == span_bytes(home));
+    return moved;
+  }
+  std::memcpy(moved, span_start(home), kept < bytes ? kept : bytes);
+  free_large(home);
+  return moved;
+}
+
+void* reallocate_by_copy(void* block, std::size_t old_bytes, std::size_t bytes) noexcept {
+  void* moved = allocate(bytes, wire::allocation_entry::realloc);
+  if (moved == nullptr) return nullptr;
+  std::memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+  deallocate(block);
+  return moved;
+}
+
+}  // namespace
+
+void initialize() noexcept {
+  const std::uint32_t state = __atomic_load_n(&initialization, __ATOMIC_ACQUIRE);
+  if (likely(state == 3)) return;
+  if (state == 2 && environ == nullptr) return;
+  std::uint32_t expected = state;
+  if (state == 1 ||
+      !__atomic_compare_exchange_n(&initialization, &expected, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    return;  // another thread is at it; the defaults serve until then
+  }
+  if (environ != nullptr) configure();
+  __atomic_store_n(&initialization, environ != nullptr ? 3u : 2u, __ATOMIC_RELEASE);
+}
+
+void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept {
+  if (unlikely(bytes > largest_small_bytes)) {
+    bool zeroed = false;
+    return allocate_large(bytes, 1, false, &zeroed, entry);
+  }
+  const std::size_t size_class = class_of(bytes == 0 ? 1 : bytes);
+  const std::uintptr_t decoded = hot.alloc[size_class] ^ link_key;
+  if (unlikely(decoded == 0)) return refill(size_class, bytes, entry);
+  auto* block = reinterpret_cast<free_block*>(decoded);
+  hot.alloc[size_class] = block->link;
+  block->link = 0;
+  return block;
+}
+
+void* allocate_zeroed(std::size_t bytes) noexcept {
+  if (bytes > largest_small_bytes) {
+    bool zeroed = false;
+    void* block = allocate_large(bytes, 1, true, &zeroed, wire::allocation_entry::calloc);
+    if (block != nullptr && !zeroed) std::memset(block, 0, bytes);
+    return block;
+  }
+  void* block = allocate(bytes, wire::allocation_entry::calloc);
+  if (block != nullptr) std::memset(block, 0, bytes);
+  return block;
+}
+
+void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocation_entry entry) noexcept {
+  TENURE_DCHECK(is_power_of_two(alignment));
+  if (alignment <= 16) return allocate(bytes, entry);
+  const std::size_t size_class = class_of_aligned(bytes, alignment);
+  if (size_class != 0) return allocate(class_bytes[size_class], entry);
+  bool zeroed = false;
+  return allocate_large(bytes == 0 ? 1 : bytes, alignment, false, &zeroed, entry);
+}
+
+void deallocate_slow(void* block) noexcept {
+  if (block == nullptr) return;
+  if (!is_mapped(block)) {
+    if (is_emergency_block(block)) return;
+    return report_misuse(misuse::foreign_pointer, block);
+  }
+  const std::size_t size_class = window.class_map[page_index(block)];
+  if (size_class == 0) return free_other(block);
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  if (address * class_inverse(size_class) >= class_inverse(size_class)) {
+    return report_misuse(misuse::interior_pointer, block);
+  }
+  auto* small = static_cast<free_block*>(block);
+  if (static_cast<const unsigned char*>(block)[7] == link_tag && looks_linked(small, size_class) &&
+      is_free_block(small, size_class)) {
+    return report_misuse(misuse::double_free, block);
+  }
+  free_small_slow(small, size_class);
+}
+
+void* reallocate(void* block, std::size_t bytes) noexcept {
+  TENURE_DCHECK(block != nullptr && bytes != 0);
+  const std::size_t old_bytes = usable_bytes(block);
+  if (old_bytes == 0) {
+    deallocate_slow(block);  // says what it is
+    return nullptr;
+  }
+  span* home = find_span(block);
+  if (home == nullptr || home->kind != span_kind::large) {
+    // In place while the block is not more than twice what is needed.
+    if (bytes <= old_bytes && (bytes >= old_bytes / 2 || old_bytes <= 32)) return block;
+    return reallocate_by_copy(block, old_bytes, bytes);
+  }
+  if (bytes > largest_small_bytes && bytes <= PTRDIFF_MAX) {
+    if (!home->sampled && resize_in_place(home, bytes)) return block;
+    if (home->sampled && bytes <= old_bytes && bytes >= old_bytes / 2) return block;
+    if (old_bytes >= least_moved_bytes && !hot.busy) return move_large(home, bytes);
+  }
+  return reallocate_by_copy(block, old_bytes, bytes);
+}
+
+std::size_t usable_bytes(const void* block) noexcept {
+  if (block == nullptr) return 0;
+  std::size_t bytes = 0;
+  const void* start = block_start(block, &bytes);
+  return start == block ? bytes : 0;
+}
+
+const void* block_start(const void* address, std::size_t* bytes) noexcept {
+  if (is_emergency_block(address)) {
+    *bytes = emergency_block_bytes(address);
+    return address;
+  }
+  const span* home = find_span(address);
+  if (home == nullptr) return nullptr;
+  if (home->kind == span_kind::large || home->kind == span_kind::named_large) {
+    *bytes = span_bytes(home);
+    return span_start(home);
+  }
+  const std::size_t size = class_bytes[home->size_class];
+  const std::uintptr_t start = reinterpret_cast<std::uintptr_t>(address) / size * size;
+  const auto begin = reinterpret_cast<std::uintptr_t>(span_start(home));
+  if (start < begin || start + size > begin + span_bytes(home)) return nullptr;  // the ends that hold no block
+  *bytes = size;
+  return reinterpret_cast<const void*>(start);
+}
+
+bool is_in_window(const void* address) noexcept { return is_mapped(address); }
+
+std::size_t purge() noexcept {
+  flush_own_cache();
+  for (std::size_t i = 1; i < class_count; ++i) {
+    central_lists[i].trim(i);
+    central_lists[i].trim(i);
+  }
+  return return_pages(0);
+}
+
+}  // namespace tenure::core

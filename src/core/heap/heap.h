@@ -1,0 +1,76 @@
+// The heap: what the C and C++ entry points are made of.
+//
+// No function here sets errno, throws or logs (misuse aside); null means that the system refused.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/bits.h"
+#include "core/heap/hot_access.h"
+#include "core/heap/thread_cache.h"
+#include "core/pages/page_map.h"
+
+namespace tenure::core {
+
+// Once, from the first slow path of the process; again harmless. Reads the options as soon as there is an environment.
+void initialize() noexcept;
+
+// Any size. `entry` is what a sample tells about where it came from. Aligned to 16.
+void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept;
+void* allocate_zeroed(std::size_t bytes) noexcept;
+// `alignment` is a power of two.
+void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocation_entry entry) noexcept;
+
+// Null is ignored; anything else that is not a block in use ends in a message.
+void deallocate_slow(void* block) noexcept;
+
+// As realloc(), for a block in use and bytes != 0. Null when refused; the block is then as it was.
+void* reallocate(void* block, std::size_t bytes) noexcept;
+
+// Bytes the program may use of a block in use; 0 for null and for addresses that are no block.
+std::size_t usable_bytes(const void* block) noexcept;
+
+// The block in use or free that covers the address: its start and size; null for what is no block's.
+// The answer is exact for a block the caller keeps alive.
+const void* block_start(const void* address, std::size_t* bytes) noexcept;
+
+bool is_in_window(const void* address) noexcept;
+
+// Gives everything that is cached and free back to the system: this thread's cache, the batches between threads, pages.
+// Bytes returned to the system.
+std::size_t purge() noexcept;
+
+// The fast path of malloc: a block of up to largest_tabled_bytes if this thread's cache has one; else null.
+[[gnu::always_inline]] inline void* try_allocate(std::size_t bytes) noexcept {
+  if (unlikely(bytes > largest_tabled_bytes)) return nullptr;
+  const hot_access cache;
+  const std::size_t size_class = cache.class_of(bytes);
+  bool none = false;
+  free_block* block = cache.first_to_allocate(size_class, &none);
+  if (unlikely(none)) return nullptr;
+  cache.set_alloc(size_class, block->link);
+  block->link = 0;
+  return block;
+}
+
+[[gnu::always_inline]] inline void* allocate(std::size_t bytes, wire::allocation_entry entry) noexcept {
+  void* block = try_allocate(bytes);
+  return likely(block != nullptr) ? block : allocate_slow(bytes, entry);
+}
+
+// The fast path of free: everything that is not a block of a size class in use goes out of line.
+[[gnu::always_inline]] inline void deallocate(void* block) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  const std::uintptr_t page = (address - window.begin) >> page_shift;
+  if (unlikely(page >= window.page_count)) return deallocate_slow(block);
+  const std::size_t size_class = window.class_map[page];
+  const hot_access cache;
+  // Class 0 has inverse 0, which no product is below: large, named, sampled and free pages leave here.
+  if (unlikely(cache.is_no_start(address, size_class))) return deallocate_slow(block);
+  if (unlikely(static_cast<const unsigned char*>(block)[7] == link_tag)) return deallocate_slow(block);
+  if (unlikely(cache.use_room(size_class))) return deallocate_slow(block);
+  cache.push_freed(size_class, block);
+}
+
+}  // namespace tenure::core

@@ -1,0 +1,117 @@
+// Access to the hot cache on the fast path: the one file of this room that depends on the architecture.
+//
+// On x86-64 the thread's cache is addressed through the segment register, from an offset that one load yields; a
+// compiler, left alone, computes addresses it then uses once. tests/golden holds the instructions that come out.
+// Elsewhere plain C++.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/heap/thread_cache.h"
+
+namespace tenure::core {
+
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+
+class hot_access {
+ public:
+  [[gnu::always_inline]] hot_access() noexcept {
+    // The offset of `hot` from the thread pointer: constant for the process.
+    asm("movq _ZN6tenure4core3hotE@gottpoff(%%rip), %0" : "=r"(offset_));
+  }
+
+  [[gnu::always_inline]] std::size_t class_of(std::size_t bytes) const noexcept {
+    std::size_t size_class;
+    asm("movzbl %%fs:%c2(%1, %3), %k0" : "=r"(size_class) : "r"(offset_), "i"(offsetof(hot_cache, table)), "r"(bytes));
+    return size_class;
+  }
+
+  // First block of alloc; null (and *none set from the same instruction's flags) when the list is empty.
+  [[gnu::always_inline]] free_block* first_to_allocate(std::size_t size_class, bool* none) const noexcept {
+    std::uintptr_t link;
+    asm volatile("movq %%fs:%c2(%1, %3, 8), %0"
+                 : "=r"(link)
+                 : "r"(offset_), "i"(offsetof(hot_cache, alloc)), "r"(size_class)
+                 : "memory");
+    bool empty;
+    asm("xorq %2, %0" : "+r"(link), "=@ccz"(empty) : "m"(link_key));
+    *none = empty;
+    return reinterpret_cast<free_block*>(link);
+  }
+  [[gnu::always_inline]] void set_alloc(std::size_t size_class, std::uintptr_t link) const noexcept {
+    asm volatile("movq %0, %%fs:%c2(%1, %3, 8)"
+                 :
+                 : "r"(link), "r"(offset_), "i"(offsetof(hot_cache, alloc)), "r"(size_class)
+                 : "memory");
+  }
+
+  // Whether the address is not a multiple of the class's block size; always for class 0.
+  [[gnu::always_inline]] bool is_no_start(std::uintptr_t address, std::size_t size_class) const noexcept {
+    bool off;
+    asm("imulq %%fs:%c3(%2, %4, 8), %0\n\tcmpq %%fs:%c3(%2, %4, 8), %0"
+        : "+r"(address), "=@ccae"(off)
+        : "r"(offset_), "i"(offsetof(hot_cache, inverse)), "r"(size_class));
+    return off;
+  }
+
+  // Counts one push; true when there was no room for it.
+  [[gnu::always_inline]] bool use_room(std::size_t size_class) const noexcept {
+    bool negative;
+    asm volatile("subl $1, %%fs:%c2(%1, %3, 4)"
+                 : "=@ccs"(negative)
+                 : "r"(offset_), "i"(offsetof(hot_cache, room)), "r"(size_class)
+                 : "memory");
+    return negative;
+  }
+
+  [[gnu::always_inline]] void push_freed(std::size_t size_class, void* block) const noexcept {
+    std::uintptr_t link;
+    asm volatile("movq %%fs:%c2(%1, %3, 8), %0"
+                 : "=r"(link)
+                 : "r"(offset_), "i"(offsetof(hot_cache, freed)), "r"(size_class)
+                 : "memory");
+    static_cast<free_block*>(block)->link = link;
+    auto head = reinterpret_cast<std::uintptr_t>(block);
+    asm("xorq %1, %0" : "+r"(head) : "m"(link_key) : "cc");
+    asm volatile("movq %0, %%fs:%c2(%1, %3, 8)"
+                 :
+                 : "r"(head), "r"(offset_), "i"(offsetof(hot_cache, freed)), "r"(size_class)
+                 : "memory");
+  }
+
+ private:
+  std::uintptr_t offset_;
+};
+
+#else
+
+class hot_access {
+ public:
+  std::size_t class_of(std::size_t bytes) const noexcept { return hot.table[bytes]; }
+
+  free_block* first_to_allocate(std::size_t size_class, bool* none) const noexcept {
+    free_block* first = decode_link(__atomic_load_n(&hot.alloc[size_class], __ATOMIC_RELAXED));
+    *none = first == nullptr;
+    return first;
+  }
+  // Release and relaxed: a walk reads these lists from another thread (walk.h).
+  void set_alloc(std::size_t size_class, std::uintptr_t link) const noexcept {
+    __atomic_store_n(&hot.alloc[size_class], link, __ATOMIC_RELAXED);
+  }
+
+  bool is_no_start(std::uintptr_t address, std::size_t size_class) const noexcept {
+    return address * hot.inverse[size_class] >= hot.inverse[size_class];
+  }
+
+  bool use_room(std::size_t size_class) const noexcept { return --hot.room[size_class] < 0; }
+
+  void push_freed(std::size_t size_class, void* block) const noexcept {
+    __atomic_store_n(&static_cast<free_block*>(block)->link, hot.freed[size_class], __ATOMIC_RELAXED);
+    __atomic_store_n(&hot.freed[size_class], encode_link(block), __ATOMIC_RELEASE);
+  }
+};
+
+#endif
+
+}  // namespace tenure::core

@@ -1,0 +1,94 @@
+// Size classes: 16-byte steps to 128, then eight steps to each doubling up to 1 KiB and four up to 32 KiB.
+//
+// Blocks of a class stand at addresses that are multiples of its size. So
+//   - whether an address is the start of a block is one multiplication: with inverse = ceil(2^64 / size), the product
+//     address * inverse, mod 2^64, is below inverse exactly when size divides address (Lemire, Kaser, Kurz 2019; exact
+//     here because address < 2^47 and size <= 2^15, so that the error, address / size * size, stays below 2^64 / size);
+//   - a block is aligned to the largest power of two that divides its size: an aligned request needs no block of its
+//   own
+//     kind, only a size that is a multiple.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/bits.h"
+
+namespace tenure::core {
+
+inline constexpr std::size_t largest_small_bytes = 32768;
+inline constexpr std::size_t largest_tabled_bytes = 1024;  // class by table, on the fast path
+
+namespace size_class_detail {
+
+constexpr std::size_t next_size(std::size_t size) noexcept {
+  if (size < 128) return size + 16;
+  const std::size_t power = std::size_t{1} << floor_log2(size);
+  return size + power / (size < 1024 ? 8 : 4);
+}
+
+constexpr std::size_t count_classes() noexcept {
+  std::size_t count = 1;  // class 0 is "none"
+  for (std::size_t size = 16; size <= largest_small_bytes; size = next_size(size)) ++count;
+  return count;
+}
+
+}  // namespace size_class_detail
+
+inline constexpr std::size_t class_count = size_class_detail::count_classes();
+static_assert(class_count <= 64);
+
+namespace size_class_detail {
+
+constexpr std::array<std::uint32_t, class_count> make_sizes() noexcept {
+  std::array<std::uint32_t, class_count> sizes{};
+  std::size_t size = 16;
+  for (std::size_t i = 1; i < class_count; ++i, size = next_size(size)) sizes[i] = static_cast<std::uint32_t>(size);
+  return sizes;
+}
+
+}  // namespace size_class_detail
+
+// Block size of each class, in bytes; 0 for class 0.
+inline constexpr std::array<std::uint32_t, class_count> class_bytes = size_class_detail::make_sizes();
+
+// ceil(2^64 / size); 0 for class 0, which no address passes.
+constexpr std::uint64_t class_inverse(std::size_t size_class) noexcept {
+  return size_class == 0 ? 0 : ~std::uint64_t{0} / class_bytes[size_class] + 1;
+}
+
+// The smallest class that holds `bytes`; 1 <= bytes <= largest_small_bytes.
+constexpr std::size_t class_of(std::size_t bytes) noexcept {
+  if (bytes <= 128) return (bytes + 15) / 16;
+  const unsigned log = floor_log2(bytes - 1);
+  const std::size_t power = std::size_t{1} << log;
+  const std::size_t steps = log < 10 ? 8 : 4;
+  const std::size_t step = (bytes - 1 - power) / (power / steps) + 1;
+  if (log < 10) return 8 + (log - 7) * 8 + step;
+  return 8 + 3 * 8 + (log - 10) * 4 + step;
+}
+
+// A small object's class by its size, for sizes up to largest_tabled_bytes.
+using class_table = std::array<std::uint8_t, largest_tabled_bytes + 1>;
+constexpr class_table make_class_table() noexcept {
+  class_table table{};
+  for (std::size_t bytes = 0; bytes <= largest_tabled_bytes; ++bytes) {
+    table[bytes] = static_cast<std::uint8_t>(class_of(bytes == 0 ? 1 : bytes));
+  }
+  return table;
+}
+
+// The smallest class whose blocks hold `bytes` and are aligned to `alignment` (a power of two); 0 if none is.
+std::size_t class_of_aligned(std::size_t bytes, std::size_t alignment) noexcept;
+
+// Blocks that move between a thread and the central list at once, at most.
+constexpr std::uint32_t largest_batch(std::size_t size_class) noexcept {
+  const std::uint32_t by_bytes = 16384 / class_bytes[size_class];
+  return by_bytes < 2 ? 2 : by_bytes > 256 ? 256 : by_bytes;
+}
+
+// Pages of a new span, given how many spans the class has: small at first, larger when the class is in use.
+std::uint32_t span_pages(std::size_t size_class, std::uint64_t spans_in_use) noexcept;
+
+}  // namespace tenure::core

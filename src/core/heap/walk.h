@@ -1,0 +1,71 @@
+// Looking at the whole heap while the program runs.
+//
+// A walk takes every lock of the heap, from the threads' caches down to the page heap. From then on the other threads
+// can pop and push within their caches, until they need a slow path and wait. The lists of a cache are read so:
+//   freed  is only pushed to: what hangs on the head that was read stays as it is.
+//   alloc  is only popped from: the list is read, then, behind a barrier on all threads, the head again. If it has not
+//   moved,
+//          nothing that was read had been popped. If it has, the list is read again; it can move only as often as it
+//          is long.
+// With every free block known, all others that were ever cut from their spans are live. They are told after the locks
+// have been let go, from marks made under them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/heap/link.h"
+#include "core/heap/size_class.h"
+
+namespace tenure::core {
+
+// All locks, in their order; the calling thread counts as in a slow path meanwhile.
+void lock_heap() noexcept;
+void unlock_heap() noexcept;
+
+// Whether the block, a block's start in a span of the class, is in one of the lists. Takes all locks.
+bool is_free_block(const free_block* block, std::size_t size_class) noexcept;
+
+struct live_block {
+  const void* address;
+  std::size_t bytes;      // usable
+  const char* heap_name;  // nullptr: the default heap
+};
+
+struct walk_totals {
+  std::uint64_t blocks;
+  std::uint64_t bytes;
+  std::uint64_t unread_lists;  // caches' lists that could not be read: their blocks count as live
+};
+
+// Calls visit for each block that was live at one moment, with no lock held; it may allocate and free. Stops when it
+// returns false. False when there is no memory for the marks.
+bool walk_live_blocks(bool (*visit)(void* context, const live_block& block), void* context,
+                      walk_totals* totals) noexcept;
+
+struct class_figures {
+  std::uint64_t block_bytes, spans, span_bytes, live_blocks, cached_blocks, batch_blocks, span_free_blocks;
+};
+
+// Exact at the moment of the call. Live and cached blocks of the default heap; named heaps are apart.
+struct heap_figures {
+  std::uint64_t live_bytes;  // usable bytes of blocks the program has: small and large, sampled included
+  std::uint64_t live_blocks;
+  std::uint64_t cached_bytes;      // in thread caches
+  std::uint64_t batch_bytes;       // in batches between threads
+  std::uint64_t fragmented_bytes;  // free blocks in spans, and the spans' ends
+  std::uint64_t committed_bytes;   // chunk bytes without free clean pages
+  std::uint64_t free_dirty_bytes, free_clean_bytes, chunk_bytes;
+  std::uint64_t metadata_bytes;
+  std::uint64_t large_bytes, large_blocks;
+  std::uint64_t named_span_bytes, named_live_bytes, named_live_blocks;
+  std::uint64_t thread_caches;
+  std::uint64_t unread_lists;
+  class_figures classes[class_count];
+};
+void read_figures(heap_figures* figures) noexcept;
+
+// Every structure's check, under all locks.
+void check_heap() noexcept;
+
+}  // namespace tenure::core

@@ -1,0 +1,401 @@
+#include "core/pages/page_heap.h"
+
+#include "core/base/bits.h"
+#include "core/base/check.h"
+#include "core/os/clock.h"
+#include "core/os/mutex.h"
+#include "core/os/virtual_memory.h"
+#include "core/pages/metadata.h"
+#include "core/pages/page_map.h"
+#include "core/pages/run_bins.h"
+#include "core/telemetry/telemetry.h"
+
+namespace tenure::core {
+namespace {
+
+// The window grows by an eighth of what is mapped, within these bounds: few system calls, and little that counts
+// against RLIMIT_AS without being used.
+constexpr std::uintptr_t least_growth_pages = 256;  // 4 MiB
+constexpr std::uintptr_t most_growth_pages = 4096;  // 64 MiB
+
+// Below this, keeping free pages costs less than looking after them.
+constexpr std::uint64_t dirty_threshold_pages = 128;  // 2 MiB
+
+os::mutex lock;
+run_bins dirty;
+run_bins clean;
+std::uint64_t releasing_pages = 0;
+std::uint64_t used_pages = 0;
+std::uint32_t returning = 0;  // one thread returns pages at a time
+void (*dirty_callback)() = nullptr;
+
+void publish() noexcept {
+  wire::heap_statistics& totals = telemetry::statistics();
+  const std::uint64_t mapped = (used_pages + dirty.pages() + clean.pages() + releasing_pages) << page_shift;
+  const std::uint64_t clean_bytes = clean.pages() << page_shift;
+  __atomic_store_n(&totals.chunk_bytes, mapped, __ATOMIC_RELAXED);
+  __atomic_store_n(&totals.free_dirty_bytes, (dirty.pages() + releasing_pages) << page_shift, __ATOMIC_RELAXED);
+  __atomic_store_n(&totals.free_clean_bytes, clean_bytes, __ATOMIC_RELAXED);
+  __atomic_store_n(&totals.metadata_bytes, metadata_bytes(), __ATOMIC_RELAXED);
+  __atomic_store_n(&totals.os_refusals_total, os::refused_calls(), __ATOMIC_RELAXED);
+  if (mapped - clean_bytes > totals.peak_committed_bytes) {
+    __atomic_store_n(&totals.peak_committed_bytes, mapped - clean_bytes, __ATOMIC_RELAXED);
+  }
+}
+
+run_bins& bins_of(span_kind kind) noexcept { return kind == span_kind::free_dirty ? dirty : clean; }
+
+// The free run of the same kind that covers `page`, if one does.
+span* neighbour(std::uintptr_t page, span_kind kind) noexcept {
+  if (page >= window.mapped_pages) return nullptr;
+  span* found = window.span_map[page];
+  if (found == nullptr || found->kind != kind) return nullptr;
+  return page - found->first_page < found->page_count ? found : nullptr;
+}
+
+void merge_date(span* into, const span* other) noexcept {
+  const std::uint64_t pages = into->page_count + std::uint64_t{other->page_count};
+  const std::uint64_t older = into->free_since_ns < other->free_since_ns ? into->free_since_ns : other->free_since_ns;
+  const std::uint64_t into_age = into->free_since_ns - older;
+  const std::uint64_t other_age = other->free_since_ns - older;
+  into->free_since_ns = older + into_age / pages * into->page_count + other_age / pages * other->page_count;
+}
+
+// Makes a free run known, merged with its neighbours of the same kind.
+void add_run(span* run) noexcept {
+  TENURE_DCHECK(run->kind == span_kind::free_dirty || run->kind == span_kind::free_clean);
+  run_bins& bins = bins_of(run->kind);
+  if (run->first_page != 0) {
+    if (span* before = neighbour(run->first_page - 1, run->kind)) {
+      bins.remove(before);
+      merge_date(run, before);
+      run->first_page = before->first_page;
+      run->page_count += before->page_count;
+      free_span_record(before);
+    }
+  }
+  if (span* after = neighbour(run->first_page + run->page_count, run->kind)) {
+    bins.remove(after);
+    merge_date(run, after);
+    run->page_count += after->page_count;
+    free_span_record(after);
+  }
+  map_span_ends(run);
+  bins.add(run);
+}
+
+// Cuts [first, first + pages) of the run off into a free run of its own. False for want of a record; nothing changed.
+bool split_off(span* run, std::uint32_t first, std::uint32_t pages) noexcept {
+  if (pages == 0) return true;
+  span* part = allocate_span_record();
+  if (part == nullptr) return false;
+  part->kind = run->kind;
+  part->first_page = first;
+  part->page_count = pages;
+  part->free_since_ns = run->free_since_ns;
+  map_span_ends(part);
+  bins_of(part->kind).add(part);
+  return true;
+}
+
+// Takes `pages` at the alignment out of a free run, whose record becomes the span's. Null for want of records.
+span* take(span* run, std::uint32_t pages, std::uint32_t alignment, span_kind kind) noexcept {
+  const std::uint32_t lead = lead_pages(run, alignment, window.begin >> page_shift);
+  const std::uint32_t total = run->page_count;
+  TENURE_DCHECK(total >= lead + pages);
+  bins_of(run->kind).remove(run);
+  if (!split_off(run, run->first_page, lead)) {
+    bins_of(run->kind).add(run);
+    return nullptr;
+  }
+  run->first_page += lead;
+  run->page_count = total - lead;
+  if (!split_off(run, run->first_page + pages, run->page_count - pages)) {
+    map_span_ends(run);
+    bins_of(run->kind).add(run);
+    return nullptr;
+  }
+  run->page_count = pages;
+  run->zeroed = run->kind == span_kind::free_clean;
+  run->kind = kind;
+  run->free_since_ns = 0;
+  used_pages += pages;
+  map_span(run);
+  return run;
+}
+
+bool extend(std::uint32_t pages) noexcept {
+  span* run = allocate_span_record();
+  if (run == nullptr) return false;
+  std::uintptr_t wanted = align_up(window.mapped_pages / 8, least_growth_pages);
+  if (wanted < least_growth_pages) wanted = least_growth_pages;
+  if (wanted > most_growth_pages) wanted = most_growth_pages;
+  if (wanted < pages) wanted = pages;
+  std::uintptr_t first = extend_window(wanted);
+  if (first == ~std::uintptr_t{0} && wanted != pages) {
+    wanted = pages;  // near a limit: ask for no more than what is needed
+    first = extend_window(wanted);
+  }
+  if (first == ~std::uintptr_t{0}) {
+    run->kind = span_kind::free_clean;
+    free_span_record(run);
+    return false;
+  }
+  run->kind = span_kind::free_clean;
+  run->first_page = static_cast<std::uint32_t>(first);
+  run->page_count = static_cast<std::uint32_t>(wanted);
+  add_run(run);
+  return true;
+}
+
+span* find_and_take(std::uint32_t pages, std::uint32_t alignment, span_kind kind, bool want_clean) noexcept {
+  const std::uintptr_t phase = window.begin >> page_shift;
+  run_bins& first = want_clean ? clean : dirty;
+  run_bins& second = want_clean ? dirty : clean;
+  span* run = first.best_fit(pages, alignment, phase);
+  if (run == nullptr) run = second.best_fit(pages, alignment, phase);
+  if (run == nullptr) return nullptr;
+  return take(run, pages, alignment, kind);
+}
+
+// A place for the first chunk's run, once.
+bool ready() noexcept {
+  if (likely(window.page_count != 0)) return true;
+  span* run = allocate_span_record();
+  if (run == nullptr) return false;
+  run->kind = span_kind::free_clean;
+  if (!open_window(least_growth_pages << page_shift)) {
+    free_span_record(run);
+    return false;
+  }
+  run->page_count = static_cast<std::uint32_t>(least_growth_pages);
+  add_run(run);
+  wire::heap_statistics& totals = telemetry::statistics();
+  totals.window_begin = window.begin;
+  totals.window_end = page_address(window.page_count);
+  return true;
+}
+
+void after_release() noexcept {
+  if (dirty.pages() < dirty_threshold_pages) return;
+  if (dirty_callback != nullptr) dirty_callback();
+}
+
+// Takes runs that are old enough out of the lists, chained by next; at most a batch.
+span* collect_old_runs(std::uint64_t now_ns, std::uint64_t age_ns) noexcept {
+  constexpr unsigned batch = 64;
+  span* chain = nullptr;
+  unsigned count = 0;
+  for (unsigned bin = run_bins::bin_count; bin-- != 0 && count < batch;) {
+    span* run = dirty.first_of(bin);
+    while (run != nullptr && count < batch) {
+      span* following = run->next;
+      if (run->free_since_ns + age_ns <= now_ns) {
+        dirty.remove(run);
+        run->kind = span_kind::releasing;
+        releasing_pages += run->page_count;
+        run->next = chain;
+        chain = run;
+        ++count;
+      }
+      run = following;
+    }
+  }
+  return chain;
+}
+
+// Puts a released chain back; what the kernel refused goes back as dirty.
+void put_back(span* chain, std::uint64_t now_ns) noexcept {
+  while (chain != nullptr) {
+    span* run = chain;
+    chain = chain->next;
+    run->next = run->previous = nullptr;
+    releasing_pages -= run->page_count;
+    run->kind = run->zeroed ? span_kind::free_clean : span_kind::free_dirty;
+    if (!run->zeroed) run->free_since_ns = now_ns;
+    run->zeroed = false;
+    add_run(run);
+  }
+}
+
+void check_bins(const run_bins& bins, span_kind kind) noexcept {
+  std::uint64_t pages = 0;
+  for (unsigned bin = 0; bin < run_bins::bin_count; ++bin) {
+    for (span* run = bins.first_of(bin); run != nullptr; run = run->next) {
+      TENURE_CHECK(run->kind == kind);
+      TENURE_CHECK(run_bins::bin_of(run->page_count) == bin);
+      TENURE_CHECK(window.span_map[run->first_page] == run);
+      TENURE_CHECK(window.span_map[run->first_page + run->page_count - 1] == run);
+      TENURE_CHECK(neighbour(run->first_page + std::uintptr_t{run->page_count}, kind) == nullptr);
+      pages += run->page_count;
+    }
+  }
+  TENURE_CHECK(pages == bins.pages());
+}
+
+}  // namespace
+
+span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kind kind, bool want_clean) noexcept {
+  TENURE_DCHECK(pages != 0 && is_power_of_two(alignment_pages));
+  os::lock_guard held(lock);
+  if (unlikely(!ready())) return nullptr;
+  span* found = find_and_take(pages, alignment_pages, kind, want_clean);
+  if (found == nullptr) {
+    const std::uint64_t worst_case = std::uint64_t{pages} + alignment_pages - 1;
+    if (worst_case > window.page_count || !extend(static_cast<std::uint32_t>(worst_case))) return nullptr;
+    found = find_and_take(pages, alignment_pages, kind, want_clean);
+  }
+  publish();
+  return found;
+}
+
+void release_span(span* released, bool is_clean) noexcept {
+  TENURE_CHECK(released->kind >= span_kind::small);
+  lock.lock();
+  used_pages -= released->page_count;
+  span* run = released;
+  const std::uint32_t first = run->first_page;
+  const std::uint32_t pages = run->page_count;
+  *run = span{};
+  run->first_page = first;
+  run->page_count = pages;
+  run->kind = is_clean ? span_kind::free_clean : span_kind::free_dirty;
+  run->free_since_ns = os::coarse_monotonic_ns();
+  add_run(run);
+  publish();
+  lock.unlock();
+  after_release();
+}
+
+bool grow_span(span* grown, std::uint32_t pages) noexcept {
+  os::lock_guard held(lock);
+  TENURE_DCHECK(pages > grown->page_count);
+  const std::uint32_t added = pages - grown->page_count;
+  const std::uintptr_t end = grown->first_page + std::uintptr_t{grown->page_count};
+  span* behind = neighbour(end, span_kind::free_clean);
+  if (behind == nullptr) behind = neighbour(end, span_kind::free_dirty);
+  const bool at_top = end == window.mapped_pages ||
+                      (behind != nullptr && behind->first_page + behind->page_count == window.mapped_pages);
+  if ((behind == nullptr || behind->page_count < added) && at_top) {
+    const std::uint32_t missing = added - (behind == nullptr ? 0 : behind->page_count);
+    if (!extend(missing)) return false;
+    behind = neighbour(end, span_kind::free_clean);
+    if (behind == nullptr) behind = neighbour(end, span_kind::free_dirty);
+  }
+  if (behind == nullptr || behind->page_count < added) return false;
+  span* part = take(behind, added, 1, grown->kind);
+  if (part == nullptr) return false;
+  TENURE_CHECK(part->first_page == end);
+  grown->zeroed = grown->zeroed && part->zeroed;
+  grown->page_count = pages;
+  free_span_record(part);
+  map_span(grown);
+  publish();
+  return true;
+}
+
+void shrink_span(span* shrunk, std::uint32_t pages) noexcept {
+  lock.lock();
+  TENURE_DCHECK(pages != 0 && pages < shrunk->page_count);
+  span* tail = allocate_span_record();
+  if (tail != nullptr) {
+    tail->kind = span_kind::free_dirty;
+    tail->first_page = shrunk->first_page + pages;
+    tail->page_count = shrunk->page_count - pages;
+    tail->free_since_ns = os::coarse_monotonic_ns();
+    used_pages -= tail->page_count;
+    shrunk->page_count = pages;
+    add_run(tail);
+    publish();
+  }
+  lock.unlock();
+  after_release();
+}
+
+std::size_t return_pages(std::uint64_t age_ns) noexcept {
+  if (__atomic_exchange_n(&returning, 1, __ATOMIC_ACQUIRE) != 0) return 0;
+  std::size_t returned_bytes = 0;
+  const std::uint64_t now_ns = os::monotonic_ns();
+  for (;;) {
+    lock.lock();
+    span* chain = collect_old_runs(now_ns, age_ns);
+    lock.unlock();
+    if (chain == nullptr) break;
+    std::uint64_t calls = 0;
+    bool refused = false;
+    for (span* run = chain; run != nullptr; run = run->next) {
+      const std::size_t bytes = std::size_t{run->page_count} << page_shift;
+      run->zeroed = os::release(reinterpret_cast<void*>(page_address(run->first_page)), bytes);
+      returned_bytes += run->zeroed ? bytes : 0;
+      refused = refused || !run->zeroed;
+      ++calls;
+    }
+    lock.lock();
+    put_back(chain, now_ns);
+    wire::heap_statistics& totals = telemetry::statistics();
+    __atomic_store_n(&totals.return_calls_total, totals.return_calls_total + calls, __ATOMIC_RELAXED);
+    publish();
+    lock.unlock();
+    if (refused) break;
+  }
+  wire::heap_statistics& totals = telemetry::statistics();
+  __atomic_fetch_add(&totals.returned_bytes_total, returned_bytes, __ATOMIC_RELAXED);
+  __atomic_store_n(&returning, 0, __ATOMIC_RELEASE);
+  return returned_bytes;
+}
+
+std::size_t dirty_bytes() noexcept {
+  return __atomic_load_n(&telemetry::statistics().free_dirty_bytes, __ATOMIC_RELAXED);
+}
+
+void visit_spans(void (*visit)(void* context, span* visited), void* context) noexcept {
+  TENURE_DCHECK(lock.is_locked());
+  for (std::uintptr_t page = 0; page < window.mapped_pages;) {
+    span* found = window.span_map[page];
+    if (found == nullptr || found->first_page != page || found->page_count == 0) {
+      ++page;  // a gap where somebody else has mapped something
+      continue;
+    }
+    page += found->page_count;
+    if (found->kind >= span_kind::small) visit(context, found);
+  }
+}
+
+void lock_page_heap() noexcept {
+  lock.lock();
+  lock_metadata();
+}
+
+void unlock_page_heap() noexcept {
+  unlock_metadata();
+  lock.unlock();
+}
+
+void recover_page_heap_after_fork() noexcept {
+  __atomic_store_n(&returning, 0, __ATOMIC_RELEASE);
+  os::lock_guard held(lock);
+  span* chain = nullptr;
+  for (std::uintptr_t page = 0; page < window.mapped_pages;) {
+    span* found = window.span_map[page];
+    if (found == nullptr || found->first_page != page || found->page_count == 0) {
+      ++page;
+      continue;
+    }
+    page += found->page_count;
+    if (found->kind != span_kind::releasing) continue;
+    found->zeroed = false;  // whether the kernel had finished is not known
+    found->next = chain;
+    chain = found;
+  }
+  if (chain != nullptr) put_back(chain, os::coarse_monotonic_ns());
+}
+
+void check_page_heap() noexcept {
+  TENURE_CHECK(lock.is_locked());
+  check_bins(dirty, span_kind::free_dirty);
+  check_bins(clean, span_kind::free_clean);
+}
+
+void on_dirty(void (*callback)()) noexcept { dirty_callback = callback; }
+
+}  // namespace tenure::core

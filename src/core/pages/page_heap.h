@@ -1,0 +1,54 @@
+// The page heap: free runs of pages, where spans come from and go to, and where memory goes back to the OS.
+//
+//   request -> free_dirty, best fit (may be resident: reused first)
+//           -> free_clean, best fit
+//           -> more of the window
+//   return  -> free_dirty, merged with dirty neighbours, dated
+//   decay   -> runs older than the `decay` option are taken out of the lists (kind releasing), the lock is let go, the
+//              kernel works, the lock is taken and the run comes back as free_clean, merged with clean neighbours.
+//
+// The decay runs on Tenure's own thread once there is enough to return (background.h), otherwise on the slow path that
+// finds it due; never on a fast path and never with a lock held while the kernel works.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/pages/span.h"
+
+namespace tenure::core {
+
+// `pages` pages whose first address is a multiple of alignment_pages (a power of two). The span is `kind`, in the span
+// map, with class 0. Null when the system refuses. `zeroed` tells whether the pages read as zero; when want_clean is
+// true, clean pages are preferred (calloc, a block about to receive pages by mremap).
+span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kind kind, bool want_clean) noexcept;
+
+// Takes the span back; it must be in no list. `clean`: its pages were already returned to the OS.
+void release_span(span* released, bool clean) noexcept;
+
+// Grows or shrinks a span where it stands. Growing takes the pages from the free run behind it, or the window's end;
+// false when there is none. Shrinking always works.
+bool grow_span(span* grown, std::uint32_t pages) noexcept;
+void shrink_span(span* shrunk, std::uint32_t pages) noexcept;
+
+// Returns to the OS what has been free for `age_ns` at least (0: everything). Bytes returned. One thread at a time; a
+// second caller returns 0 at once.
+std::size_t return_pages(std::uint64_t age_ns) noexcept;
+
+std::size_t dirty_bytes() noexcept;
+
+// Every span in use, in address order. The page heap's lock is held by the caller (lock_page_heap).
+void visit_spans(void (*visit)(void* context, span* visited), void* context) noexcept;
+
+void lock_page_heap() noexcept;
+void unlock_page_heap() noexcept;
+// In the child of fork, where the thread that was returning pages is gone: what it had taken out is put back.
+void recover_page_heap_after_fork() noexcept;
+
+// Consistency of the free runs: links, merging, map entries, totals. Under the lock.
+void check_page_heap() noexcept;
+
+// Called with no lock held when dirty pages pass the threshold; the heap starts the background thread from it.
+void on_dirty(void (*callback)()) noexcept;
+
+}  // namespace tenure::core

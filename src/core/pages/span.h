@@ -1,0 +1,80 @@
+// A span: a run of pages that serves one size class or one large block, or that is free.
+//
+// Spans are described out of line, in metadata of their own, so that a program that writes past a block never writes
+// over what the heap believes, and a forked child that only reads dirties nothing. The page map leads from any address
+// to its span.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tenure::core {
+
+// A page is Tenure's unit inside a chunk; the OS page is a quarter of it or less.
+inline constexpr unsigned page_shift = 14;
+inline constexpr std::size_t page_size_bytes = std::size_t{1} << page_shift;
+
+enum class span_kind : std::uint8_t {
+  unused = 0,       // descriptor in the free list of descriptors
+  free_clean = 1,   // free pages that read as zero and cost nothing
+  free_dirty = 2,   // free pages that may be resident
+  releasing = 3,    // free pages on their way to the OS: in no list
+  small = 4,        // blocks of one size class of the default heap
+  large = 5,        // one block of the default heap
+  named_small = 6,  // blocks of one size class of a named heap, or sampled blocks
+  named_large = 7,  // one block of a named heap
+};
+
+struct span {
+  span* next = nullptr;  // the list it is in: free runs of one size, central list's bucket, heap's spans
+  span* previous = nullptr;
+
+  std::uint32_t first_page = 0;  // index in the window
+  std::uint32_t page_count = 0;
+  span_kind kind = span_kind::unused;
+  std::uint8_t size_class = 0;
+  std::uint8_t bucket = 0;         // which of the list's buckets, by occupancy
+  bool zeroed = false;             // handed out from clean pages: reads as zero
+  bool sampled = false;            // large block that is a live sample
+  std::uint32_t sample_count = 0;  // live samples among the blocks of a named span
+
+  std::uint32_t block_count = 0;   // small: how many blocks fit
+  std::uint32_t free_count = 0;    // small: blocks neither with a thread nor with the program (listed and not carved)
+  std::uint32_t listed_count = 0;  // small: of these, blocks in free_list
+  std::uintptr_t free_list = 0;    // encoded link to the first listed block
+  std::uintptr_t carve_next = 0;   // first block never handed out
+
+  void* owner = nullptr;             // named heap
+  std::size_t requested_bytes = 0;   // large
+  std::uint64_t free_since_ns = 0;   // free_dirty: when it became free (weighted mean of merged parts)
+  std::uint64_t* scratch = nullptr;  // one walk's marks
+};
+
+// A doubly linked list of spans through next and previous. Guarded by its owner's lock.
+class span_list {
+ public:
+  bool empty() const noexcept { return first_ == nullptr; }
+  span* first() const noexcept { return first_; }
+
+  void push_front(span* added) noexcept {
+    added->previous = nullptr;
+    added->next = first_;
+    if (first_ != nullptr) first_->previous = added;
+    first_ = added;
+  }
+
+  void remove(span* removed) noexcept {
+    if (removed->previous != nullptr) {
+      removed->previous->next = removed->next;
+    } else {
+      first_ = removed->next;
+    }
+    if (removed->next != nullptr) removed->next->previous = removed->previous;
+    removed->next = removed->previous = nullptr;
+  }
+
+ private:
+  span* first_ = nullptr;
+};
+
+}  // namespace tenure::core

@@ -1,0 +1,44 @@
+// From the library's constructor to the process's end.
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+#include <cerrno>
+
+#include "core/base/options.h"
+#include "core/heap/background.h"
+#include "core/heap/fork.h"
+#include "core/heap/heap.h"
+#include "core/preload/export.h"
+#include "core/preload/report.h"
+#include "core/telemetry/telemetry.h"
+#include "core/telemetry/unwind.h"
+
+using namespace tenure;
+
+namespace {
+
+// Runs before the program's own constructors; malloc has been called before, by the loader and by libraries.
+[[gnu::constructor(101)]] void begin() {
+  core::initialize();
+  ::pthread_atfork(core::before_fork, core::after_fork_in_parent, core::after_fork_in_child);
+  core::allow_background();
+}
+
+// Runs after the program's destructors and atexit functions, as far as the loader can tell. Memory is served on.
+[[gnu::destructor(101)]] void end() {
+  core::forbid_background();
+  if (core::value(core::option::report_at_exit) != 0) core::write_report(STDERR_FILENO);
+  telemetry::finish();
+}
+
+}  // namespace
+
+// Code may be unloaded and other code loaded in its place: what the unwinder knows of it is forgotten.
+TENURE_EXPORT int dlclose(void* handle) {
+  using function = int (*)(void*);
+  static function next = nullptr;
+  if (next == nullptr) next = reinterpret_cast<function>(::dlsym(RTLD_NEXT, "dlclose"));
+  const int result = next == nullptr ? -1 : next(handle);
+  telemetry::forget_rules();
+  return result;
+}
