@@ -117,7 +117,7 @@ struct process_record {
   std::vector<sample> samples;  // in the order of the ring
 
   std::vector<resident_point> resident;  // timeline
-  std::vector<memory_map> maps;          // at new peaks, in order of time; the last one with the greatest RSS counts
+  std::vector<memory_map> maps;          // the one with the greatest RSS; empty when none was taken
   memory_map exit_map;                   // empty when neither the program nor the collector took one
   bool has_exit_map = false;
 

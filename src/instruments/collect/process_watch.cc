@@ -1,0 +1,125 @@
+#include "instruments/collect/process_watch.h"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "instruments/collect/process_files.h"
+#include "instruments/collect/smaps.h"
+
+namespace tenure::collect {
+namespace {
+
+constexpr std::size_t drain_limit_events = 100'000;
+// Beyond this many samples the interval is doubled, and again after as many more: memory and time of the analysis stay
+// bounded, and since each sample carries its interval the sums stay unbiased.
+constexpr std::size_t first_sample_limit = 1'000'000;
+constexpr std::uint64_t interval_limit_bytes = 1ull << 36;
+// Share of the time that reading smaps may take: one in so many.
+constexpr std::uint64_t map_time_divisor = 400;
+constexpr std::uint64_t map_allowance_ns = 20'000'000;
+constexpr std::uint64_t refresh_pause_ns = 1'000'000'000;
+
+}  // namespace
+
+process_watch::process_watch(std::unique_ptr<region_reader> reader, std::filesystem::path region,
+                             std::uint32_t generation)
+    : decoder_(record_), reader_(std::move(reader)), region_(std::move(region)), sample_limit_(first_sample_limit) {
+  reader_->read_identity(record_);
+  record_.generation = generation;
+  is_readable_ = has_mapped(record_.pid, region_.string());
+}
+
+double process_watch::drain() {
+  const double fill = reader_->ring_fill();
+  reader_->drain(decoder_, wire::hole::wait, drain_limit_events);
+  if (record_.samples.size() >= sample_limit_) bound_samples();
+  return fill;
+}
+
+void process_watch::bound_samples() {
+  sample_limit_ += first_sample_limit;
+  const std::uint64_t interval = reader_->sample_interval_bytes();
+  if (interval != 0 && interval <= interval_limit_bytes) reader_->set_sample_interval_bytes(interval * 2);
+}
+
+bool process_watch::sample_memory(std::uint64_t now_ns, std::string& buffer, collector_cost& cost) {
+  const auto resident = read_resident_bytes(record_.pid);
+  if (!resident) return false;
+  // Somebody has this number; it may be another process than the one in a namespace of its own.
+  if (!is_readable_) return !reader_->has_exited();
+  note_resident(now_ns, *resident);
+  if (is_map_due(now_ns, *resident)) take_map(now_ns, buffer, cost);
+  return true;
+}
+
+// A value that stays the same is two points: where it began and where it was last seen.
+void process_watch::note_resident(std::uint64_t now_ns, std::uint64_t resident_bytes) {
+  auto& points = record_.resident;
+  const std::size_t count = points.size();
+  const bool extends = count >= 2 && points[count - 1].resident_bytes == resident_bytes &&
+                       points[count - 2].resident_bytes == resident_bytes;
+  if (extends) {
+    points.back().time_ns = now_ns;
+  } else {
+    points.push_back({now_ns, resident_bytes});
+  }
+}
+
+bool process_watch::is_map_due(std::uint64_t now_ns, std::uint64_t resident_bytes) const {
+  const std::uint64_t age_ns = now_ns > record_.start_ns ? now_ns - record_.start_ns : 0;
+  const bool can_pay = map_cost_ns_ + last_map_cost_ns_ <= map_allowance_ns + age_ns / map_time_divisor;
+  const bool is_cheap = map_cost_ns_ <= age_ns / (2 * map_time_divisor);
+  if (resident_bytes > peak_map_bytes_ + peak_map_bytes_ / 10) return can_pay;
+  if (resident_bytes > peak_map_bytes_ + peak_map_bytes_ / 100 && is_cheap) return true;
+  return is_cheap && now_ns > last_map_time_ns_ + refresh_pause_ns;
+}
+
+void process_watch::take_map(std::uint64_t now_ns, std::string& buffer, collector_cost& cost) {
+  const std::uint64_t begin_ns = monotonic_ns();
+  const bool is_read = read_smaps(record_.pid, buffer);
+  last_map_cost_ns_ = monotonic_ns() - begin_ns;
+  map_cost_ns_ += last_map_cost_ns_;
+  cost.smaps_ns += last_map_cost_ns_;
+  ++cost.smaps_reads;
+  last_map_time_ns_ = now_ns;
+  if (!is_read) return;
+  memory_map map = make_memory_map(buffer, false, now_ns);
+  map.statistics = reader_->statistics();
+  if (map.resident_bytes == 0) return;
+  // Only the greatest one can become the map of the peak.
+  if (map.resident_bytes > peak_map_bytes_) {
+    peak_map_bytes_ = map.resident_bytes;
+    record_.maps.assign(1, map);
+  }
+  last_map_ = std::move(map);
+}
+
+void process_watch::take_last_map(std::string& buffer, collector_cost& cost) {
+  if (is_readable_) take_map(monotonic_ns(), buffer, cost);
+}
+
+void process_watch::finish(process_end end, std::uint64_t time_ns) {
+  const bool is_gone = end != process_end::running;
+  // In portions, since a program that is still there may write as fast as we read; one ring's worth is enough.
+  reader_->drain(decoder_, is_gone ? wire::hole::skip : wire::hole::wait,
+                 wire::ring_capacity_bytes / sizeof(wire::free_sample_event));
+  reader_->read_state(record_);
+  record_.end = end;
+  record_.end_ns = time_ns;
+  if (const std::uint64_t exit_ns = reader_->exit_time_ns(); exit_ns > record_.start_ns && exit_ns < time_ns)
+    record_.end_ns = exit_ns;
+  if (const std::uint64_t resident = reader_->exit_resident_bytes(); resident != 0)
+    note_resident(record_.end_ns, resident);
+  if (auto exit_map = reader_->read_exit_map()) {
+    if (exit_map->resident_bytes > peak_map_bytes_ && !exit_map->truncated) record_.maps.assign(1, *exit_map);
+    last_map_ = std::move(*exit_map);
+  }
+  record_.has_exit_map = !last_map_.mappings.empty();
+  record_.exit_map = std::move(last_map_);
+  reader_.reset();
+  std::error_code ignored;
+  std::filesystem::remove(region_, ignored);
+}
+
+}  // namespace tenure::collect

@@ -1,0 +1,57 @@
+// Process watch: one process image from the moment its region appears until it is gone.
+//
+//   tick ──► drain the ring ──► resident bytes ──► at a new peak, and now and then: smaps and the heap's counters
+//
+// Reading smaps makes the kernel walk the program's page tables, so it is rationed: a new peak counts when it is a
+// tenth above the last one that was read, or a hundredth when reading has been cheap so far.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "instruments/collect/region_reader.h"
+
+namespace tenure::collect {
+
+class process_watch {
+ public:
+  process_watch(std::unique_ptr<region_reader> reader, std::filesystem::path region, std::uint32_t generation);
+
+  std::uint32_t pid() const { return record_.pid; }
+  std::uint64_t start_ns() const { return record_.start_ns; }
+  bool is_finished() const { return reader_ == nullptr; }
+
+  // Empties the ring. The share of it that was filled.
+  double drain();
+  // Reads the resident bytes and, if it is worth it, smaps. False when the process is gone.
+  bool sample_memory(std::uint64_t now_ns, std::string& buffer, collector_cost& cost);
+  // The last of everything; the region file is removed, its memory given back.
+  void finish(process_end end, std::uint64_t time_ns);
+  // While it still runs, at the end of the watching: smaps as they are now.
+  void take_last_map(std::string& buffer, collector_cost& cost);
+  // A program that said it exits and is gone did so; one that is gone without a word was killed.
+  bool has_exited() const { return reader_ != nullptr && reader_->has_exited(); }
+
+  process_record& record() { return record_; }
+
+ private:
+  void note_resident(std::uint64_t now_ns, std::uint64_t resident_bytes);
+  bool is_map_due(std::uint64_t now_ns, std::uint64_t resident_bytes) const;
+  void take_map(std::uint64_t now_ns, std::string& buffer, collector_cost& cost);
+  void bound_samples();
+
+  process_record record_;
+  event_decoder decoder_;
+  std::unique_ptr<region_reader> reader_;
+  std::filesystem::path region_;
+  bool is_readable_ = false;          // /proc/PID means this process
+  std::uint64_t peak_map_bytes_ = 0;  // resident bytes of the greatest map taken
+  std::uint64_t last_map_time_ns_ = 0;
+  std::uint64_t map_cost_ns_ = 0;  // spent on maps of this process
+  std::uint64_t last_map_cost_ns_ = 0;
+  memory_map last_map_;  // the newest, for processes that leave none themselves
+  std::size_t sample_limit_;
+};
+
+}  // namespace tenure::collect
