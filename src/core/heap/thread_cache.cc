@@ -158,6 +158,7 @@ void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_clas
                   wire::allocation_entry entry) noexcept {
   class_state& state = record.classes[size_class];
   for (;;) {
+    if (void* block = pop(cache, size_class)) return block;
     if (state.sample_due) {
       state.sample_due = false;
       const std::uint64_t interval_bytes = record.clock.interval_bytes;
@@ -165,9 +166,8 @@ void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_clas
       install(cache, record, state, size_class, take_aside(state));
       void* sampled = allocate_sampled(size_class, requested_bytes, interval_bytes, entry);
       if (sampled != nullptr) return sampled;
+      continue;
     }
-    if (void* block = pop(cache, size_class)) return block;
-    if (state.sample_due) continue;
     note_slow_path(cache, record, state);
     block_chain chain = take_freed(cache, state, size_class);
     if (chain.count < (state.target + 1) / 2 || chain.count == 0) {
