@@ -2,14 +2,14 @@
 //
 // One entry is one 64-bit word, stored and loaded whole, so that there is nothing to tear:
 //
-//   63                          27 26            0
-//   [ tag: 37 bits of the mixed   ][ compact_rule ]       0: empty
-//     address
+//   63                             27 26            0
+//   [ bits 11..47 of the address     ][ compact_rule ]       0: empty
 //
-// The address (48 bits) is multiplied by an odd number modulo 2^48, which loses nothing. Its highest bits choose the
-// word; the 11 that every table size uses for that need not be stored, the other 37 are the tag. So a word that matches
-// is the rule of that very address, never of another that hashes alike. A rule that does not fit 27 bits is kept whole
-// in a table that is only ever added to, and the word holds its number.
+// The word's place in the table is the low bits of the address, twelve or more: with the 37 bits in the word that is
+// the whole address. So a word that matches is the rule of that very address, never of another that hashes alike, and
+// its place costs one instruction (return addresses differ well enough in their low bits; a walk is one chain of
+// dependent loads, and every cycle in it counts once a frame). A rule that does not fit 27 bits is kept whole in a
+// table that is only ever added to, and the word holds its number.
 //
 // Two neighbouring words share an address's place. When both are taken, the older gives way. When many have given way,
 // the table is replaced by one four times as large, up to 2^16 words; the old one stays mapped (a reader may be in it),
@@ -31,25 +31,28 @@ class rule_cache {
   // What a walk reads once and then looks up in.
   struct view {
     const std::uint64_t* words;
-    unsigned shift;  // 64 - bits
+    std::uint64_t mask;  // count of words - 1
   };
 
   view current() const noexcept {
     const std::uintptr_t table = __atomic_load_n(&table_, __ATOMIC_ACQUIRE);
-    if (table == 0) return {first_, 64 - least_bits};
+    if (table == 0) return {first_, (1u << least_bits) - 1};
     return {reinterpret_cast<const std::uint64_t*>(table & ~std::uintptr_t{bits_mask}),
-            64 - static_cast<unsigned>(table & bits_mask)};
+            (std::uint64_t{1} << (table & bits_mask)) - 1};
   }
 
-  // The rule of `address` (below 2^48); 0 when it is not in its first place.
-  static compact_rule find(view in, std::uint64_t address) noexcept {
-    const std::uint64_t mixed = mix(address);
-    return match(__atomic_load_n(&in.words[mixed >> in.shift], __ATOMIC_ACQUIRE), mixed);
+  // The word in the first and in the second place of `address`, which is below 2^48.
+  static std::uint64_t first_word(view in, std::uint64_t address) noexcept {
+    return __atomic_load_n(&in.words[address & in.mask], __ATOMIC_ACQUIRE);
   }
-  // The same for its second place.
-  static compact_rule find_second(view in, std::uint64_t address) noexcept {
-    const std::uint64_t mixed = mix(address);
-    return match(__atomic_load_n(&in.words[mixed >> in.shift ^ 1], __ATOMIC_ACQUIRE), mixed);
+  static std::uint64_t second_word(view in, std::uint64_t address) noexcept {
+    return __atomic_load_n(&in.words[(address & in.mask) ^ 1], __ATOMIC_ACQUIRE);
+  }
+  static bool matches(std::uint64_t word, std::uint64_t address) noexcept {
+    return (word ^ tag(address)) >> compact_rule_bits == 0 && rule_in(word) != 0;
+  }
+  static compact_rule rule_in(std::uint64_t word) noexcept {
+    return static_cast<compact_rule>(word & ((std::uint64_t{1} << compact_rule_bits) - 1));
   }
 
   // Taken before a rule is worked out and handed to insert(), so that a rule from before clear() is not kept.
@@ -60,7 +63,7 @@ class rule_cache {
   // The compact form of a rule, if need be by its number in the table of whole rules; compact_uncached when that is
   // full.
   compact_rule shorten(const unwind_rule& rule) noexcept;
-  const unwind_rule& whole(compact_rule rule) const noexcept { return whole_[rule >> 2].rule; }
+  const unwind_rule& whole(compact_rule rule) const noexcept { return whole_[rule >> compact_value_shift].rule; }
 
   std::size_t size_bytes() const noexcept { return __atomic_load_n(&mapped_bytes_, __ATOMIC_RELAXED); }
   void check() const noexcept;
@@ -74,11 +77,7 @@ class rule_cache {
     std::uint32_t ready;  // atomic
   };
 
-  static std::uint64_t mix(std::uint64_t address) noexcept { return address * 0x9e3779b97f4bull << 16; }
-  static compact_rule match(std::uint64_t word, std::uint64_t mixed) noexcept {
-    const std::uint64_t rest = word ^ mixed << (least_bits - 1);
-    return rest < (1ull << compact_rule_bits) ? static_cast<compact_rule>(rest) : 0;
-  }
+  static std::uint64_t tag(std::uint64_t address) noexcept { return address >> (least_bits - 1) << compact_rule_bits; }
   void grow(std::uintptr_t from) noexcept;
 
   std::uintptr_t table_ = 0;  // atomic: address of the words, with log2 of their count in the low bits; 0: first_

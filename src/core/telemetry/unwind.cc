@@ -27,7 +27,7 @@ constexpr unsigned address_bits = 48;
 bool work_out_rule(std::uint64_t lookup, unwind_rule* rule) noexcept {
   *rule = {};
   loaded_module module;
-  if (lookup >> address_bits != 0 || !find_module(lookup, &module)) return false;
+  if (!find_module(lookup, &module)) return false;
   if (machine::has_link_register && machine::trampoline_rule(lookup + 1, segment_of(module, lookup), rule)) return true;
   if (module.unwind_header == 0) return true;
   const byte_range readable = segment_of(module, module.unwind_header);
@@ -42,21 +42,26 @@ bool work_out_rule(std::uint64_t lookup, unwind_rule* rule) noexcept {
   return true;
 }
 
-// Where a compact rule does not lead on, or there is none in the first place of the cache.
-[[gnu::noinline, gnu::cold]] compact_rule find_rule(std::uint64_t lookup, unwind_rule* uncached) noexcept {
-  if (lookup >> address_bits == 0) {
-    if (const compact_rule second = rule_cache::find_second(cache.current(), lookup); second != 0) return second;
+// The rule of a key that the quick path did not use: from the cache, or worked out.
+[[gnu::noinline, gnu::cold]] compact_rule find_rule(std::uint64_t key, unwind_rule* uncached) noexcept {
+  if (key >> address_bits != 0) return *uncached = {}, compact_uncached;
+  const rule_cache::view rules = cache.current();
+  if (const auto word = rule_cache::first_word(rules, key); rule_cache::matches(word, key)) {
+    return rule_cache::rule_in(word);
+  }
+  if (const auto word = rule_cache::second_word(rules, key); rule_cache::matches(word, key)) {
+    return rule_cache::rule_in(word);
   }
   const std::uint32_t generation = cache.generation();
-  if (!work_out_rule(lookup, uncached)) return compact_uncached;
+  if (!work_out_rule(key - 1, uncached)) return compact_uncached;
   const compact_rule rule = cache.shorten(*uncached);
-  if (rule != compact_uncached) cache.insert(lookup, rule, generation);
+  if (rule != compact_uncached) cache.insert(key, rule, generation);
   return rule;
 }
 
 // One walk: the registers of the frame it stands in, and what it may read.
 struct walker {
-  std::uint64_t instruction;  // as it will be looked up
+  std::uint64_t key;  // the return address, or the interrupted instruction + 1: one behind what is looked up
   std::uint64_t stack;
   std::uint64_t frame;
   std::uint64_t link;
@@ -118,7 +123,7 @@ struct walker {
     frame = next_frame;
     link = next_link;
     if (*return_address == 0) return step_result::complete;
-    instruction = *return_address - (rule.signal ? 0 : 1);
+    key = *return_address + (rule.signal ? 1 : 0);
     return step_result::next;
   }
 
@@ -138,9 +143,7 @@ struct walker {
   [[gnu::noinline, gnu::cold]] step_result step_slowly(bool exact, std::uint64_t* return_address,
                                                        bool* now_exact) noexcept {
     unwind_rule uncached;
-    compact_rule rule =
-        instruction >> address_bits == 0 ? rule_cache::find(cache.current(), instruction) : compact_rule{0};
-    if (rule == 0) rule = find_rule(instruction, &uncached);
+    const compact_rule rule = find_rule(key, &uncached);
     *now_exact = false;
     if ((rule & compact_kind_mask) <= compact_frame_based) return step_by(rule, exact, return_address);
     const unwind_rule& whole = (rule & compact_kind_mask) == compact_whole ? cache.whole(rule) : uncached;
@@ -153,18 +156,20 @@ struct walker {
 [[gnu::always_inline]] TENURE_READS_STACK inline walk_result walk(const start_registers& from, bool trusted,
                                                                   std::uint64_t* frames, std::size_t capacity,
                                                                   std::size_t skip) noexcept {
-  walker at{from.instruction, from.stack, from.frame, from.link, stack_window::around(from.stack, trusted)};
+  walker at{from.instruction + 1, from.stack, from.frame, from.link, stack_window::around(from.stack, trusted)};
   const rule_cache::view rules = cache.current();
   std::size_t count = 0;
   walk_end end = walk_end::complete;
   bool exact = true;
   for (;;) {
     std::uint64_t return_address = 0;
-    const compact_rule rule = rule_cache::find(rules, at.instruction);
-    const std::uint64_t cfa = ((rule & compact_frame_based) != 0 ? at.frame : at.stack) + compact_cfa_offset(rule);
-    const std::uint64_t slot = compact_frame_slot(rule);
-    const bool quick = rule != 0 && (rule & compact_whole) == 0 && at.instruction >> address_bits == 0 &&
-                       cfa > at.stack && cfa <= at.window.high() && cfa - slot >= at.window.low() + 8;
+    // The word is used before it is known to match: nothing in the chain from one frame to the next waits for that.
+    const std::uint64_t word = rule_cache::first_word(rules, at.key);
+    const std::uint64_t cfa = ((word & compact_frame_based) != 0 ? at.frame : at.stack) + compact_cfa_offset(word);
+    const std::uint64_t slot = compact_frame_slot(word);
+    const bool quick = rule_cache::matches(word, at.key) && (word & compact_whole) == 0 &&
+                       at.key >> address_bits == 0 && cfa > at.stack && cfa <= at.window.high() &&
+                       cfa - slot >= at.window.low() + 8;
     if (core::likely(quick)) {
       return_address = machine::plain_address(walker::load(cfa - machine::return_address_slot(slot)));
       if (slot != 0) at.frame = walker::load(cfa - slot);
@@ -172,7 +177,7 @@ struct walker {
       at.link = 0;
       exact = false;
       if (core::unlikely(return_address == 0)) break;
-      at.instruction = return_address - 1;
+      at.key = return_address;
     } else {
       const walker::step_result step = at.step_slowly(exact, &return_address, &exact);
       if (step == walker::step_result::no_rule) end = walk_end::no_rule;

@@ -9,9 +9,9 @@
 // and the walk says so. Nearly every rule also fits the 27 bits of `compact_rule`, which lie in the cache beside the
 // address (rule_cache.h):
 //
-//   bits 0..1    0: stack pointer based, 1: frame pointer based, 2: number of a rule kept whole, in bits 2..26
-//   bits 2..14   CFA offset in words
-//   bits 15..26  words from the CFA down to the saved frame pointer; 0: unchanged
+//   bits 0..1    0: stack pointer based, 1: frame pointer based, 2: number of a rule kept whole, in bits 3..26
+//   bits 3..15   CFA offset in words, so that a mask makes it bytes
+//   bits 16..26  words from the CFA down to the saved frame pointer; 0: unchanged
 #pragma once
 
 #include <cstdint>
@@ -52,17 +52,19 @@ inline constexpr unsigned compact_rule_bits = 27;
 inline constexpr compact_rule compact_kind_mask = 3;
 inline constexpr compact_rule compact_stack_based = 0;
 inline constexpr compact_rule compact_frame_based = 1;
-inline constexpr compact_rule compact_whole = 2;     // bits 2..26 number a rule of the table of whole rules
+inline constexpr compact_rule compact_whole = 2;     // bits 3..26 number a rule of the table of whole rules
 inline constexpr compact_rule compact_uncached = 3;  // never in the cache: the caller holds the rule itself
+inline constexpr unsigned compact_value_shift = 3;
 inline constexpr unsigned compact_cfa_bits = 13;
-inline constexpr unsigned compact_frame_bits = 12;
+inline constexpr unsigned compact_frame_shift = compact_value_shift + compact_cfa_bits;
+inline constexpr unsigned compact_frame_bits = compact_rule_bits - compact_frame_shift;
 
-inline std::uint64_t compact_cfa_offset(compact_rule rule) noexcept {
-  return static_cast<std::uint64_t>(rule >> 2 & ((1u << compact_cfa_bits) - 1)) * 8;
+inline std::uint64_t compact_cfa_offset(std::uint64_t rule) noexcept {
+  return rule & ((std::uint64_t{1} << compact_cfa_bits) - 1) << compact_value_shift;
 }
 // Bytes from the CFA down to the saved frame pointer.
-inline std::uint64_t compact_frame_slot(compact_rule rule) noexcept {
-  return static_cast<std::uint64_t>(rule >> (2 + compact_cfa_bits)) * 8;
+inline std::uint64_t compact_frame_slot(std::uint64_t rule) noexcept {
+  return (rule >> compact_frame_shift & ((std::uint64_t{1} << compact_frame_bits) - 1)) * 8;
 }
 
 }  // namespace tenure::telemetry
