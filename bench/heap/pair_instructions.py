@@ -53,8 +53,9 @@ class Profile:
         self.total += cost
 
     def of(self, library):
-        """What ran in the library, and in what callgrind cannot place: gperftools keeps malloc in a section of its own."""
-        return sum(cost for where, cost in self.by_object.items() if where == "???" or execution.same_file(where, library))
+        """What ran in the library, and in what callgrind cannot place: gperftools' malloc has a section of its own."""
+        return sum(cost for where, cost in self.by_object.items()
+                   if where == "???" or execution.same_file(where, library))
 
 
 def reason(said):

@@ -35,6 +35,7 @@ def parse(arguments):
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="what counts as time (default wall)")
     parser.add_argument("--seed", type=int, default=1, help="of the order of the runs")
     parser.add_argument("--burst", action="store_true", help="also the burst: 1 GiB freed, then RSS for ten seconds")
+    parser.add_argument("--from", dest="recorded", metavar="JSON", help="measures nothing: reports of a recorded run")
     parser.add_argument("--name", help="name of the result files (default heap- and the time)")
     parser.add_argument("--list", action="store_true", help="says which allocators and workloads there are")
     return parser.parse_args(arguments)
@@ -97,7 +98,8 @@ def first_line(path, prefix=""):
         lines = pathlib.Path(path).read_text().splitlines()
     except OSError:
         return "unknown"
-    return next((line.partition(":")[2].strip() if prefix else line for line in lines if line.startswith(prefix)), "unknown")
+    found = next((line for line in lines if line.startswith(prefix)), "unknown")
+    return found.partition(":")[2].strip() if prefix and ":" in found else found
 
 
 def describe(options, rounds, load_before):
@@ -114,21 +116,23 @@ def describe(options, rounds, load_before):
 def sentence(about):
     quick = " QUICK: a quarter of the work, not for documents." if about["quick"] else ""
     return (f"{about['date']}, commit {about['commit']}, {about['processor']}, {about['cores']} cores, kernel "
-            f"{about['kernel']}, transparent huge pages {about['huge_pages']}; medians of {about['rounds']} interleaved "
-            f"rounds, {about['clock']} time; load {about['load_before']:.1f} before, {about['load_after']:.1f} after.{quick}")
+            f"{about['kernel']}, transparent huge pages {about['huge_pages']}; medians of {about['rounds']} "
+            f"interleaved rounds, {about['clock']} time; load {about['load_before']:.1f} before, "
+            f"{about['load_after']:.1f} after.{quick}")
 
 
 def write_results(options, about, figures, paths, bursts):
     folder = ROOT / "bench/results"
     folder.mkdir(parents=True, exist_ok=True)
     name = options.name or "heap-" + datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    text = report.markdown(figures, sentence(about), bursts)
-    (folder / f"{name}.md").write_text(text)
+    (folder / f"{name}.md").write_text(report.markdown(figures, sentence(about), bursts))
+    summary = report.summary(figures, sentence(about), bursts)
+    (folder / f"{name}.short.md").write_text(summary)
     (folder / f"{name}.json").write_text(json.dumps(
         {"about": about, "allocators": paths, "samples": figures.samples, "failures": figures.failures,
          "burst": bursts}, indent=1))
-    print(text)
-    print(f"Written to {folder / name}.md and .json", file=sys.stderr)
+    print(summary, end="")
+    print(f"Every figure: {folder / name}.md and .json; this: {name}.short.md", file=sys.stderr)
 
 
 def list_all(machine, found, missing):
@@ -156,12 +160,27 @@ def compare(options, machine, found, missing):
         except execution.Failure as failure:
             bursts[one.name] = f"FAILED: {failure}"
     figures = report.Figures([one.name for one in workloads], [one.name for one in chosen], samples, failures)
-    write_results(options, describe(options, rounds, load_before), figures, {one.name: one.path for one in chosen}, bursts)
+    paths = {one.name: one.path for one in chosen}
+    write_results(options, describe(options, rounds, load_before), figures, paths, bursts)
     return 1 if any(failures[name].get(allocators.OURS) for name in failures) else 0
+
+
+def from_record(options):
+    """A recorded run told again, perhaps by the other clock; a server's time stays what it was, its CPU time."""
+    record = json.loads(pathlib.Path(options.recorded).read_text())
+    for taken in (sample for row in record["samples"].values() for some in row.values() for sample in some):
+        if "client_wall_seconds" not in taken:
+            taken["time_seconds"] = taken[f"{options.clock}_seconds"]
+    options.name = options.name or f"{pathlib.Path(options.recorded).stem}-{options.clock}"
+    figures = report.Figures(list(record["samples"]), list(record["allocators"]), record["samples"], record["failures"])
+    write_results(options, {**record["about"], "clock": options.clock}, figures, record["allocators"], record["burst"])
+    return 0
 
 
 def main():
     options = parse(sys.argv[1:])
+    if options.recorded:
+        return from_record(options)
     machine = execution.Machine(options.build, 4 if options.quick else 1, options.clock)
     try:
         if not machine.bench.exists():

@@ -1,1 +1,1 @@
-"""The parts of run.py: which allocators there are, how a workload is run under one, and what is said about the figures."""
+"""The parts of run.py: which allocators there are, how a workload is run under one, what is said about the figures."""

@@ -1,7 +1,7 @@
 """Running one workload under one allocator, and the proof that it was that allocator.
 
-A sample is a dictionary: time_seconds (what the table shows), wall_seconds, cpu_seconds, peak_rss_bytes, page faults and
-switches. Whatever goes wrong ends in a Failure with one sentence, which the report shows in the sample's place.
+A sample is a dictionary: time_seconds (what the table shows), wall_seconds, cpu_seconds, peak_rss_bytes, page faults
+and switches. Whatever goes wrong ends in a Failure with one sentence, which the report shows in the sample's place.
 """
 import hashlib
 import importlib
@@ -28,7 +28,8 @@ def clean_environment():
     """The user's own preloads and allocator settings have no part in the comparison."""
     unwanted = ("LD_PRELOAD", "LD_DEBUG", "LD_DEBUG_OUTPUT", "GLIBC_TUNABLES")
     prefixes = ("MALLOC_", "TENURE_", "MIMALLOC_", "TCMALLOC_")
-    return {name: value for name, value in os.environ.items() if name not in unwanted and not name.startswith(prefixes)}
+    return {name: value for name, value in os.environ.items()
+            if name not in unwanted and not name.startswith(prefixes)}
 
 
 def same_file(one, other):

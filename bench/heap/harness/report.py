@@ -62,7 +62,8 @@ def losses(figures):
         lost = [(workload, ratio) for workload, ratio in ratios if ratio > 1.05]
         lines.append(f"{measure}, more than 5 % above the oracle, {len(lost)} of {len(ratios)} workloads:")
         lines.append("")
-        lines += [f"- {workload} {ratio:.2f} (best: {figures.oracle(measure, workload)[1]})" for workload, ratio in lost]
+        lines += [f"- {workload} {ratio:.2f} (best: {figures.oracle(measure, workload)[1]})"
+                  for workload, ratio in lost]
         lines += [""] if lost else ["- none", ""]
     return lines
 
@@ -86,7 +87,7 @@ def means(figures):
                     f"{worst[0]} {worst[1]:.2f}" if worst else "–"]
         rows.append(row + [f"{len(figures.ratios('time', allocator))} of {len(figures.workloads)}"])
     heads = ["allocator", "time", "worst in time", "peak RSS", "worst in peak RSS", "workloads"]
-    rows.sort(key=lambda row: (row[0] != OURS, row[1]))
+    rows.sort(key=lambda row: (row[0] != OURS, figures.geometric_mean("time", row[0]) or math.inf))
     return ["## Geometric means against the oracle", ""] + table(heads, rows) + [""]
 
 
@@ -126,6 +127,34 @@ def burst_lines(bursts):
         rows.append([allocator, f"{live / MEBIBYTE:.0f}"] + cells + [f"{by_second[10] / live:.2f}"])
     heads = ["allocator", "live MiB", "RSS at once", "1 s", "5 s", "10 s", "RSS / live after 10 s"]
     return ["## Burst: 1 GiB freed, then sleep", ""] + table(heads, rows) + [""]
+
+
+def overview(figures):
+    """One line a workload: Tenure and the oracle, and glibc, which is what a program has without any of them."""
+    reference = "glibc" if "glibc" in figures.allocators and OURS in figures.allocators else None
+    shown_as = [name for name in (OURS, reference) if name in figures.allocators]
+    rows = []
+    for workload in sorted(figures.workloads, key=lambda one: -(figures.ratio("time", one, OURS) or 0)):
+        row = [workload]
+        for measure, (_, scale, form) in MEASURES.items():
+            best = figures.oracle(measure, workload)
+            row.append(f"{form.format(best[0] / scale)} {best[1]}" if best else "–")
+            for allocator in shown_as:
+                failed = figures.failures[workload].get(allocator)
+                row.append("FAILED" if failed else shown(figures.ratio(measure, workload, allocator)))
+        rows.append(row)
+    heads = ["workload"]
+    for measure in MEASURES:
+        heads += [f"{measure}, {UNITS[measure]}: best peer"] + [f"{name} to it" for name in shown_as]
+    return table(heads, rows) + [""]
+
+
+def summary(figures, about, bursts):
+    """What fits a terminal and the README: the means, one line a workload with the worst first, and what failed."""
+    lines = [about, ""] + means(figures)[2:] + overview(figures)
+    if any(figures.failures.values()):
+        lines += failure_lines(figures)[2:]
+    return "\n".join(lines + (burst_lines(bursts)[2:] if bursts else [])).rstrip() + "\n"
 
 
 def markdown(figures, about, bursts):

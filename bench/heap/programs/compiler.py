@@ -17,7 +17,12 @@ template <> struct tower<0> { static constexpr int height = 0; };
 
 UNIT = """
 namespace unit_{n} {{
-struct record {{ std::string name; std::vector<int> values; std::map<int, std::string> notes; int rank = tower<{n} % 400>::height; }};
+struct record {{
+  std::string name;
+  std::vector<int> values;
+  std::map<int, std::string> notes;
+  int rank = tower<{n} % 400>::height;
+}};
 class registry {{
  public:
   void add(std::shared_ptr<record> one) {{ records_.push_back(std::move(one)); }}
@@ -29,7 +34,9 @@ class registry {{
     }}
     return sum;
   }}
-  void order() {{ std::sort(records_.begin(), records_.end(), [](const auto& x, const auto& y) {{ return x->name < y->name; }}); }}
+  void order() {{
+    std::sort(records_.begin(), records_.end(), [](const auto& x, const auto& y) {{ return x->name < y->name; }});
+  }}
  private:
   std::vector<std::shared_ptr<record>> records_;
 }};

@@ -1,4 +1,4 @@
-"""redis-server under redis-benchmark: small and middle values, overwritten so that the heap fragments, lists and hashes.
+"""redis-server under redis-benchmark: values overwritten by others of other sizes, lists and hashes.
 
 The time is the server's CPU time, because client and server share the cores and the client uses no allocator of ours;
 the wall time that the client saw is kept beside it. The server listens on loopback only, at a port the kernel chose.

@@ -46,8 +46,8 @@ std::uint64_t run_many(std::uint64_t divisor) {
 }
 
 constexpr std::size_t step_bytes = 48 * 1024;
-constexpr std::size_t big_bytes = 48 * 1024 * 1024;
-constexpr std::uint64_t big_rounds = 12;
+constexpr std::size_t big_bytes = 24 * 1024 * 1024;
+constexpr std::uint64_t big_rounds = 8;
 
 // Two logs that grow in turns by a constant step, so that neither can stay at the end of the heap.
 std::uint64_t run_big(std::uint64_t divisor) {
@@ -71,7 +71,7 @@ std::uint64_t run_big(std::uint64_t divisor) {
 
 constexpr workload all[] = {
     {"realloc_many", "1,000 buffers grow by halves to at most 256 KiB", run_many},
-    {"realloc_big", "two buffers grow in turns by 48 KiB to 48 MiB", run_big},
+    {"realloc_big", "two buffers grow in turns by 48 KiB to 24 MiB", run_big},
 };
 
 }  // namespace
