@@ -1,4 +1,4 @@
-# What others link against, from an installed Tenure (find_package, pkg-config) and from one that is part of their build.
+# What others link against: an installed Tenure (find_package, pkg-config) or one that is part of their build.
 #
 #   tenure::preload   libtenure-malloc.so: for LD_PRELOAD, or linked first
 #   tenure::malloc    one relocatable object with the whole heap. Linked into a program it replaces malloc and operator
@@ -54,7 +54,8 @@ install(EXPORT TenureTargets NAMESPACE tenure:: DESTINATION ${package_folder})
 
 configure_package_config_file(cmake/TenureConfig.cmake.in ${Tenure_BINARY_DIR}/TenureConfig.cmake
   INSTALL_DESTINATION ${package_folder} NO_SET_AND_CHECK_MACRO)
-write_basic_package_version_file(${Tenure_BINARY_DIR}/TenureConfigVersion.cmake COMPATIBILITY SameMajorVersion)
+write_basic_package_version_file(${Tenure_BINARY_DIR}/TenureConfigVersion.cmake
+  COMPATIBILITY SameMajorVersion)
 install(FILES ${Tenure_BINARY_DIR}/TenureConfig.cmake ${Tenure_BINARY_DIR}/TenureConfigVersion.cmake
   DESTINATION ${package_folder})
 
