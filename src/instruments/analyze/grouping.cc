@@ -1,0 +1,116 @@
+#include "instruments/analyze/grouping.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace tenure::analyze {
+namespace {
+
+using collect::sample;
+
+// Names to consecutive numbers.
+struct key_table {
+  std::vector<std::string> names;
+  std::unordered_map<std::string, std::uint32_t> by_name;
+
+  std::uint32_t key(const std::string& name) {
+    const auto [place, is_new] = by_name.emplace(name, static_cast<std::uint32_t>(names.size()));
+    if (is_new) names.push_back(name);
+    return place->second;
+  }
+};
+
+std::string thread_label(const collect::thread& one) {
+  return one.name.empty() ? fmt::format("thread {}", one.id) : fmt::format("{} ({})", one.name, one.id);
+}
+
+std::string line_label(const frame& one) {
+  if (one.file.empty() || one.line == 0) return one.function;
+  return fmt::format("{}:{}", one.file, one.line);
+}
+
+void sort_by_peak(std::vector<site_group>& groups) {
+  std::stable_sort(groups.begin(), groups.end(), [](const site_group& a, const site_group& b) {
+    const call_site& left = a.totals;
+    const call_site& right = b.totals;
+    if (left.live_at_peak.bytes.value != right.live_at_peak.bytes.value)
+      return left.live_at_peak.bytes.value > right.live_at_peak.bytes.value;
+    return left.allocated.bytes.value > right.allocated.bytes.value;
+  });
+}
+
+std::vector<site_group> make_groups(const process_profile& profile, const replay& course, const key_table& keys,
+                                    const std::function<std::uint32_t(std::size_t)>& key_of) {
+  const std::vector<sample>& samples = profile.record.samples;
+  std::vector<call_site> totals =
+      aggregate(samples, course, profile.record.end_ns, static_cast<std::uint32_t>(keys.names.size()), key_of);
+  std::vector<site_group> groups(keys.names.size());
+  for (std::size_t key = 0; key < groups.size(); ++key) {
+    groups[key].name = keys.names[key];
+    groups[key].totals = std::move(totals[key]);
+  }
+  // The heaviest stack of each group: by what it holds at the peak, then by what it allocates.
+  std::vector<std::vector<std::uint32_t>> stacks_of(groups.size());
+  std::vector<std::pair<double, double>> heaviest(groups.size(), {-1, -1});
+  std::unordered_map<std::uint64_t, bool> seen;
+  std::vector<const call_site*> site_of(profile.record.stacks.size(), nullptr);
+  for (const call_site& site : profile.sites) site_of[site.stack] = &site;
+  for (std::size_t index = 0; index < samples.size(); ++index) {
+    const std::uint32_t key = key_of(index), stack = samples[index].stack;
+    if (!seen.emplace((std::uint64_t{key} << 32) | stack, true).second) continue;
+    ++groups[key].stack_count;
+    const std::pair weight{site_of[stack]->live_at_peak.bytes.value, site_of[stack]->allocated.bytes.value};
+    if (weight <= heaviest[key]) continue;
+    heaviest[key] = weight;
+    groups[key].totals.stack = stack;
+  }
+  sort_by_peak(groups);
+  return groups;
+}
+
+void make_sites(process_profile& profile, const replay& course) {
+  const std::vector<sample>& samples = profile.record.samples;
+  profile.sites =
+      aggregate(samples, course, profile.record.end_ns, static_cast<std::uint32_t>(profile.record.stacks.size()),
+                [&](std::size_t index) { return samples[index].stack; });
+  for (std::uint32_t stack = 0; stack < profile.sites.size(); ++stack) profile.sites[stack].stack = stack;
+  // Stacks that only ever free are no call sites.
+  std::erase_if(profile.sites, [](const call_site& site) { return site.allocated.samples == 0; });
+  std::stable_sort(profile.sites.begin(), profile.sites.end(), [](const call_site& a, const call_site& b) {
+    return a.allocated.bytes.value > b.allocated.bytes.value;
+  });
+}
+
+}  // namespace
+
+void group_sites(process_profile& profile, const replay& course, frame_resolver& frames) {
+  make_sites(profile, course);
+  const std::vector<sample>& samples = profile.record.samples;
+  const std::size_t stack_count = profile.record.stacks.size();
+  key_table functions, lines, modules, threads;
+  std::vector<std::uint32_t> function_of(stack_count), line_of(stack_count), module_of(stack_count);
+  for (const call_site& site : profile.sites) {
+    const auto chain = frames.user_chain(site.stack, 1);
+    const bool is_empty = chain.empty();
+    function_of[site.stack] = functions.key(is_empty ? "[no stack]" : chain[0].what->function);
+    line_of[site.stack] = lines.key(is_empty ? "[no stack]" : line_label(*chain[0].what));
+    module_of[site.stack] = modules.key(is_empty ? "[no stack]" : module_label(profile, chain[0].module));
+  }
+  std::vector<std::uint32_t> thread_of;
+  for (const collect::thread& one : profile.record.threads) thread_of.push_back(threads.key(thread_label(one)));
+
+  profile.by_function =
+      make_groups(profile, course, functions, [&](std::size_t index) { return function_of[samples[index].stack]; });
+  profile.by_line =
+      make_groups(profile, course, lines, [&](std::size_t index) { return line_of[samples[index].stack]; });
+  profile.by_module =
+      make_groups(profile, course, modules, [&](std::size_t index) { return module_of[samples[index].stack]; });
+  profile.by_thread =
+      make_groups(profile, course, threads, [&](std::size_t index) { return thread_of[samples[index].thread]; });
+  // Threads that only freed own nothing.
+  std::erase_if(profile.by_thread, [](const site_group& group) { return group.totals.allocated.samples == 0; });
+}
+
+}  // namespace tenure::analyze

@@ -1,0 +1,97 @@
+#include "instruments/analyze/user_frame.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string_view>
+
+namespace tenure::analyze {
+namespace {
+
+std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+// "void std::vector<int, A>::push_back(int&&)" -> "std::vector"; template arguments and parameters say nothing here.
+std::string_view qualified_name(std::string_view function) {
+  const std::size_t parameters = function.find_first_of("(<");
+  const std::string_view head = function.substr(0, parameters);
+  const std::size_t space = head.rfind(' ');
+  return space == std::string_view::npos ? head : head.substr(space + 1);
+}
+
+bool contains_ignoring_case(std::string_view text, std::string_view wanted) {
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  return std::search(text.begin(), text.end(), wanted.begin(), wanted.end(), same) != text.end();
+}
+
+}  // namespace
+
+bool is_runtime_module(const std::string& path) {
+  static constexpr std::array prefixes = {"libtenure",   "libc.so",    "libc-2",   "libstdc++.so",
+                                          "libc++.so",   "libc++abi.", "ld-linux", "ld64.so",
+                                          "libgcc_s.so", "libpthread", "ld-2."};
+  const std::string_view name = base_name(path);
+  return std::any_of(prefixes.begin(), prefixes.end(), [&](const char* prefix) { return name.starts_with(prefix); });
+}
+
+bool is_allocation_helper(const std::string& function) {
+  const std::string_view name = qualified_name(function);
+  if (name.starts_with("std::") || name.starts_with("__gnu_cxx::") || name.starts_with("operator new")) return true;
+  const std::string_view last = name.substr(name.rfind(':') + 1);
+  return contains_ignoring_case(last, "alloc") || contains_ignoring_case(last, "strdup") ||
+         contains_ignoring_case(last, "strndup");
+}
+
+std::string module_label(const process_profile& of, std::uint32_t module) {
+  if (module >= of.record.modules.size()) return "[no file]";
+  return std::string(base_name(of.record.modules[module].path));
+}
+
+frame_resolver::frame_resolver(process_profile& of, symbols::symbolizer& symbolizer)
+    : profile_(of), symbolizer_(symbolizer) {
+  profile_.frames.resize(profile_.record.locations.size());
+}
+
+const std::vector<frame>& frame_resolver::at(std::uint32_t location) {
+  std::vector<frame>& frames = profile_.frames[location];
+  if (!frames.empty()) return frames;
+  const collect::location& place = profile_.record.locations[location];
+  if (place.module == no_index) {
+    frame unknown;
+    unknown.function = fmt::format("[no file]+0x{:x}", place.address);
+    frames.push_back(std::move(unknown));
+  } else {
+    frames = symbolizer_.resolve(profile_.record.modules[place.module], place.address);
+  }
+  return frames;
+}
+
+void frame_resolver::resolve_all() {
+  for (std::uint32_t location = 0; location < profile_.frames.size(); ++location) at(location);
+}
+
+std::vector<frame_resolver::placed_frame> frame_resolver::user_chain(std::uint32_t stack, std::size_t limit) {
+  std::vector<placed_frame> outside, plain;  // without the runtime's frames; without helpers on top as well
+  if (stack >= profile_.record.stacks.size()) return plain;
+  const collect::stack& of = profile_.record.stacks[stack];
+  for (const std::uint32_t location : of.locations) {
+    const std::uint32_t module = profile_.record.locations[location].module;
+    if (module != no_index && is_runtime_module(profile_.record.modules[module].path)) continue;
+    for (const frame& one : at(location)) {
+      const placed_frame placed{&one, module, location};
+      if (outside.size() < limit) outside.push_back(placed);
+      const bool speaks = !plain.empty() || !is_allocation_helper(one.function);
+      if (speaks && plain.size() < limit) plain.push_back(placed);
+    }
+    if (plain.size() >= limit) break;
+  }
+  if (!plain.empty()) return plain;
+  if (!outside.empty()) return outside;
+  // Nothing but the runtime: its outermost frames are the nearest to an answer.
+  for (auto location = of.locations.rbegin(); location != of.locations.rend() && plain.size() < limit; ++location)
+    plain.push_back({&at(*location).front(), profile_.record.locations[*location].module, *location});
+  return plain;
+}
+
+}  // namespace tenure::analyze
