@@ -1,4 +1,4 @@
-"""Whether an allocator engaged, told from the dynamic loader's own log: real programs, and logs of the awkward cases."""
+"""Whether an allocator engaged, told from the dynamic loader's own log: real programs, and the awkward cases."""
 import os
 import pathlib
 import shutil
