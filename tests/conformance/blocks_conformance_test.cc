@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 #include <set>
@@ -63,11 +64,13 @@ TEST(malloc_blocks, of_zero_bytes_are_unique) {
   for (void* block : blocks) std::free(block);
 }
 
+// Or 16 KiB, which may be pages that a large block ends in the middle of, and that nobody touches.
 TEST(malloc_blocks, waste_no_more_than_a_quarter_above_one_kibibyte) {
   for (std::size_t size = 1024; size <= 8 * mebibyte; size += size / 7) {
     void* block = std::malloc(opaque(size));
     ASSERT_NE(block, nullptr);
-    EXPECT_LE(malloc_usable_size(block), size + size / 4 + 4096) << size;
+    EXPECT_LE(malloc_usable_size(block), size + std::max(size / 4, size < 16384 ? size / 4 : std::size_t{16384}))
+        << size;
     std::free(block);
   }
 }

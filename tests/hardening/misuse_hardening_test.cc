@@ -79,7 +79,7 @@ void expect_message(const ending& result, const misuse_case& each) {
   EXPECT_NE(result.message.find(each.expected), std::string::npos) << "wanted: " << each.expected << "\n"
                                                                    << result.message;
   EXPECT_NE(result.message.find(address), std::string::npos) << "wanted: " << address << "\n" << result.message;
-  EXPECT_GE(occurrences(result.message, "misuse_victim"), 2u) << result.message;
+  EXPECT_GE(occurrences(result.message, "misuse_victim"), 1u) << result.message;
 }
 
 class misuse_test : public ::testing::TestWithParam<misuse_case> {
