@@ -11,6 +11,7 @@ namespace tenure::telemetry {
 bool is_readable(std::uint64_t address) noexcept {
   constexpr int no_such_way = -1;
   constexpr long kernel_set_bytes = 8;
+  if (address == 0) return false;  // to the kernel that is no set at all, and no error
   const int saved_errno = errno;
   const long result = ::syscall(SYS_rt_sigprocmask, no_such_way, address, nullptr, kernel_set_bytes);
   const bool readable = result == 0 || errno != EFAULT;
