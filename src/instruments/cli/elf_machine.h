@@ -10,8 +10,10 @@ namespace tenure::cli {
 
 #if defined(__x86_64__)
 inline constexpr std::uint16_t own_elf_machine = EM_X86_64;
+inline constexpr const char* own_multiarch = "x86_64-linux-gnu";
 #elif defined(__aarch64__)
 inline constexpr std::uint16_t own_elf_machine = EM_AARCH64;
+inline constexpr const char* own_multiarch = "aarch64-linux-gnu";
 #else
 #error "Tenure knows x86-64 and aarch64"
 #endif

@@ -98,7 +98,6 @@ std::string interpreter_of(std::string_view head) {
 
 struct elf_facts {
   Elf64_Ehdr header{};
-  bool has_dynamic_section = false;
   std::string loader;
 };
 
@@ -112,7 +111,6 @@ std::optional<elf_facts> read_elf(std::ifstream& file) {
     Elf64_Phdr segment{};
     file.seekg(static_cast<std::streamoff>(facts.header.e_phoff + i * sizeof segment));
     if (!file.read(reinterpret_cast<char*>(&segment), sizeof segment)) return std::nullopt;
-    if (segment.p_type == PT_DYNAMIC) facts.has_dynamic_section = true;
     if (segment.p_type != PT_INTERP || segment.p_filesz == 0 || segment.p_filesz > 4096) continue;
     facts.loader.resize(segment.p_filesz);
     file.seekg(static_cast<std::streamoff>(segment.p_offset));

@@ -1,0 +1,209 @@
+#include "instruments/cli/command_table.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tenure::cli {
+namespace {
+
+constexpr std::array<option_entry, 3> common = {{
+    {.name = "help", .letter = 'h', .summary = "Shows how the command is used."},
+    {.name = "version", .letter = 'V', .summary = "Shows version, build and revision."},
+    {.name = "color",
+     .kind = value_kind::choice,
+     .value_name = "WHEN",
+     .choices = "auto|always|never",
+     .summary = "Colour: auto (the default) on a terminal unless NO_COLOR is set, always, or never."},
+}};
+
+constexpr std::array<exit_code_entry, 3> common_codes = {{
+    {"0", "All went well."},
+    {"1", "What was asked about is not so: `tenure doctor` found that the heap does not engage."},
+    {"2", "The command line was wrong; one sentence on standard error says how."},
+}};
+
+constexpr std::array<option_entry, 10> options_of_run = {{
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Writes the report to FILE instead of standard error."},
+    {.name = "json", .summary = "Writes the report as JSON instead of text."},
+    {.name = "pprof",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Also writes a profile that `go tool pprof` reads: allocated and in use, with inlined frames."},
+    {.name = "pprof-at",
+     .kind = value_kind::choice,
+     .value_name = "MOMENT",
+     .choices = "exit|peak",
+     .summary = "The moment of the profile's in-use values: exit (the default) or peak."},
+    {.name = "sample-interval",
+     .kind = value_kind::bytes,
+     .value_name = "BYTES",
+     .summary = "Mean distance, in bytes allocated, between two sampled allocations; 512K by default."},
+    {.name = "top",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary = "How many call sites each table of the text report shows; 10 by default."},
+    {.name = "all", .summary = "Shows full reports for small processes too, not only for those that matter."},
+    {.name = "preload",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
+    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    {.name = "quiet", .letter = 'q', .summary = "Prints no text report; for use with --pprof."},
+}};
+
+constexpr std::array<example_entry, 4> run_examples = {{
+    {"tenure run -- sqlite3 :memory: 'select 1'", "Watches sqlite3 and prints the report to standard error."},
+    {"tenure run --json -o report.json -- ./server --port 8080", "Leaves the terminal to the program."},
+    {"tenure run --pprof heap.pb.gz -- ./server && go tool pprof -top heap.pb.gz", "Looks at it with pprof."},
+    {"tenure run --sample-interval 16K -- ./short-lived", "Samples more closely, for a program that allocates little."},
+}};
+
+constexpr std::array<exit_code_entry, 5> run_codes = {{
+    {"of CMD", "The program's own exit code, or 128 + N when signal N ended it."},
+    {"2", "The command line was wrong."},
+    {"70", "Tenure itself failed: no heap to preload, no room for the session, an output that cannot be written."},
+    {"126", "CMD was found but cannot be run, or Tenure cannot engage for it (static, set-user-id, another machine)."},
+    {"127", "CMD was not found."},
+}};
+
+constexpr std::array<option_entry, 1> json_only = {{{.name = "json", .summary = "Writes JSON instead of text."}}};
+
+constexpr std::array<example_entry, 2> doctor_examples = {{
+    {"tenure doctor", "Checks this machine."},
+    {"tenure doctor -- ./server", "Checks also whether Tenure can engage for one program, without starting it."},
+}};
+
+constexpr std::array<exit_code_entry, 3> doctor_codes = {{
+    {"0", "The heap engages, and can engage for CMD if one was given."},
+    {"1", "It does not; the first lines say why."},
+    {"2", "The command line was wrong."},
+}};
+
+constexpr std::array<example_entry, 2> options_examples = {{
+    {"tenure options", "Lists the options with their defaults and ranges."},
+    {"TENURE_DECAY=0 ./server", "Sets one; it is read when the program starts."},
+}};
+
+constexpr std::array<example_entry, 1> help_examples = {{{"tenure help run", "The same as tenure run --help."}}};
+
+constexpr std::array<exit_code_entry, 2> plain_codes = {{
+    {"0", "All went well."},
+    {"2", "The command line was wrong."},
+}};
+
+constexpr std::array<example_entry, 3> generate_examples = {{
+    {"tenure generate man FOLDER", "Writes tenure.1, tenure-COMMAND.1 and tenure-options.7."},
+    {"tenure generate completion FOLDER", "Writes tenure.bash, _tenure and tenure.fish."},
+    {"tenure generate docs FOLDER", "Writes commands.md and options.md."},
+}};
+
+constexpr std::array<environment_entry, 6> environment = {{
+    {"TENURE_LIBRARY", "The heap to put under programs, when it is not where the command was installed."},
+    {"NO_COLOR", "Set to anything: no colour, unless --color says otherwise."},
+    {"CLICOLOR_FORCE", "Set to anything but 0: colour even where the output is not a terminal."},
+    {"XDG_CACHE_HOME", "Symbols that were read once are kept in its folder tenure; ~/.cache/tenure without it."},
+    {"DEBUGINFOD_URLS", "Servers that --debuginfod asks for missing debug files."},
+    {"TENURE_*", "The heap's own options: see `tenure options`."},
+}};
+
+constexpr std::array<command_entry, 7> commands = {{
+    {.name = "run",
+     .arguments = "[--] CMD [ARGS...]",
+     .summary = "Runs a program on Tenure's heap and reports where its memory lived.",
+     .description =
+         "Starts CMD with Tenure's heap in place of the system's and watches it from outside until it ends. CMD's "
+         "input, output, signals and exit code pass through untouched; programs that it forks or becomes are followed "
+         "and reported one by one.\n\n"
+         "The report says where the memory lived (parts that sum to the resident size), who owned it (call sites at "
+         "the peak and at exit, with the sampling error), and when it went away (lifetimes, churn, what was never "
+         "freed). CMD writes nothing but fixed records to shared memory, so after kill -9 or an out-of-memory kill the "
+         "report is complete up to that moment.",
+     .options = options_of_run,
+     .examples = run_examples,
+     .exit_codes = run_codes,
+     .takes_program = true},
+    {.name = "doctor",
+     .arguments = "[-- CMD]",
+     .summary = "Says whether Tenure engages on this machine, and what the kernel lacks.",
+     .description =
+         "Starts a tiny program on Tenure's heap and asks it whether the heap is in force. Then lists what Tenure uses "
+         "of the kernel and the C library, whether it is there, and what it costs when it is not.\n\n"
+         "With CMD it also says whether Tenure can engage for that program, without starting it.",
+     .options = json_only,
+     .examples = doctor_examples,
+     .exit_codes = doctor_codes,
+     .takes_program = true},
+    {.name = "options",
+     .arguments = "",
+     .summary = "Lists the TENURE_* options of the heap.",
+     .description =
+         "The heap reads its options from environment variables when a program starts. This lists each one with its "
+         "default and its range, what it does and when to use it.",
+     .options = json_only,
+     .examples = options_examples,
+     .exit_codes = plain_codes},
+    {.name = "help",
+     .arguments = "[COMMAND]",
+     .summary = "Shows how a command is used.",
+     .description = "Shows the commands, or how one of them is used.",
+     .options = {},
+     .examples = help_examples,
+     .exit_codes = plain_codes,
+     .takes_words = true},
+    {.name = "version",
+     .arguments = "",
+     .summary = "Shows version, build and revision.",
+     .description = "Shows the version, how the command was built, and from which revision where that is known.",
+     .options = {},
+     .examples = {},
+     .exit_codes = plain_codes},
+    {.name = "generate",
+     .arguments = "(man|completion|docs) FOLDER",
+     .summary = "Writes man pages, completions and reference pages from the command table.",
+     .description = "For the build: everything that describes the commands is written by the command itself.",
+     .options = {},
+     .examples = generate_examples,
+     .exit_codes = plain_codes,
+     .takes_words = true,
+     .is_hidden = true},
+    {.name = "probe",
+     .arguments = "",
+     .summary = "Tells which heap this process runs on.",
+     .description = "For `tenure doctor`, which starts itself so on Tenure's heap.",
+     .options = {},
+     .examples = {},
+     .exit_codes = plain_codes,
+     .is_hidden = true},
+}};
+
+}  // namespace
+
+std::span<const environment_entry> environment_variables() { return environment; }
+std::span<const command_entry> all_commands() { return commands; }
+std::span<const option_entry> common_options() { return common; }
+std::span<const exit_code_entry> common_exit_codes() { return common_codes; }
+
+const command_entry* find_command(std::string_view name) {
+  const auto found = std::find_if(commands.begin(), commands.end(), [&](const auto& c) { return c.name == name; });
+  return found != commands.end() ? &*found : nullptr;
+}
+
+std::string option_usage(const option_entry& option) {
+  std::string text;
+  if (option.letter != '\0') text += std::string{'-', option.letter} + ", ";
+  text += "--" + std::string(option.name);
+  if (option.kind != value_kind::none) text += " " + std::string(option.value_name);
+  return text;
+}
+
+std::string command_usage(const command_entry& command) {
+  std::string text = "tenure " + std::string(command.name) + " [OPTIONS]";
+  if (!command.arguments.empty()) text += " " + std::string(command.arguments);
+  return text;
+}
+
+}  // namespace tenure::cli

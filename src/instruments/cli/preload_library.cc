@@ -1,0 +1,36 @@
+#include "instruments/cli/preload_library.h"
+
+#include <cstdlib>
+#include <vector>
+
+#include "instruments/cli/elf_machine.h"
+
+namespace tenure::cli {
+
+namespace fs = std::filesystem;
+
+fs::path own_folder() {
+  std::error_code ignored;
+  return fs::read_symlink("/proc/self/exe", ignored).parent_path();
+}
+
+std::expected<fs::path, std::string> find_preload_library() {
+  constexpr const char* name = "libtenure-malloc.so";
+  std::error_code ignored;
+  if (const char* given = std::getenv("TENURE_LIBRARY"); given != nullptr && *given != '\0') {
+    if (fs::is_regular_file(given, ignored)) return fs::absolute(given, ignored);
+    return std::unexpected(std::string("TENURE_LIBRARY names ") + given + ", which is not a file.");
+  }
+  const fs::path prefix = own_folder().parent_path();
+  std::string places;
+  for (const fs::path& folder :
+       {prefix / "lib", prefix / "lib" / own_multiarch, prefix / "lib64", prefix / "lib/tenure"}) {
+    // A path with a blank or a colon would be two libraries in LD_PRELOAD; the caller says so where it matters.
+    if (fs::is_regular_file(folder / name, ignored)) return folder / name;
+    places += (places.empty() ? "" : ", ") + folder.string();
+  }
+  return std::unexpected(std::string(name) + " is in none of " + places +
+                         "; build the target tenure_preload, or name the file in TENURE_LIBRARY.");
+}
+
+}  // namespace tenure::cli

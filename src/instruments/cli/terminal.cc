@@ -1,0 +1,74 @@
+#include "instruments/cli/terminal.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace tenure::cli {
+namespace {
+
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+}  // namespace
+
+color_choice color_choice_named(std::string_view name) {
+  if (name == "always") return color_choice::always;
+  if (name == "never") return color_choice::never;
+  return color_choice::automatic;
+}
+
+bool use_color(color_choice choice, int descriptor) {
+  if (choice != color_choice::automatic) return choice == color_choice::always;
+  if (is_set("NO_COLOR")) return false;
+  if (is_set("CLICOLOR_FORCE") && std::string_view(std::getenv("CLICOLOR_FORCE")) != "0") return true;
+  const char* terminal = std::getenv("TERM");
+  return isatty(descriptor) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
+}
+
+int text_columns(int descriptor) {
+  constexpr int narrowest = 40, widest = 120, usual = 80;
+  int columns = 0;
+  struct winsize size {};
+  if (ioctl(descriptor, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
+  if (columns == 0 && is_set("COLUMNS")) columns = std::atoi(std::getenv("COLUMNS"));
+  return columns == 0 ? usual : std::clamp(columns, narrowest, widest);
+}
+
+int display_columns(std::string_view text) {
+  return static_cast<int>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+std::string wrapped(std::string_view text, int columns, int indent) {
+  const std::string margin(static_cast<std::size_t>(indent), ' ');
+  std::string result, line;
+  const auto finish = [&] {
+    if (!line.empty()) result += margin + line;
+    result += '\n';
+    line.clear();
+  };
+  while (!text.empty()) {
+    const std::size_t end = text.find_first_of(" \n");
+    const std::string_view word = text.substr(0, end);
+    if (!line.empty() && indent + display_columns(line) + 1 + display_columns(word) > columns) finish();
+    if (!word.empty()) line += (line.empty() ? "" : " ") + std::string(word);
+    if (end == std::string_view::npos) break;
+    if (text[end] == '\n') finish();
+    text.remove_prefix(end + 1);
+  }
+  if (!line.empty()) finish();
+  return result;
+}
+
+const palette& colors(bool use) {
+  static constexpr palette plain = {};
+  static constexpr palette bright = {"\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[33m", "\033[0m"};
+  return use ? bright : plain;
+}
+
+}  // namespace tenure::cli
