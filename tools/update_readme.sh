@@ -7,7 +7,7 @@ usage() {
   cat <<'END'
 usage: tools/update_readme.sh report    what ./run prints
        tools/update_readme.sh costs     what bench/heap/run.py prints (takes long)
-       tools/update_readme.sh costs FILE   the same from a file that it has written
+       tools/update_readme.sh costs bench/results/NAME.short.md     the same from a run that is there
 END
 }
 
