@@ -53,10 +53,11 @@ bool parse_scale(const char* text, option_kind kind, std::int64_t* scale) noexce
   if (*text == '\0') return true;
   if (kind == option_kind::bytes) {
     const char letter = upper(*text);
+    if (letter == 'B') return text[1] == '\0';
     *scale = letter == 'K' ? 1 << 10 : letter == 'M' ? 1 << 20 : letter == 'G' ? 1 << 30 : 0;
-    if (*scale != 0) ++text;
-    if (std::strcmp(text, "iB") == 0 || std::strcmp(text, "B") == 0) return true;
-    return *scale != 0 && *text == '\0';
+    if (*scale == 0) return false;
+    ++text;
+    return *text == '\0' || std::strcmp(text, "iB") == 0 || std::strcmp(text, "B") == 0;
   }
   return kind == option_kind::milliseconds && std::strcmp(text, "ms") == 0;
 }
