@@ -1,0 +1,158 @@
+#include "core/os/virtual_memory.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+namespace tenure::os {
+namespace {
+
+constexpr std::size_t bytes = 64 * 1024;
+
+class VirtualMemory : public ::testing::Test {
+ protected:
+  void* map(std::size_t count = bytes) {
+    void* memory = map_anywhere(count);
+    EXPECT_NE(memory, nullptr);
+    mapped_.push_back({memory, count});
+    return memory;
+  }
+  void TearDown() override {
+    fail_from_nth_call(0);
+    for (const auto& [memory, count] : mapped_) unmap(memory, count);
+  }
+
+  std::vector<std::pair<void*, std::size_t>> mapped_;
+};
+
+bool all_zero(const void* memory, std::size_t count) {
+  const auto* words = static_cast<const unsigned char*>(memory);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (words[i] != 0) return false;
+  }
+  return true;
+}
+
+TEST_F(VirtualMemory, FreshMemoryIsZeroAndWritable) {
+  void* memory = map();
+  EXPECT_TRUE(all_zero(memory, bytes));
+  std::memset(memory, 0x5a, bytes);
+}
+
+TEST_F(VirtualMemory, MapAtTakesAFreePlaceAndNeverAnOccupiedOne) {
+  char* place = static_cast<char*>(map(4 * bytes));
+  EXPECT_FALSE(map_at(place, bytes));
+  std::memset(place, 7, 4 * bytes);
+  unmap(place + bytes, bytes);
+  EXPECT_FALSE(is_occupied(place + bytes));
+  EXPECT_TRUE(is_occupied(place));
+  EXPECT_FALSE(map_at(place + bytes, 2 * bytes)) << "its second half is occupied";
+  EXPECT_EQ(place[2 * bytes], 7) << "the occupant was overwritten";
+  EXPECT_TRUE(map_at(place + bytes, bytes));
+  EXPECT_TRUE(all_zero(place + bytes, bytes));
+  EXPECT_TRUE(is_occupied(place + bytes));
+}
+
+TEST_F(VirtualMemory, ReservedZeroesReadAsZeroAndBecomeWritableInParts) {
+  constexpr std::size_t large = std::size_t{1} << 32;  // address space only
+  auto* memory = static_cast<char*>(map_reserved_zeroes(large));
+  ASSERT_NE(memory, nullptr);
+  EXPECT_EQ(memory[0], 0);
+  EXPECT_EQ(memory[large - 1], 0);
+  ASSERT_TRUE(make_writable(memory + bytes, bytes));
+  memory[bytes] = 1;
+  memory[2 * bytes - 1] = 1;
+  EXPECT_EQ(memory[2 * bytes], 0);
+  unmap(memory, large);
+}
+
+TEST_F(VirtualMemory, ReservedZeroesAreReadOnlyUntilTheyAreMadeWritable) {
+  auto* memory = static_cast<volatile char*>(map_reserved_zeroes(bytes));
+  ASSERT_NE(memory, nullptr);
+  EXPECT_DEATH(*memory = 1, "");
+  unmap(const_cast<char*>(memory), bytes);
+}
+
+TEST_F(VirtualMemory, ReleasedPagesReadAsZero) {
+  auto* memory = static_cast<char*>(map());
+  std::memset(memory, 0x5a, bytes);
+  const std::size_t page = page_bytes();
+  ASSERT_TRUE(release(memory + page, 2 * page));
+  EXPECT_TRUE(all_zero(memory + page, 2 * page));
+  EXPECT_EQ(memory[page - 1], 0x5a);
+  EXPECT_EQ(memory[3 * page], 0x5a);
+}
+
+TEST_F(VirtualMemory, MovedPagesTakeTheirContentAlongAndLeaveZeroes) {
+  auto* from = static_cast<unsigned char*>(map());
+  auto* to = static_cast<unsigned char*>(map());
+  for (std::size_t i = 0; i < bytes; ++i) from[i] = static_cast<unsigned char>(i * 7 + i / 256);
+  std::memset(to, 0xff, bytes);
+  if (!move_pages(from, to, bytes)) GTEST_SKIP() << "the kernel has no MREMAP_DONTUNMAP";
+  for (std::size_t i = 0; i < bytes; ++i) ASSERT_EQ(to[i], static_cast<unsigned char>(i * 7 + i / 256));
+  EXPECT_TRUE(all_zero(from, bytes));
+  std::memset(from, 1, bytes);  // still mapped, still writable
+}
+
+TEST_F(VirtualMemory, MoveThatIsRefusedMovesNothing) {
+  auto* from = static_cast<unsigned char*>(map());
+  auto* to = static_cast<unsigned char*>(map());
+  std::memset(from, 1, bytes);
+  std::memset(to, 2, bytes);
+  fail_from_nth_call(1);
+  EXPECT_FALSE(move_pages(from, to, bytes));
+  EXPECT_EQ(from[0], 1);
+  EXPECT_EQ(to[0], 2);
+}
+
+TEST_F(VirtualMemory, HintsDoNotChangeTheContent) {
+  constexpr std::size_t huge = 4 << 20;
+  auto* memory = static_cast<char*>(map(huge));
+  std::memset(memory, 0x5a, bytes);
+  want_huge_pages(memory, huge);
+  populate(memory, huge);
+  collapse(memory, huge);
+  refuse_huge_pages(memory, huge);
+  EXPECT_EQ(memory[0], 0x5a);
+  EXPECT_EQ(memory[bytes - 1], 0x5a);
+  EXPECT_TRUE(all_zero(memory + bytes, huge - bytes));
+}
+
+TEST_F(VirtualMemory, InjectedFailuresBeginAtTheNthCallAndLastUntilSwitchedOff) {
+  void* memory = map();
+  const std::uint64_t before = refused_calls();
+  fail_from_nth_call(3);
+  EXPECT_TRUE(release(memory, bytes));
+  EXPECT_TRUE(release(memory, bytes));
+  EXPECT_FALSE(release(memory, bytes));
+  EXPECT_EQ(map_anywhere(bytes), nullptr);
+  EXPECT_EQ(map_reserved_zeroes(bytes), nullptr);
+  EXPECT_FALSE(make_writable(memory, bytes));
+  EXPECT_FALSE(map_at(static_cast<char*>(memory) + (1 << 30), bytes));
+  EXPECT_EQ(refused_calls() - before, 5u);
+  fail_from_nth_call(0);
+  EXPECT_TRUE(release(memory, bytes));
+  EXPECT_EQ(refused_calls() - before, 5u);
+}
+
+TEST_F(VirtualMemory, ErrnoStaysWhenTheKernelRefuses) {
+  errno = ERANGE;
+  EXPECT_EQ(map_anywhere(std::size_t{1} << 62), nullptr);
+  EXPECT_FALSE(release(reinterpret_cast<void*>(4096), page_bytes()));
+  EXPECT_FALSE(is_occupied(reinterpret_cast<void*>(std::uintptr_t{1} << 46)));
+  EXPECT_EQ(errno, ERANGE);
+}
+
+TEST_F(VirtualMemory, AddressSpaceLimitIsTheProcesses) {
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_AS, &limit), 0);
+  EXPECT_EQ(address_space_limit_bytes(), limit.rlim_cur == RLIM_INFINITY ? ~0ull : limit.rlim_cur);
+  EXPECT_EQ(page_bytes(), static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
+}
+
+}  // namespace
+}  // namespace tenure::os
