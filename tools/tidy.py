@@ -116,8 +116,9 @@ class Tidy:
                 continue
             if path.suffix in (".cc", ".c", ".S"):
                 near = "\n".join(lists[folder] for folder in path.parents if folder in lists)
+                anywhere = any(self.name(path) in text for text in lists.values())
                 everywhere = lists.get(self.root / "cmake", "")
-                if not is_named(path, near + everywhere) and path.name not in basenames:
+                if not (anywhere or is_named(path, near + everywhere) or path.name in basenames):
                     self.violation(path, 1, "dead file: no CMakeLists.txt names it")
             elif path.suffix in (".h", ".def") and path.name not in basenames:
                 self.violation(path, 1, "dead file: nothing includes it")
