@@ -1,9 +1,9 @@
-// Size classes: 16-byte steps to 128, then eight steps to each doubling up to 1 KiB and four up to 32 KiB.
+// Size classes: 16-byte steps to 128, then eight steps to each doubling up to 1 KiB and four up to 64 KiB.
 //
 // Blocks of a class stand at addresses that are multiples of its size. So
 //   - whether an address is the start of a block is one multiplication: with inverse = ceil(2^64 / size), the product
 //     address * inverse, mod 2^64, is below inverse exactly when size divides address (Lemire, Kaser, Kurz 2019; exact
-//     here because address < 2^47 and size <= 2^15, so that the error, address / size * size, stays below 2^64 / size);
+//     here because address < 2^47 and size <= 2^16, so that the error, address / size * size, stays below 2^64 / size);
 //   - a block is aligned to the largest power of two that divides its size: an aligned request needs no block of its
 //   own
 //     kind, only a size that is a multiple.
@@ -17,7 +17,7 @@
 
 namespace tenure::core {
 
-inline constexpr std::size_t largest_small_bytes = 32768;
+inline constexpr std::size_t largest_small_bytes = 65536;
 inline constexpr std::size_t largest_tabled_bytes = 1024;  // class by table, on the fast path
 
 namespace size_class_detail {
@@ -84,7 +84,7 @@ std::size_t class_of_aligned(std::size_t bytes, std::size_t alignment) noexcept;
 
 // Blocks that move between a thread and the central list at once, at most.
 constexpr std::uint32_t largest_batch(std::size_t size_class) noexcept {
-  const std::uint32_t by_bytes = 16384 / class_bytes[size_class];
+  const std::uint32_t by_bytes = 65536 / class_bytes[size_class];
   return by_bytes < 2 ? 2 : by_bytes > 256 ? 256 : by_bytes;
 }
 

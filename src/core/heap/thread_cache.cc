@@ -60,13 +60,19 @@ block_chain join(block_chain front, block_chain tail) noexcept {
   return {front.first, front.count + tail.count};
 }
 
-// Doubles a length, within the class's batch and the thread's limit.
-void grow(thread_record& record, std::uint32_t* length, std::size_t size_class) noexcept {
+// Doubles a length, within the class's batch and the thread's limit: at each visit until it fills an OS page, which the
+// first block has touched anyway; then only after some more visits.
+void grow(thread_record& record, class_state& state, std::uint32_t* length, std::size_t size_class) noexcept {
+  constexpr std::uint32_t quick_bytes = 4096;
+  constexpr std::uint32_t visits_between = 8;
   const std::uint32_t most = largest_batch(size_class);
+  const std::uint32_t size = class_bytes[size_class];
   if (*length >= most) return;
+  if (std::uint64_t{*length} * size >= quick_bytes && ++state.visits < visits_between) return;
   const std::uint32_t doubled = *length == 0 ? first_target : *length * 2 > most ? most : *length * 2;
-  const std::uint64_t added = std::uint64_t{doubled - *length} * class_bytes[size_class];
+  const std::uint64_t added = std::uint64_t{doubled - *length} * size;
   if (record.held_limit_bytes + added > static_cast<std::uint64_t>(value(option::thread_cache)) && *length != 0) return;
+  state.visits = 0;
   record.held_limit_bytes += added;
   *length = doubled;
 }
@@ -170,8 +176,8 @@ void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_clas
     }
     note_slow_path(cache, record, state);
     block_chain chain = take_freed(cache, state, size_class);
+    if (chain.count <= state.target) grow(record, state, &state.target, size_class);
     if (chain.count < (state.target + 1) / 2 || chain.count == 0) {
-      grow(record, &state.target, size_class);
       const std::uint32_t wanted = state.target > chain.count ? state.target - chain.count : 1;
       const block_chain fetched = central_lists[size_class].fetch(size_class, wanted);
       chain = join(chain, fetched);
@@ -202,9 +208,7 @@ void on_thread_exit(void*) noexcept {
   cache.record = nullptr;
   cache.state = cache_state::exited;
   for (std::size_t i = 1; i < class_count; ++i) cache.room[i] = 0;
-  record->lock.lock();
   record->cache = nullptr;
-  record->lock.unlock();
   record->next_free = free_records;
   free_records = record;
   wire::heap_statistics& totals = telemetry::statistics();
@@ -254,10 +258,10 @@ class slow_path {
   explicit slow_path(hot_cache& cache) noexcept : cache_(cache) {
     cache_.busy = true;
     asm volatile("" ::: "memory");
-    if (cache_.record != nullptr) cache_.record->lock.lock();
+    if (likely(cache_.record != nullptr)) cache_.record->lock.enter(registry_lock);
   }
   ~slow_path() {
-    if (cache_.record != nullptr) cache_.record->lock.unlock();
+    if (likely(cache_.record != nullptr)) cache_.record->lock.leave();
     asm volatile("" ::: "memory");
     cache_.busy = false;
     if (unlikely(cache_.deferred != nullptr)) free_deferred(cache_);
@@ -279,7 +283,7 @@ void push_freed(hot_cache& cache, thread_record& record, std::size_t size_class,
   if (cache.room[size_class] <= 0) {
     note_slow_path(cache, record, state);
     const block_chain full = take_freed(cache, state, size_class);
-    grow(record, &state.capacity, size_class);
+    grow(record, state, &state.capacity, size_class);
     cache.room[size_class] = static_cast<std::int32_t>(state.capacity);
     if (full.count != 0 && full.count * 2 <= state.capacity) {
       // The list may be longer now: keep what is in it.

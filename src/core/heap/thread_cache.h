@@ -1,8 +1,8 @@
 // The thread cache: where almost every malloc and free ends.
 //
 //   hot_cache (initial-exec TLS)              thread_record (metadata, one a thread)
-//   alloc[class]    list, popped by malloc      lock      taken by every slow path of the owner and by whoever
-//   freed[class]    list, pushed by free                  inspects the cache
+//   alloc[class]    list, popped by malloc      lock      entered by every slow path of the owner, held by whoever
+//   freed[class]    list, pushed by free                  inspects the cache (owner_lock.h)
 //   inverse[class]  to tell a block's start     classes[] how long the lists may be, what is set aside
 //   room[class]     pushes left until full      clock     distance to the next sample
 //   table[size]     class of a small size
@@ -23,6 +23,7 @@
 #include <cstdint>
 
 #include "core/heap/link.h"
+#include "core/heap/owner_lock.h"
 #include "core/heap/size_class.h"
 #include "core/os/mutex.h"
 #include "core/telemetry/telemetry.h"
@@ -58,6 +59,7 @@ extern constinit thread_local hot_cache hot __attribute__((tls_model("initial-ex
 struct class_state {
   std::uint32_t capacity = 0;   // of freed; room counts down from it
   std::uint32_t target = 0;     // blocks to have in alloc after a refill
+  std::uint32_t visits = 0;     // slow paths since a length was last grown
   free_block* aside = nullptr;  // what was cut off behind a sampling point
   std::uint32_t aside_count = 0;
   bool sample_due = false;  // the next allocation of this class is the sampled one
@@ -65,7 +67,7 @@ struct class_state {
 };
 
 struct thread_record {
-  os::mutex lock;
+  owner_lock lock;
   std::uint32_t thread_id = 0;
   hot_cache* cache = nullptr;     // null: the thread has ended, the record waits for another
   thread_record* next = nullptr;  // all records ever made

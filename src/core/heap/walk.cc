@@ -150,7 +150,14 @@ void lock_heap() noexcept {
   hot.busy = true;
   asm volatile("" ::: "memory");
   lock_threads();
-  for (thread_record* record = first_record(); record != nullptr; record = record->next) record->lock.lock();
+  const thread_record* own = hot.record;
+  for (thread_record* record = first_record(); record != nullptr; record = record->next) {
+    if (record != own) record->lock.want();
+  }
+  os::process_barrier();
+  for (thread_record* record = first_record(); record != nullptr; record = record->next) {
+    if (record != own) record->lock.wait();
+  }
   for (std::size_t i = 1; i < class_count; ++i) central_lists[i].lock();
   lock_named_heaps();
   for (named_heap* heap = named_heap::first(); heap != nullptr; heap = heap->next()) heap->lock();
@@ -164,7 +171,10 @@ void unlock_heap() noexcept {
   for (named_heap* heap = named_heap::first(); heap != nullptr; heap = heap->next()) heap->unlock();
   unlock_named_heaps();
   for (std::size_t i = class_count; --i != 0;) central_lists[i].unlock();
-  for (thread_record* record = first_record(); record != nullptr; record = record->next) record->lock.unlock();
+  const thread_record* own = hot.record;
+  for (thread_record* record = first_record(); record != nullptr; record = record->next) {
+    if (record != own) record->lock.release();
+  }
   unlock_threads();
   asm volatile("" ::: "memory");
   hot.busy = false;
