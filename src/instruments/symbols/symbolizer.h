@@ -31,12 +31,12 @@ struct module {
 };
 
 struct frame {
-  std::string function;  // demangled; "module+0xoffset" when nothing is known
-  std::string file;      // empty when unknown
+  std::string function = {};  // demangled; "module+0xoffset" when nothing is known
+  std::string file = {};      // empty when unknown
   std::uint32_t line = 0;
-  bool is_inlined = false;  // this function's body was inlined into the next frame of the answer
-  std::string system_name;  // as the linker knows it; empty when it is the same as `function` or unknown
-  bool is_named = false;    // `function` is a name that was seen, not module+0xoffset
+  bool is_inlined = false;       // this function's body was inlined into the next frame of the answer
+  std::string system_name = {};  // as the linker knows it; empty when it is the same as `function` or unknown
+  bool is_named = false;         // `function` is a name that was seen, not module+0xoffset
 };
 
 struct symbolizer_options {

@@ -5,7 +5,7 @@
 
 #include <regex>
 
-#include "shell.h"
+#include "../../support/shell.h"
 
 namespace tenure::symbols {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "shell.h"
+#include "../../support/shell.h"
 
 namespace tenure::symbols {
 namespace {

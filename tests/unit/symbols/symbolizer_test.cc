@@ -8,7 +8,7 @@
 #include <set>
 
 #include "instruments/symbols/elf_file.h"
-#include "shell.h"
+#include "../../support/shell.h"
 
 namespace tenure::symbols {
 namespace {
