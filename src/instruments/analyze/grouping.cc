@@ -70,6 +70,25 @@ std::vector<site_group> make_groups(const process_profile& profile, const replay
   return groups;
 }
 
+// Callers are shown for the groups that can come into a table: the heaviest at the peak, at exit and in total.
+void add_chains(std::vector<site_group>& groups, frame_resolver& frames) {
+  constexpr std::size_t heaviest = 50, chain_frames = 6;
+  std::vector<site_group*> order;
+  for (site_group& group : groups) order.push_back(&group);
+  const auto add = [&](auto weight) {
+    std::stable_sort(order.begin(), order.end(),
+                     [&](const site_group* a, const site_group* b) { return weight(a->totals) > weight(b->totals); });
+    for (std::size_t rank = 0; rank < std::min(heaviest, order.size()); ++rank) {
+      if (!order[rank]->chain.empty()) continue;
+      for (const auto& placed : frames.user_chain(order[rank]->totals.stack, chain_frames))
+        order[rank]->chain.push_back(*placed.what);
+    }
+  };
+  add([](const call_site& site) { return site.live_at_peak.bytes.value; });
+  add([](const call_site& site) { return site.live_at_exit.bytes.value; });
+  add([](const call_site& site) { return site.allocated.bytes.value; });
+}
+
 void make_sites(process_profile& profile, const replay& course) {
   const std::vector<sample>& samples = profile.record.samples;
   profile.sites =
@@ -109,6 +128,7 @@ void group_sites(process_profile& profile, const replay& course, frame_resolver&
       make_groups(profile, course, modules, [&](std::size_t index) { return module_of[samples[index].stack]; });
   profile.by_thread =
       make_groups(profile, course, threads, [&](std::size_t index) { return thread_of[samples[index].thread]; });
+  add_chains(profile.by_function, frames);
   // Threads that only freed own nothing.
   std::erase_if(profile.by_thread, [](const site_group& group) { return group.totals.allocated.samples == 0; });
 }

@@ -92,6 +92,7 @@ struct site_group {
   std::string name;  // "std::vector<int>::reserve", "table.cc:42", "libfoo.so", "worker (4711)"
   std::uint32_t stack_count = 0;
   call_site totals;
+  std::vector<frame> chain;  // of totals.stack, from the user frame outward; of the heaviest functions only
 };
 
 enum class part_kind {

@@ -1,0 +1,97 @@
+#include "instruments/cli/output_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace tenure::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string reason() { return std::generic_category().message(errno); }
+
+std::unexpected<std::string> cannot_write(const fs::path& path, std::string_view why) {
+  return std::unexpected(fmt::format("{} cannot be written: {}.", path.string(), why));
+}
+
+// Something that is there and is no file: a terminal, /dev/null, a pipe.
+bool is_written_directly(const fs::path& path) {
+  struct stat status {};
+  return path == "-" || (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode));
+}
+
+// A symbolic link stays one: the file that it names is replaced.
+fs::path target_of(const fs::path& path) {
+  std::error_code error;
+  const fs::path resolved = fs::weakly_canonical(path, error);
+  return error ? path : resolved;
+}
+
+// A new file beside `path`; its name in `name`.
+int open_beside(const fs::path& path, std::string& name) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  name = (folder / fmt::format(".{}.XXXXXX", path.filename().string())).string();
+  return ::mkostemp(name.data(), O_CLOEXEC);
+}
+
+}  // namespace
+
+bool write_all(int descriptor, std::string_view contents) {
+  while (!contents.empty()) {
+    const ssize_t written = ::write(descriptor, contents.data(), contents.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    contents.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+std::expected<void, std::string> check_output(const fs::path& path) {
+  if (path == "-") return {};
+  struct stat status {};
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  if (exists && S_ISDIR(status.st_mode)) return cannot_write(path, "it is a folder");
+  if (exists && ::access(path.c_str(), W_OK) != 0) return cannot_write(path, reason());
+  if (is_written_directly(path)) return {};
+  std::string name;
+  const int probe = open_beside(target_of(path), name);
+  if (probe < 0) return cannot_write(path, reason());
+  ::close(probe);
+  ::unlink(name.c_str());
+  return {};
+}
+
+std::expected<void, std::string> write_output(const fs::path& path, std::string_view contents) {
+  if (is_written_directly(path)) {
+    const int direct = path == "-" ? ::dup(STDOUT_FILENO) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    const bool is_written = direct >= 0 && write_all(direct, contents);
+    const std::string why = reason();
+    if (direct >= 0) ::close(direct);
+    if (!is_written) return cannot_write(path, why);
+    return {};
+  }
+  const fs::path target = target_of(path);
+  std::string name;
+  const int file = open_beside(target, name);
+  if (file < 0) return cannot_write(path, reason());
+  struct stat status {};
+  // The rights that the file had, or those that the user's mask gives a new one.
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  const mode_t mode = ::stat(target.c_str(), &status) == 0 ? status.st_mode & 0777 : 0666 & ~mask;
+  const bool is_written = write_all(file, contents) && ::fchmod(file, mode) == 0;
+  const bool is_closed = ::close(file) == 0;
+  if (!is_written || !is_closed || ::rename(name.c_str(), target.c_str()) != 0) {
+    const std::string why = reason();
+    ::unlink(name.c_str());
+    return cannot_write(path, why);
+  }
+  return {};
+}
+
+}  // namespace tenure::cli

@@ -1,0 +1,244 @@
+// Boost.JSON is known to this file alone, which also compiles it.
+#include "instruments/cli/report_json.h"
+
+#include <boost/json/src.hpp>
+#include <cmath>
+
+#include "instruments/analyze/memory_parts.h"
+#include "instruments/cli/report_text.h"
+#include "instruments/cli/version.h"
+
+namespace tenure::cli {
+namespace {
+
+namespace json = boost::json;
+using analyze::amount;
+using analyze::call_site;
+using analyze::estimate;
+using analyze::process_profile;
+
+// JSON is UTF-8; what the program calls itself need not be.
+std::string valid_text(std::string_view text) {
+  std::string result;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[at]);
+    const std::size_t length = lead < 0x80                   ? 1
+                               : lead >= 0xc2 && lead < 0xe0 ? 2
+                               : lead >= 0xe0 && lead < 0xf0 ? 3
+                               : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                             : 0;
+    bool is_valid = length != 0 && at + length <= text.size();
+    for (std::size_t next = 1; is_valid && next < length; ++next)
+      is_valid = (static_cast<unsigned char>(text[at + next]) & 0xc0) == 0x80;
+    if (is_valid && length == 3) {
+      const auto second = static_cast<unsigned char>(text[at + 1]);
+      is_valid = !(lead == 0xe0 && second < 0xa0) && !(lead == 0xed && second >= 0xa0);
+    }
+    if (is_valid && length == 4) {
+      const auto second = static_cast<unsigned char>(text[at + 1]);
+      is_valid = !(lead == 0xf0 && second < 0x90) && !(lead == 0xf4 && second >= 0x90);
+    }
+    result += is_valid ? std::string(text.substr(at, length)) : "\xef\xbf\xbd";
+    at += is_valid ? length : 1;
+  }
+  return result;
+}
+
+std::int64_t whole(double value) { return std::llround(value); }
+
+json::object estimate_json(const estimate& of) {
+  return {{"value", whole(of.value)}, {"standard_error", whole(of.standard_error())}};
+}
+
+json::object amount_json(const amount& of) {
+  return {{"bytes", estimate_json(of.bytes)},
+          {"usable_bytes", estimate_json(of.usable_bytes)},
+          {"blocks", estimate_json(of.blocks)},
+          {"samples", of.samples}};
+}
+
+json::value optional_json(const std::optional<std::uint64_t>& of) {
+  return of ? json::value(*of) : json::value(nullptr);
+}
+
+json::object lifetimes_json(const analyze::lifetime_summary& of) {
+  json::array histogram;
+  for (std::size_t bucket = 0; bucket < of.freed_bytes_by_log2_ns.size(); ++bucket)
+    if (of.freed_bytes_by_log2_ns[bucket] > 0)
+      histogram.push_back(json::object{{"from_ns", bucket == 0 ? 0 : std::uint64_t{1} << bucket},
+                                       {"freed_bytes", whole(of.freed_bytes_by_log2_ns[bucket])}});
+  return {{"quartile_ns", optional_json(of.quartile_ns)},
+          {"median_ns", optional_json(of.median_ns)},
+          {"third_quartile_ns", optional_json(of.third_quartile_ns)},
+          {"ninth_decile_ns", optional_json(of.ninth_decile_ns)},
+          {"histogram", std::move(histogram)},
+          {"freed", amount_json(of.freed)},
+          {"never_freed", amount_json(of.never_freed)},
+          {"freed_by_other_thread_bytes", whole(of.freed_by_other_thread_bytes)}};
+}
+
+json::object frame_json(const analyze::frame& of) {
+  json::object result{{"function", valid_text(of.function)}};
+  if (!of.file.empty()) {
+    result["file"] = valid_text(of.file);
+    result["line"] = of.line;
+  }
+  if (of.is_inlined) result["inlined"] = true;
+  return result;
+}
+
+json::object group_json(const analyze::site_group& of) {
+  json::object result{{"name", valid_text(of.name)},
+                      {"stacks", of.stack_count},
+                      {"allocated", amount_json(of.totals.allocated)},
+                      {"live_at_peak", amount_json(of.totals.live_at_peak)},
+                      {"live_at_exit", amount_json(of.totals.live_at_exit)},
+                      {"lifetimes", lifetimes_json(of.totals.lifetimes)}};
+  if (!of.chain.empty()) {
+    json::array chain;
+    for (const analyze::frame& one : of.chain) chain.push_back(frame_json(one));
+    result["chain"] = std::move(chain);
+  }
+  return result;
+}
+
+json::object groups_json(const std::vector<analyze::site_group>& groups, std::size_t limit) {
+  json::array shown;
+  for (std::size_t index = 0; index < std::min(limit, groups.size()); ++index)
+    shown.push_back(group_json(groups[index]));
+  return {{"count", groups.size()}, {"sites", std::move(shown)}};
+}
+
+json::value memory_json(const std::optional<analyze::memory_breakdown>& of, std::uint64_t start_ns) {
+  if (!of) return nullptr;
+  json::array parts;
+  for (const analyze::memory_part& part : of->parts) {
+    json::array details;
+    for (const analyze::memory_part& detail : part.details)
+      details.push_back(json::object{{"name", valid_text(detail.name)}, {"resident_bytes", detail.resident_bytes}});
+    json::object one{{"kind", analyze::code_of(part.kind)}, {"resident_bytes", part.resident_bytes}};
+    if (part.sampled) one["sampled"] = estimate_json(*part.sampled);
+    if (!details.empty()) one["largest"] = std::move(details);
+    parts.push_back(std::move(one));
+  }
+  return json::object{{"time_ns", of->time_ns > start_ns ? of->time_ns - start_ns : 0},
+                      {"resident_bytes", of->resident_bytes},
+                      {"swapped_bytes", of->swapped_bytes},
+                      {"heap_resident_bytes", of->heap_resident_bytes},
+                      {"parts", std::move(parts)}};
+}
+
+json::array timeline_json(const process_profile& of) {
+  json::array result;
+  for (const analyze::timeline_point& point : of.timeline)
+    result.push_back(json::array{point.time_ns > of.record.start_ns ? point.time_ns - of.record.start_ns : 0,
+                                 point.resident_bytes, whole(point.live_bytes)});
+  return result;
+}
+
+const char* end_code(collect::process_end end) {
+  switch (end) {
+    case collect::process_end::running:
+      return "running";
+    case collect::process_end::exited:
+      return "exited";
+    case collect::process_end::replaced:
+      return "replaced";
+    case collect::process_end::killed:
+      return "killed";
+  }
+  return "";
+}
+
+json::object identity_json(const process_profile& of) {
+  const collect::process_record& record = of.record;
+  json::array command;
+  for (const std::string& word : record.command_line) command.push_back(json::value(valid_text(word)));
+  return {{"pid", record.pid},
+          {"parent_pid", record.parent_pid},
+          {"origin", record.origin == wire::origin::fork ? "fork" : "exec"},
+          {"end", end_code(record.end)},
+          {"executable", valid_text(record.executable)},
+          {"command", std::move(command)},
+          {"start_realtime_ns", record.start_realtime_ns},
+          {"duration_ns", record.end_ns > record.start_ns ? record.end_ns - record.start_ns : 0}};
+}
+
+json::object sampling_json(const collect::process_record& of) {
+  return {{"interval_bytes", of.sample_interval_bytes},
+          {"samples", of.samples.size()},
+          {"dropped_events", of.dropped_events},
+          {"dropped_bytes", of.dropped_bytes},
+          {"lost_bytes", of.lost_bytes},
+          {"refused_events", of.refused_events},
+          {"unmatched_frees", of.unmatched_frees}};
+}
+
+json::object process_json(const process_profile& of, std::size_t site_limit) {
+  const collect::process_record& record = of.record;
+  const auto since_start = [&](std::uint64_t time_ns) {
+    return time_ns > record.start_ns ? time_ns - record.start_ns : 0;
+  };
+  json::array findings;
+  for (const analyze::finding& one : of.findings)
+    findings.push_back(json::object{{"code", one.code}, {"text", valid_text(one.text)}});
+  json::object result = identity_json(of);
+  result["peak_resident_bytes"] = of.peak_resident_bytes;
+  result["peak_resident_time_ns"] = since_start(of.peak_resident_time_ns);
+  result["live_peak_time_ns"] = since_start(of.live_peak_time_ns);
+  result["allocated"] = amount_json(of.allocated);
+  result["live_at_peak"] = amount_json(of.live_at_peak);
+  result["live_at_exit"] = amount_json(of.live_at_exit);
+  result["lifetimes"] = lifetimes_json(of.lifetimes);
+  result["sampling"] = sampling_json(record);
+  result["memory_at_peak"] = memory_json(of.memory_at_peak, record.start_ns);
+  result["memory_at_exit"] = memory_json(of.memory_at_exit, record.start_ns);
+  result["by_function"] = groups_json(of.by_function, site_limit);
+  result["by_line"] = groups_json(of.by_line, site_limit);
+  result["by_module"] = groups_json(of.by_module, site_limit);
+  result["by_thread"] = groups_json(of.by_thread, site_limit);
+  result["findings"] = std::move(findings);
+  result["timeline"] = timeline_json(of);
+  result["overhead"] = json::object{{"time_ns", record.overhead_ns},
+                                    {"private_bytes", record.overhead_bytes},
+                                    {"shared_resident_bytes", record.region_resident_bytes}};
+  return result;
+}
+
+json::array strings_json(const std::vector<std::string>& strings) {
+  json::array result;
+  for (const std::string& one : strings) result.push_back(json::value(valid_text(one)));
+  return result;
+}
+
+}  // namespace
+
+std::string report_json(const analyze::profile& profile, std::size_t site_limit) {
+  const collect::recording& run = profile.run;
+  json::array processes;
+  for (const process_profile& one : profile.processes) processes.push_back(process_json(one, site_limit));
+  const bool is_engaged = profile.main_process != analyze::no_index;
+  const json::object document{
+      {"schema", report_schema},
+      {"tenure_version", version_number()},
+      {"run",
+       {{"pid", run.child_pid},
+        {"exit_code", run.exit_code},
+        {"exit_signal", run.exit_signal == 0 ? json::value(nullptr) : json::value(run.exit_signal)},
+        {"duration_ns", run.end_ns - run.start_ns},
+        {"processor_ns", run.child_processor_ns},
+        {"kernel_peak_resident_bytes", run.kernel_peak_resident_bytes},
+        {"engaged", is_engaged},
+        {"main_process", is_engaged ? json::value(profile.main_process) : json::value(nullptr)}}},
+      {"processes", std::move(processes)},
+      {"collector",
+       {{"processor_ns", run.cost.processor_ns},
+        {"wake_ups", run.cost.wake_ups},
+        {"smaps_reads", run.cost.smaps_reads},
+        {"smaps_ns", run.cost.smaps_ns}}},
+      {"notes", strings_json(run.notes)},
+      {"symbol_notes", strings_json(profile.symbol_notes)}};
+  return json::serialize(document) + "\n";
+}
+
+}  // namespace tenure::cli

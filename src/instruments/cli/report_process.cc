@@ -1,0 +1,256 @@
+// The sections of one process in the text report: summary, where it lives, who owns it, when it goes away, findings.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "instruments/analyze/format.h"
+#include "instruments/analyze/memory_parts.h"
+#include "instruments/cli/report_table.h"
+#include "instruments/cli/report_text.h"
+
+namespace tenure::cli {
+namespace {
+
+using analyze::call_site;
+using analyze::format_bytes;
+using analyze::format_count;
+using analyze::format_duration;
+using analyze::format_error;
+using analyze::format_share;
+using analyze::format_with_error;
+using analyze::memory_breakdown;
+using analyze::memory_part;
+using analyze::process_profile;
+using analyze::site_group;
+
+// Rows of the tables by line, module and thread: enough to see how it is spread.
+constexpr std::size_t side_table_rows = 5;
+constexpr std::uint64_t least_deaths = 5;  // fewer freed samples make no distribution
+
+std::string size_of(std::uint64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
+
+std::string heading(const palette& paint, std::string_view title, std::string_view rest = {}) {
+  return fmt::format("\n{}{}{}{}{}\n", paint.bold, title, paint.reset, rest.empty() ? "" : "  ", rest);
+}
+
+std::string since_start(const process_profile& process, std::uint64_t time_ns) {
+  const std::uint64_t start_ns = process.record.start_ns;
+  return format_duration(time_ns > start_ns ? time_ns - start_ns : 0);
+}
+
+std::string summary(const process_profile& process) {
+  const auto& record = process.record;
+  const double seconds = std::max(1e-9, static_cast<double>(record.end_ns - record.start_ns) / 1e9);
+  std::string text;
+  if (process.peak_resident_bytes != 0)
+    text += fmt::format("  peak RSS      {} after {}\n", size_of(process.peak_resident_bytes),
+                        since_start(process, process.peak_resident_time_ns));
+  if (record.samples.empty()) {
+    return text + fmt::format("  samples       none: it allocated little against the sampling interval of {}\n",
+                              size_of(record.sample_interval_bytes));
+  }
+  text += fmt::format("  live heap     {} at its peak after {}, {} at exit\n",
+                      format_with_error(process.live_at_peak.bytes), since_start(process, process.live_peak_time_ns),
+                      format_with_error(process.live_at_exit.bytes));
+  text +=
+      fmt::format("  allocated     {} in {} blocks, {}/s\n", format_with_error(process.allocated.bytes),
+                  format_count(process.allocated.blocks.value), format_bytes(process.allocated.bytes.value / seconds));
+  text += fmt::format("  samples       {}, one in {} allocated; {} dropped\n", record.samples.size(),
+                      size_of(record.sample_interval_bytes), record.dropped_events);
+  return text;
+}
+
+const memory_part* part_in(const std::optional<memory_breakdown>& memory, std::size_t kind) {
+  if (!memory) return nullptr;
+  for (const memory_part& part : memory->parts)
+    if (static_cast<std::size_t>(part.kind) == kind) return &part;
+  return nullptr;
+}
+
+std::string part_note(const memory_part& part) {
+  if (part.sampled) {
+    const std::string error = format_error(*part.sampled);
+    return error.empty() ? "sampled" : "sampled " + error;
+  }
+  std::string note;
+  for (const memory_part& detail : part.details)
+    note += fmt::format("{}{} {}", note.empty() ? "" : ", ", detail.name, size_of(detail.resident_bytes));
+  return note;
+}
+
+// One column for each moment of which there is a map.
+std::string where_it_lives(const process_profile& process, const palette& paint) {
+  const auto& peak = process.memory_at_peak;
+  const auto& exit = process.memory_at_exit;
+  std::string text = heading(paint, "Where it lives");
+  if (!peak && !exit)
+    return text + "  The process was gone before its mappings could be read, and left no copy of them.\n";
+  const auto cell = [](const memory_part* part) { return part == nullptr ? "" : size_of(part->resident_bytes); };
+  const auto share = [](const memory_part* part, const std::optional<memory_breakdown>& of) {
+    return part == nullptr ? ""
+                           : format_share(static_cast<double>(part->resident_bytes) /
+                                          static_cast<double>(std::max<std::uint64_t>(1, of->resident_bytes)));
+  };
+  std::vector<table_row> rows;
+  for (std::size_t kind = 0; kind < analyze::part_kind_count; ++kind) {
+    const memory_part* const at_peak = part_in(peak, kind);
+    const memory_part* const at_exit = part_in(exit, kind);
+    if (at_peak == nullptr && at_exit == nullptr) continue;
+    const memory_part& shown = at_peak != nullptr ? *at_peak : *at_exit;
+    rows.push_back(
+        {{shown.name, cell(at_peak), share(at_peak, peak), cell(at_exit), share(at_exit, exit), part_note(shown)}, {}});
+  }
+  rows.push_back({{"resident", peak ? size_of(peak->resident_bytes) : "", peak ? "100%" : "",
+                   exit ? size_of(exit->resident_bytes) : "", exit ? "100%" : "", ""},
+                  {}});
+  text += format_table({{"", true}, {peak ? "at the peak" : ""}, {""}, {exit ? "at exit" : ""}, {""}, {"", true}}, rows,
+                       paint);
+  const auto moment = [&](const char* what, const memory_breakdown& of) {
+    return fmt::format("{} was read after {}", what, since_start(process, of.time_ns));
+  };
+  std::string note;
+  // Far enough from the true peak that the reader should know.
+  if (peak && peak->resident_bytes + peak->resident_bytes / 50 < process.peak_resident_bytes)
+    note += fmt::format(
+        "{}, when RSS was {} of its peak", moment("The peak", *peak),
+        format_share(static_cast<double>(peak->resident_bytes) / static_cast<double>(process.peak_resident_bytes)));
+  if (exit && process.record.end != collect::process_end::exited)
+    note += fmt::format("{}{}", note.empty() ? "" : "; ",
+                        moment(note.empty() ? "The last state" : "the last state", *exit));
+  if (!note.empty()) text += fmt::format("  {}{}.{}\n", paint.dim, note, paint.reset);
+  return text;
+}
+
+using group_order = std::function<double(const call_site&)>;
+
+std::vector<const site_group*> top_of(const std::vector<site_group>& groups, std::size_t limit, const group_order& by) {
+  std::vector<const site_group*> result;
+  for (const site_group& group : groups) result.push_back(&group);
+  std::stable_sort(result.begin(), result.end(),
+                   [&](const site_group* a, const site_group* b) { return by(a->totals) > by(b->totals); });
+  if (result.size() > limit) result.resize(limit);
+  while (!result.empty() && by(result.back()->totals) <= 0) result.pop_back();
+  return result;
+}
+
+// "table.cc:42 < load < main": the user frame's line, then its callers.
+std::string chain_text(const site_group& group) {
+  constexpr int name_width = 32;
+  std::string text;
+  for (const analyze::frame& one : group.chain) {
+    const bool is_first = &one == &group.chain.front();
+    if (is_first && (one.file.empty() || one.line == 0)) continue;
+    const std::string shown = is_first ? fmt::format("{}:{}", one.file.substr(one.file.rfind('/') + 1), one.line)
+                                       : shorten_function(one.function, name_width);
+    text += (text.empty() ? (is_first ? "" : "< ") : " < ") + shown;
+  }
+  return text;
+}
+
+std::string owners_table(const process_profile& process, const std::vector<site_group>& groups, std::size_t limit,
+                         const std::string& head, bool are_functions, const palette& paint) {
+  // What matters at either moment.
+  const auto largest = [](const call_site& site) {
+    return std::max(site.live_at_peak.bytes.value, site.live_at_exit.bytes.value);
+  };
+  std::vector<table_row> rows;
+  constexpr int name_width = 44;
+  for (const site_group* const group : top_of(groups, limit, largest)) {
+    const call_site& site = group->totals;
+    rows.push_back(
+        {{format_bytes(site.live_at_peak.bytes.value),
+          format_share(site.live_at_peak.bytes.value / std::max(1.0, process.live_at_peak.bytes.value)),
+          format_error(site.live_at_peak.bytes), format_bytes(site.live_at_exit.bytes.value),
+          format_count(site.live_at_peak.blocks.value), format_bytes(site.live_at_peak.average_block_bytes()),
+          are_functions ? shorten_function(group->name, name_width) : keep_end(group->name, name_width)},
+         are_functions ? chain_text(*group) : std::string()});
+  }
+  return format_table({{"at peak"}, {"share"}, {"error"}, {"at exit"}, {"blocks"}, {"average"}, {head, true}}, rows,
+                      paint);
+}
+
+bool has_lines(const process_profile& process) {
+  return std::any_of(process.by_line.begin(), process.by_line.end(), [](const site_group& group) {
+    const std::size_t colon = group.name.rfind(':');
+    return group.name.find('/') != std::string::npos && colon != std::string::npos &&
+           group.name.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+  });
+}
+
+std::string who_owns_it(const process_profile& process, const report_options& options, const palette& paint) {
+  std::string text =
+      heading(paint, "Who owns it",
+              fmt::format("{} live at the peak, {} at exit", format_bytes(process.live_at_peak.bytes.value),
+                          format_bytes(process.live_at_exit.bytes.value)));
+  text += owners_table(process, process.by_function, options.top, "function", true, paint);
+  const std::size_t side_rows = std::min(options.top, side_table_rows);
+  if (has_lines(process)) text += "\n" + owners_table(process, process.by_line, side_rows, "line", false, paint);
+  text += "\n" + owners_table(process, process.by_module, side_rows, "module", false, paint);
+  if (process.by_thread.size() > 1)
+    text += "\n" + owners_table(process, process.by_thread, side_rows, "thread", false, paint);
+  return text;
+}
+
+std::string quantile_text(const std::optional<std::uint64_t>& time_ns, const call_site& site) {
+  if (site.lifetimes.freed.samples < least_deaths) return "-";
+  return time_ns ? format_duration(*time_ns) : "to the end";
+}
+
+std::string when_it_goes(const process_profile& process, const report_options& options, const palette& paint) {
+  std::vector<table_row> rows;
+  constexpr int name_width = 40;
+  const auto allocated = [](const call_site& site) { return site.allocated.bytes.value; };
+  const auto row_of = [&](const call_site& site, const std::string& name) {
+    const double freed = site.lifetimes.freed.bytes.value;
+    rows.push_back(
+        {{format_bytes(site.allocated.bytes.value), format_error(site.allocated.bytes),
+          quantile_text(site.lifetimes.quartile_ns, site), quantile_text(site.lifetimes.median_ns, site),
+          quantile_text(site.lifetimes.third_quartile_ns, site), quantile_text(site.lifetimes.ninth_decile_ns, site),
+          freed > 0 ? format_share(site.lifetimes.freed_by_other_thread_bytes / freed) : "-",
+          format_bytes(site.lifetimes.never_freed.bytes.value), name},
+         {}});
+  };
+  for (const site_group* const group : top_of(process.by_function, options.top, allocated))
+    row_of(group->totals, shorten_function(group->name, name_width));
+  call_site all;
+  all.allocated = process.allocated;
+  all.lifetimes = process.lifetimes;
+  row_of(all, "all of it");
+  return heading(paint, "When it goes away",
+                 "by bytes allocated; the time after which 25%, 50%, 75% and 90% of them are gone") +
+         format_table({{"allocated"},
+                       {"error"},
+                       {"25%"},
+                       {"50%"},
+                       {"75%"},
+                       {"90%"},
+                       {"elsewhere"},
+                       {"never"},
+                       {"function", true}},
+                      rows, paint);
+}
+
+std::string findings_text(const process_profile& process, const palette& paint) {
+  std::string text = heading(paint, "Findings");
+  if (process.findings.empty()) return text + "  Nothing stands out beyond the sampling error.\n";
+  for (const analyze::finding& one : process.findings) {
+    std::string paragraph = wrapped(one.text, report_columns, 4);
+    paragraph[2] = '-';
+    text += paragraph;
+    if (!text.ends_with('\n')) text += '\n';
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string process_text(const analyze::profile&, const process_profile& process, const report_options& options) {
+  const palette& paint = colors(options.uses_color);
+  std::string text = summary(process) + where_it_lives(process, paint);
+  if (process.record.samples.empty()) return text;
+  return text + who_owns_it(process, options, paint) + when_it_goes(process, options, paint) +
+         findings_text(process, paint);
+}
+
+}  // namespace tenure::cli

@@ -1,0 +1,172 @@
+#include "instruments/cli/report_text.h"
+
+#include <fmt/format.h>
+#include <string.h>
+
+#include <algorithm>
+
+#include "instruments/analyze/format.h"
+#include "instruments/cli/report_table.h"
+
+namespace tenure::cli {
+namespace {
+
+using analyze::format_bytes;
+using analyze::format_count;
+using analyze::format_duration;
+using analyze::format_share;
+using analyze::process_profile;
+
+std::string size_of(std::uint64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
+
+std::string plural(std::uint64_t count, const char* what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+const char* end_text(collect::process_end end) {
+  switch (end) {
+    case collect::process_end::running:
+      return "still running";
+    case collect::process_end::exited:
+      return "exited";
+    case collect::process_end::replaced:
+      return "became another program";
+    case collect::process_end::killed:
+      return "ended without its destructors (a signal, _exit or a crash)";
+  }
+  return "";
+}
+
+bool says_something(const process_profile& process) {
+  const bool is_passage = process.record.end == collect::process_end::replaced && process.record.samples.empty();
+  return !is_passage;
+}
+
+std::string signal_text(int signal) {
+  const char* const name = ::sigabbrev_np(signal);
+  return name == nullptr ? fmt::format("signal {}", signal) : fmt::format("SIG{}", name);
+}
+
+std::string outcome(const analyze::profile& profile) {
+  const collect::recording& run = profile.run;
+  const std::string how = run.exit_signal != 0 ? fmt::format("killed by {}", signal_text(run.exit_signal))
+                                               : fmt::format("exit code {}", run.exit_code);
+  return fmt::format("{} after {}, {} of processor time", how, format_duration(run.end_ns - run.start_ns),
+                     format_duration(run.child_processor_ns));
+}
+
+std::string other_processes(const analyze::profile& profile, const std::vector<std::size_t>& which,
+                            const palette& paint) {
+  std::vector<table_row> rows;
+  for (const std::size_t index : which) {
+    const process_profile& one = profile.processes[index];
+    rows.push_back(
+        {{std::to_string(one.record.pid), size_of(one.peak_resident_bytes), std::to_string(one.record.samples.size()),
+          one.record.end == collect::process_end::running ? "running" : "ended", command_text(one.record)},
+         {}});
+  }
+  return fmt::format("\n{}Other processes{}\n", paint.bold, paint.reset) +
+         format_table({{"pid"}, {"peak RSS"}, {"samples"}, {"", true}, {"command", true}}, rows, paint);
+}
+
+std::string own_cost(const analyze::profile& profile, const palette& paint) {
+  const collect::collector_cost& cost = profile.run.cost;
+  std::uint64_t overhead_ns = 0, overhead_bytes = 0, region_bytes = 0, samples = 0, dropped = 0;
+  for (const process_profile& one : profile.processes) {
+    overhead_ns += one.record.overhead_ns;
+    overhead_bytes += one.record.overhead_bytes;
+    region_bytes += one.record.region_resident_bytes;
+    samples += one.record.samples.size();
+    dropped += one.record.dropped_events;
+  }
+  const double elapsed_ns = static_cast<double>(profile.run.end_ns - profile.run.start_ns);
+  const double processor_ns = static_cast<double>(std::max<std::uint64_t>(1, profile.run.child_processor_ns));
+  std::string text = fmt::format("\n{}What Tenure cost{}\n", paint.bold, paint.reset);
+  text += fmt::format("  in the program   {} for {} ({} of its processor time); {} private, {} shared\n",
+                      format_duration(overhead_ns), plural(samples, "sample"),
+                      format_share(static_cast<double>(overhead_ns) / processor_ns), size_of(overhead_bytes),
+                      size_of(region_bytes));
+  text += fmt::format(
+      "  beside it        {} of processor time ({} of the time that passed), {}, {} of smaps in {}\n",
+      format_duration(cost.processor_ns), format_share(static_cast<double>(cost.processor_ns) / elapsed_ns),
+      plural(cost.wake_ups, "wake-up"), plural(cost.smaps_reads, "reading"), format_duration(cost.smaps_ns));
+  if (dropped != 0)
+    text += fmt::format("  {}dropped{}          {}\n", paint.warning, paint.reset, plural(dropped, "event"));
+  return text;
+}
+
+std::string not_engaged(const analyze::profile& profile, const palette& paint) {
+  std::string text = fmt::format(
+      "{}Tenure did not engage:{} the program never opened its shared memory, so nothing is "
+      "known about its heap.\n",
+      paint.warning, paint.reset);
+  text += wrapped(
+      "It may be linked with an allocator of its own or statically, have cleared LD_PRELOAD before it started another "
+      "program, run with raised rights or in a sandbox that hides the session's folder, or have ended before its first "
+      "allocation. `tenure doctor -- CMD` looks closer.",
+      report_columns, 2);
+  text += fmt::format("  The kernel's figure for its peak RSS: {}\n", size_of(profile.run.kernel_peak_resident_bytes));
+  return text;
+}
+
+}  // namespace
+
+std::string command_text(const collect::process_record& record) {
+  if (record.command_line.empty()) return record.executable.empty() ? "(unknown)" : record.executable;
+  std::string result;
+  for (const std::string& word : record.command_line) {
+    const bool needs_quotes = word.empty() || word.find_first_of(" \t\n'\"\\$;|&<>()*?") != std::string::npos;
+    std::string shown = needs_quotes ? "'" + word + "'" : word;
+    // A script given as an argument would break the line.
+    std::replace_if(
+        shown.begin(), shown.end(), [](char byte) { return static_cast<unsigned char>(byte) < 0x20; }, ' ');
+    result += (result.empty() ? "" : " ") + shown;
+  }
+  return result;
+}
+
+process_selection select_processes(const analyze::profile& profile, bool shows_all) {
+  std::uint64_t largest = 0;
+  for (const process_profile& one : profile.processes) largest = std::max(largest, one.peak_resident_bytes);
+  process_selection result;
+  for (std::size_t index = 0; index < profile.processes.size(); ++index) {
+    const process_profile& one = profile.processes[index];
+    const bool is_main = index == profile.main_process;
+    if (!is_main && !says_something(one)) continue;
+    // A process that never met the sampler has no sites to show, however large its files are.
+    const bool is_large = one.peak_resident_bytes >= largest / 10 && !one.record.samples.empty();
+    (is_main || is_large || shows_all ? result.in_full : result.in_a_line).push_back(index);
+  }
+  // The main one first; the rest in order of their start.
+  const auto main = std::find(result.in_full.begin(), result.in_full.end(), profile.main_process);
+  if (main != result.in_full.end()) std::rotate(result.in_full.begin(), main, main + 1);
+  return result;
+}
+
+std::string report_text(const analyze::profile& profile, const report_options& options) {
+  const palette& paint = colors(options.uses_color);
+  const process_selection which = select_processes(profile, options.shows_all);
+  std::string text;
+  if (profile.main_process == analyze::no_index) text += not_engaged(profile, paint);
+  for (const std::size_t index : which.in_full) {
+    const process_profile& one = profile.processes[index];
+    if (!text.empty()) text += "\n";
+    text += fmt::format("{}Tenure{}  {}\n", paint.bold, paint.reset,
+                        keep_front(command_text(one.record), report_columns - 8));
+    const bool is_main = index == profile.main_process;
+    text += fmt::format("  ended         {}\n",
+                        is_main ? outcome(profile)
+                                : fmt::format("pid {}, {} after {}", one.record.pid, end_text(one.record.end),
+                                              format_duration(one.record.end_ns - one.record.start_ns)));
+    text += process_text(profile, one, options);
+  }
+  if (!which.in_a_line.empty()) text += other_processes(profile, which.in_a_line, paint);
+  text += own_cost(profile, paint);
+  for (const std::string& note : profile.run.notes)
+    text += fmt::format("  {}note{}  {}\n", paint.dim, paint.reset, note);
+  for (const std::string& note : profile.symbol_notes)
+    text += fmt::format("  {}symbols{}  {}\n", paint.dim, paint.reset, note);
+  return text;
+}
+
+}  // namespace tenure::cli
