@@ -83,7 +83,9 @@ std::string part_note(const memory_part& part) {
 std::string where_it_lives(const process_profile& process, const palette& paint) {
   const auto& peak = process.memory_at_peak;
   const auto& exit = process.memory_at_exit;
-  std::string text = heading(paint, "Where it lives");
+  std::string text = heading(
+      paint, "Where it lives",
+      peak ? fmt::format("at the peak of RSS, after {}, and at exit", since_start(process, peak->time_ns)) : "");
   if (!peak && !exit)
     return text + "  The process was gone before its mappings could be read, and left no copy of them.\n";
   const auto cell = [](const memory_part* part) { return part == nullptr ? "" : size_of(part->resident_bytes); };
@@ -106,18 +108,16 @@ std::string where_it_lives(const process_profile& process, const palette& paint)
                   {}});
   text += format_table({{"", true}, {peak ? "at the peak" : ""}, {""}, {exit ? "at exit" : ""}, {""}, {"", true}}, rows,
                        paint);
-  const auto moment = [&](const char* what, const memory_breakdown& of) {
-    return fmt::format("{} was read after {}", what, since_start(process, of.time_ns));
-  };
   std::string note;
   // Far enough from the true peak that the reader should know.
   if (peak && peak->resident_bytes + peak->resident_bytes / 50 < process.peak_resident_bytes)
-    note += fmt::format(
-        "{}, when RSS was {} of its peak", moment("The peak", *peak),
-        format_share(static_cast<double>(peak->resident_bytes) / static_cast<double>(process.peak_resident_bytes)));
+    note = fmt::format(
+        "The mappings of the peak were read at {} of the {} that RSS reached",
+        format_share(static_cast<double>(peak->resident_bytes) / static_cast<double>(process.peak_resident_bytes)),
+        size_of(process.peak_resident_bytes));
   if (exit && process.record.end != collect::process_end::exited)
-    note += fmt::format("{}{}", note.empty() ? "" : "; ",
-                        moment(note.empty() ? "The last state" : "the last state", *exit));
+    note += fmt::format("{} last mappings were read after {}", note.empty() ? "The" : "; the",
+                        since_start(process, exit->time_ns));
   if (!note.empty()) text += fmt::format("  {}{}.{}\n", paint.dim, note, paint.reset);
   return text;
 }

@@ -105,7 +105,7 @@ std::string format_table(const std::vector<table_column>& columns, const std::ve
   std::string result;
   const std::string head = line_of([&](std::size_t column) { return columns[column].head; });
   if (!head.empty()) result += std::string(paint.dim) + head + std::string(paint.reset) + "\n";
-  const int note_indent = used - display_columns(gap) - widths.back() + 2;
+  constexpr int note_indent = 6;
   for (const table_row& row : rows) {
     result += line_of([&](std::size_t column) { return row.cells[column]; }) + "\n";
     if (row.note.empty()) continue;

@@ -18,7 +18,7 @@ struct table_column {
 
 struct table_row {
   std::vector<std::string> cells;
-  std::string note;  // a line of its own below the row, from the last column on; may be empty
+  std::string note;  // a line of its own below the row; may be empty
 };
 
 // The last column takes what is left of the line and is cut to it; the others are as wide as they need be.
