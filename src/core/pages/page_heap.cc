@@ -111,8 +111,7 @@ span* take(span* run, std::uint32_t pages, std::uint32_t alignment, span_kind ki
   run->first_page += lead;
   run->page_count = total - lead;
   if (!split_off(run, run->first_page + pages, run->page_count - pages)) {
-    map_span_ends(run);
-    bins_of(run->kind).add(run);
+    add_run(run);  // merged again with what was cut off before it
     return nullptr;
   }
   run->page_count = pages;
