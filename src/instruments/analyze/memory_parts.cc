@@ -17,16 +17,16 @@ struct part_names {
 };
 constexpr std::array<part_names, part_kind_count> names = {{
     {"heap: live blocks", "heap_live"},
-    {"heap: rounding up to size classes", "heap_rounding"},
+    {"heap: rounding", "heap_rounding"},
     {"heap: thread caches", "heap_thread_caches"},
-    {"heap: free blocks in spans", "heap_central_free"},
-    {"heap: free pages, not yet returned", "heap_free_dirty"},
+    {"heap: free blocks", "heap_central_free"},
+    {"heap: free pages", "heap_free_dirty"},
     {"heap: metadata", "heap_metadata"},
-    {"other anonymous memory", "other_anonymous"},
+    {"other anonymous", "other_anonymous"},
     {"stacks", "stacks"},
-    {"files: code and data", "files"},
+    {"files", "files"},
     {"shared memory", "shared_memory"},
-    {"Tenure's instruments", "tenure_region"},
+    {"Tenure itself", "tenure_region"},
     {"unexplained", "unexplained"},
 }};
 

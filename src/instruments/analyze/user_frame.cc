@@ -10,6 +10,9 @@
 namespace tenure::analyze {
 namespace {
 
+// So many frames without a name may lie below a helper that has one.
+constexpr std::size_t unnamed_limit = 2;
+
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // "void std::vector<int, A>::push_back(int&&)" -> "std::vector"; template arguments and parameters say nothing here.
@@ -72,26 +75,34 @@ void frame_resolver::resolve_all() {
 }
 
 std::vector<frame_resolver::placed_frame> frame_resolver::user_chain(std::uint32_t stack, std::size_t limit) {
-  std::vector<placed_frame> outside, plain;  // without the runtime's frames; without helpers on top as well
-  if (stack >= profile_.record.stacks.size()) return plain;
+  std::vector<placed_frame> frames;  // without the runtime's
+  if (stack >= profile_.record.stacks.size()) return frames;
   const collect::stack& of = profile_.record.stacks[stack];
+  std::size_t begin = 0, unnamed = 0;
+  bool is_found = false;
   for (const std::uint32_t location : of.locations) {
     const std::uint32_t module = profile_.record.locations[location].module;
     if (module != no_index && is_runtime_module(profile_.record.modules[module].path)) continue;
     for (const frame& one : at(location)) {
-      const placed_frame placed{&one, module, location};
-      if (outside.size() < limit) outside.push_back(placed);
-      const bool speaks = !plain.empty() || !is_allocation_helper(one.function);
-      if (speaks && plain.size() < limit) plain.push_back(placed);
+      frames.push_back({&one, module, location});
+      if (is_found) continue;
+      // Frames without a name below a helper are helpers too: static functions of a stripped library.
+      const bool is_helper = one.is_named && is_allocation_helper(one.function);
+      if (is_helper) begin = frames.size();
+      unnamed = is_helper || one.is_named ? 0 : unnamed + 1;
+      is_found = (one.is_named && !is_helper) || unnamed > unnamed_limit;
     }
-    if (plain.size() >= limit) break;
+    if (is_found && frames.size() >= begin + limit) break;
   }
-  if (!plain.empty()) return plain;
-  if (!outside.empty()) return outside;
-  // Nothing but the runtime: its outermost frames are the nearest to an answer.
-  for (auto location = of.locations.rbegin(); location != of.locations.rend() && plain.size() < limit; ++location)
-    plain.push_back({&at(*location).front(), profile_.record.locations[*location].module, *location});
-  return plain;
+  if (begin == frames.size()) begin = 0;
+  if (frames.empty()) {
+    // Nothing but the runtime: its outermost frames are the nearest to an answer.
+    for (auto location = of.locations.rbegin(); location != of.locations.rend() && frames.size() < limit; ++location)
+      frames.push_back({&at(*location).front(), profile_.record.locations[*location].module, *location});
+  }
+  frames.erase(frames.begin(), frames.begin() + static_cast<std::ptrdiff_t>(begin));
+  if (frames.size() > limit) frames.resize(limit);
+  return frames;
 }
 
 }  // namespace tenure::analyze

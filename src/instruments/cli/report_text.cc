@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "instruments/analyze/format.h"
 #include "instruments/cli/report_table.h"
@@ -55,18 +56,51 @@ std::string outcome(const analyze::profile& profile) {
                      format_duration(run.child_processor_ns));
 }
 
-std::string other_processes(const analyze::profile& profile, const std::vector<std::size_t>& which,
-                            const palette& paint) {
-  std::vector<table_row> rows;
+// Processes of one command line, which a script may start by the hundred.
+struct process_line {
+  std::string command;
+  std::size_t count = 0, running = 0, samples = 0;
+  std::uint64_t peak_resident_bytes = 0;
+  std::uint32_t first_pid = 0;
+};
+
+std::vector<process_line> lines_of(const analyze::profile& profile, const std::vector<std::size_t>& which) {
+  std::vector<process_line> lines;
+  std::unordered_map<std::string, std::size_t> by_command;
   for (const std::size_t index : which) {
     const process_profile& one = profile.processes[index];
-    rows.push_back(
-        {{std::to_string(one.record.pid), size_of(one.peak_resident_bytes), std::to_string(one.record.samples.size()),
-          one.record.end == collect::process_end::running ? "running" : "ended", command_text(one.record)},
-         {}});
+    const auto [place, is_new] = by_command.emplace(command_text(one.record), lines.size());
+    if (is_new) lines.push_back({place->first, 0, 0, 0, 0, one.record.pid});
+    process_line& line = lines[place->second];
+    ++line.count;
+    line.running += one.record.end == collect::process_end::running ? 1 : 0;
+    line.samples += one.record.samples.size();
+    line.peak_resident_bytes = std::max(line.peak_resident_bytes, one.peak_resident_bytes);
   }
-  return fmt::format("\n{}Other processes{}\n", paint.bold, paint.reset) +
-         format_table({{"pid"}, {"peak RSS"}, {"samples"}, {"", true}, {"command", true}}, rows, paint);
+  std::stable_sort(lines.begin(), lines.end(), [](const process_line& a, const process_line& b) {
+    return a.peak_resident_bytes > b.peak_resident_bytes;
+  });
+  return lines;
+}
+
+std::string other_processes(const analyze::profile& profile, const std::vector<std::size_t>& which,
+                            const palette& paint) {
+  constexpr std::size_t shown_lines = 20;
+  std::vector<process_line> lines = lines_of(profile, which);
+  std::string rest;
+  if (lines.size() > shown_lines) {
+    rest = fmt::format("  and {} smaller commands\n", lines.size() - shown_lines);
+    lines.resize(shown_lines);
+  }
+  std::vector<table_row> rows;
+  for (const process_line& line : lines) {
+    const std::string peak = line.peak_resident_bytes == 0 ? "-" : size_of(line.peak_resident_bytes);
+    rows.push_back({{line.count == 1 ? fmt::format("pid {}", line.first_pid) : fmt::format("{} times", line.count),
+                     peak, std::to_string(line.samples), line.running == 0 ? "" : "still running", line.command},
+                    {}});
+  }
+  return fmt::format("\n{}Other processes{}  {}\n", paint.bold, paint.reset, which.size()) +
+         format_table({{""}, {"peak RSS"}, {"samples"}, {"", true}, {"command", true}}, rows, paint) + rest;
 }
 
 std::string own_cost(const analyze::profile& profile, const palette& paint) {
@@ -151,9 +185,9 @@ std::string report_text(const analyze::profile& profile, const report_options& o
   for (const std::size_t index : which.in_full) {
     const process_profile& one = profile.processes[index];
     if (!text.empty()) text += "\n";
-    text += fmt::format("{}Tenure{}  {}\n", paint.bold, paint.reset,
-                        keep_front(command_text(one.record), report_columns - 8));
     const bool is_main = index == profile.main_process;
+    text += fmt::format("{}{}{}  {}\n", paint.bold, is_main ? "Tenure" : "Process", paint.reset,
+                        keep_front(command_text(one.record), report_columns - 9));
     text += fmt::format("  ended         {}\n",
                         is_main ? outcome(profile)
                                 : fmt::format("pid {}, {} after {}", one.record.pid, end_text(one.record.end),

@@ -140,8 +140,7 @@ void collector::read_new_names() {
   // More regions at once than the kernel's queue takes: look for ourselves. Finished ones have no file any more.
   std::set<std::string> known;
   for (const auto& watch : watches_)
-    if (!watch->is_finished())
-      known.insert(fmt::format("{}.{}.region", watch->pid(), watch->record().generation));
+    if (!watch->is_finished()) known.insert(fmt::format("{}.{}.region", watch->pid(), watch->record().generation));
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(options_.session, ignored)) {
     const std::string name = entry.path().filename().string();

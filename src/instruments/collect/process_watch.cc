@@ -15,9 +15,13 @@ constexpr std::size_t drain_limit_events = 100'000;
 // bounded, and since each sample carries its interval the sums stay unbiased.
 constexpr std::size_t first_sample_limit = 1'000'000;
 constexpr std::uint64_t interval_limit_bytes = 1ull << 36;
-// Share of the time that reading smaps may take: one in so many.
-constexpr std::uint64_t map_time_divisor = 400;
-constexpr std::uint64_t map_allowance_ns = 20'000'000;
+// Share of the time that reading smaps may take, one in so many: for a new peak, and for anything less.
+constexpr std::uint64_t peak_time_divisor = 100;
+constexpr std::uint64_t other_time_divisor = 500;
+constexpr std::uint64_t map_allowance_ns = 10'000'000;
+// A process that is both younger and smaller gets none: its own copy at exit says as much, and scripts start hundreds.
+constexpr std::uint64_t young_ns = 20'000'000;
+constexpr std::uint64_t small_bytes = 16 << 20;
 constexpr std::uint64_t refresh_pause_ns = 1'000'000'000;
 
 }  // namespace
@@ -68,8 +72,9 @@ void process_watch::note_resident(std::uint64_t now_ns, std::uint64_t resident_b
 
 bool process_watch::is_map_due(std::uint64_t now_ns, std::uint64_t resident_bytes) const {
   const std::uint64_t age_ns = now_ns > record_.start_ns ? now_ns - record_.start_ns : 0;
-  const bool can_pay = map_cost_ns_ + last_map_cost_ns_ <= map_allowance_ns + age_ns / map_time_divisor;
-  const bool is_cheap = map_cost_ns_ <= age_ns / (2 * map_time_divisor);
+  if (age_ns < young_ns && resident_bytes < small_bytes) return false;
+  const bool can_pay = map_cost_ns_ + last_map_cost_ns_ <= map_allowance_ns + age_ns / peak_time_divisor;
+  const bool is_cheap = map_cost_ns_ <= age_ns / other_time_divisor;
   if (resident_bytes > peak_map_bytes_ + peak_map_bytes_ / 10) return can_pay;
   if (resident_bytes > peak_map_bytes_ + peak_map_bytes_ / 100 && is_cheap) return true;
   return is_cheap && now_ns > last_map_time_ns_ + refresh_pause_ns;
@@ -112,7 +117,9 @@ void process_watch::finish(process_end end, std::uint64_t time_ns) {
   if (const std::uint64_t resident = reader_->exit_resident_bytes(); resident != 0)
     note_resident(record_.end_ns, resident);
   if (auto exit_map = reader_->read_exit_map()) {
-    if (exit_map->resident_bytes > peak_map_bytes_ && !exit_map->truncated) record_.maps.assign(1, *exit_map);
+    // At exit much has been freed and not yet returned: a map from before, nearly as large, says more of the peak.
+    const bool is_greater = exit_map->resident_bytes > peak_map_bytes_ + peak_map_bytes_ / 20;
+    if (is_greater && !exit_map->truncated) record_.maps.assign(1, *exit_map);
     last_map_ = std::move(*exit_map);
   }
   record_.has_exit_map = !last_map_.mappings.empty();
