@@ -26,9 +26,9 @@ constexpr unsigned address_bits = 48;
 // False when no module with such information is mapped there: that may change, and is not kept.
 bool work_out_rule(std::uint64_t lookup, unwind_rule* rule) noexcept {
   *rule = {};
+  if (machine::trampoline_rule(lookup + 1, rule)) return true;
   loaded_module module;
   if (!find_module(lookup, &module)) return false;
-  if (machine::has_link_register && machine::trampoline_rule(lookup + 1, segment_of(module, lookup), rule)) return true;
   if (module.unwind_header == 0) return true;
   const byte_range readable = segment_of(module, module.unwind_header);
   const std::uint64_t address = find_entry(readable, module.unwind_header, lookup);

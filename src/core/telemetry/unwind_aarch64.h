@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "core/telemetry/byte_range.h"
+#include "core/telemetry/memory_probe.h"
 #include "core/telemetry/unwind.h"
 #include "core/telemetry/unwind_rule.h"
 
@@ -30,10 +31,11 @@ inline std::uint64_t plain_address(std::uint64_t return_address) noexcept {
 }
 
 // The vDSO describes its signal trampoline by the interrupted function's link register, which loses the interrupted
-// address. So the trampoline is known by its two instructions (mov x8, #rt_sigreturn; svc #0), at which the stack
-// pointer points to the kernel's frame: siginfo, then the context.
-inline bool trampoline_rule(std::uint64_t return_address, const byte_range& code, unwind_rule* rule) noexcept {
-  byte_reader reader(code, return_address);
+// address (and an emulator may have no vDSO). So the trampoline is known by its two instructions (mov x8,
+// #rt_sigreturn; svc #0), at which the stack pointer points to the kernel's frame: siginfo, then the context.
+inline bool trampoline_rule(std::uint64_t return_address, unwind_rule* rule) noexcept {
+  if (!is_readable(return_address)) return false;
+  byte_reader reader({return_address, return_address + 8}, return_address);
   const auto move = reader.read<std::uint32_t>();
   const auto call = reader.read<std::uint32_t>();
   if (!reader.ok() || move != 0xd2801168u || call != 0xd4000001u) return false;

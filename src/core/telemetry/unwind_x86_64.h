@@ -4,7 +4,6 @@
 
 #include <cstdint>
 
-#include "core/telemetry/byte_range.h"
 #include "core/telemetry/unwind.h"
 #include "core/telemetry/unwind_rule.h"
 
@@ -22,7 +21,7 @@ inline std::uint64_t return_address_slot(std::uint64_t) noexcept { return 8; }
 inline std::uint64_t plain_address(std::uint64_t return_address) noexcept { return return_address; }
 
 // The kernel's signal trampolines are described by the C library's own unwind information.
-inline bool trampoline_rule(std::uint64_t, const byte_range&, unwind_rule*) noexcept { return false; }
+inline bool trampoline_rule(std::uint64_t, unwind_rule*) noexcept { return false; }
 
 [[gnu::always_inline]] inline start_registers own_registers() noexcept {
   start_registers now{};
