@@ -26,6 +26,8 @@ constexpr std::uint64_t usual_tick_ns = 20 * millisecond_ns;
 constexpr std::uint64_t longest_tick_ns = 500 * millisecond_ns;
 // The collector's own processor time stays below one in so many of the time that passes.
 constexpr std::uint64_t cost_divisor = 250;
+// What opening a region and mapping it may take, once.
+constexpr std::uint64_t beginning_ns = millisecond_ns / 2;
 constexpr double urgent_ring_fill = 0.25;
 constexpr double noticeable_ring_fill = 0.05;
 
@@ -196,7 +198,11 @@ void collector::tick() {
 
 void collector::choose_next_tick(double fullest, std::uint64_t now_ns) {
   const std::uint64_t elapsed_ns = now_ns - recording_.start_ns;
-  const bool is_costly = recording_.cost.processor_ns > 10 * millisecond_ns + elapsed_ns / cost_divisor;
+  // Reading smaps has a ration of its own, and so has the beginning of each process.
+  const std::uint64_t processor_ns = recording_.cost.processor_ns;
+  const std::uint64_t tick_cost_ns = processor_ns - std::min(processor_ns, recording_.cost.smaps_ns);
+  const std::uint64_t allowance_ns = 10 * millisecond_ns + watches_.size() * beginning_ns;
+  const bool is_costly = tick_cost_ns > allowance_ns + elapsed_ns / cost_divisor;
   if (fullest > urgent_ring_fill) {
     tick_ns_ = shortest_tick_ns;
   } else if (fullest > noticeable_ring_fill) {
