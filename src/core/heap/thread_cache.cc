@@ -120,6 +120,23 @@ void* pop(hot_cache& cache, std::size_t size_class) noexcept {
   return block;
 }
 
+// After a sample: the distance to the next one. Where samples follow each other faster than the option allows, the mean
+// is doubled; where they are far apart again, halved. What decides is the past only, so the process stays a Poisson
+// process with an interval that each sample carries.
+void draw_next(thread_record& record) noexcept {
+  constexpr unsigned most_doublings = 16;
+  const auto spacing_ns = static_cast<std::uint64_t>(value(option::sample_spacing)) * 1000;
+  const std::uint64_t now_ns = os::monotonic_ns();
+  const std::uint64_t elapsed_ns = now_ns - record.last_sample_ns;
+  record.last_sample_ns = now_ns;
+  if (elapsed_ns < spacing_ns) {
+    if (record.sample_doublings < most_doublings) ++record.sample_doublings;
+  } else if (elapsed_ns > 4 * spacing_ns && record.sample_doublings != 0) {
+    --record.sample_doublings;
+  }
+  record.clock.next(record.sample_doublings);
+}
+
 block_chain take_aside(class_state& state) noexcept {
   block_chain chain{state.aside, state.aside_count};
   state.aside = nullptr;
@@ -168,7 +185,7 @@ void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_clas
     if (state.sample_due) {
       state.sample_due = false;
       const std::uint64_t interval_bytes = record.clock.interval_bytes;
-      record.clock.next();
+      draw_next(record);
       install(cache, record, state, size_class, take_aside(state));
       void* sampled = allocate_sampled(size_class, requested_bytes, interval_bytes, entry);
       if (sampled != nullptr) return sampled;
@@ -235,6 +252,8 @@ thread_record* make_record(hot_cache& cache) noexcept {
   }
   for (class_state& state : record->classes) state = class_state{};
   record->clock = telemetry::sample_clock{};
+  record->last_sample_ns = 0;
+  record->sample_doublings = 0;
   record->held_limit_bytes = 0;
   record->slow_paths = 0;
   record->thread_id = os::thread_id();
@@ -360,7 +379,7 @@ bool meets_sample(std::size_t bytes, std::uint64_t* interval_bytes) noexcept {
   clock.bytes_until_sample -= static_cast<std::int64_t>(bytes);
   if (likely(clock.bytes_until_sample > 0)) return false;
   *interval_bytes = clock.interval_bytes;
-  clock.next();
+  draw_next(*record);
   return true;
 }
 

@@ -73,6 +73,8 @@ struct thread_record {
   thread_record* next = nullptr;  // all records ever made
   thread_record* next_free = nullptr;
   telemetry::sample_clock clock;
+  std::uint64_t last_sample_ns = 0;
+  unsigned sample_doublings = 0;       // of the interval, while samples come too fast (option sample_spacing)
   std::uint64_t held_limit_bytes = 0;  // sum over classes of what capacity and target allow
   std::uint32_t slow_paths = 0;
   class_state classes[class_count];

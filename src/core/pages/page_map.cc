@@ -36,8 +36,8 @@ constexpr std::uintptr_t map_step_pages = 65536;
 std::uintptr_t writable_pages = 0;
 
 std::uint16_t random_word() noexcept {
-  const auto* bytes = reinterpret_cast<const std::uint16_t*>(::getauxval(AT_RANDOM));
-  return bytes == nullptr ? 0 : bytes[3];
+  const auto* bytes = reinterpret_cast<const unsigned char*>(::getauxval(AT_RANDOM));  // not aligned
+  return bytes == nullptr ? std::uint16_t{0} : static_cast<std::uint16_t>(bytes[6] | bytes[7] << 8);
 }
 
 std::uint64_t window_bytes_wanted() noexcept {

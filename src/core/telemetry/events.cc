@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 #include "core/telemetry/ring.h"
 #include "core/telemetry/sampling_math.h"
+#include "core/telemetry/telemetry_state.h"
 
 namespace tenure::telemetry {
 namespace {
@@ -86,6 +87,7 @@ bool write_module(const wire::module_event& module, const char* path) noexcept {
 }
 
 void announce_thread(std::uint32_t thread_id, std::uint64_t time_ns) noexcept {
+  if (!has_region()) return;
   wire::thread_event event{};
   if (::prctl(PR_GET_NAME, event.name) != 0) return;
   const std::uint64_t told = static_cast<std::uint64_t>(thread_id) << 32 | hash_of(event.name);

@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t first_capacity = 256;
 
 std::size_t place_of(std::uint64_t address, std::size_t capacity) noexcept {
-  return static_cast<std::size_t>((address >> 4) * 0x9e3779b97f4a7c15u >> 20) & (capacity - 1);
+  return static_cast<std::size_t>((address >> 4) * 0x9e3779b97f4a7c15u >> 40) & (capacity - 1);
 }
 
 // Everything but the address, then the address.
@@ -43,7 +43,7 @@ live_sample view_of(const live_entry& entry) noexcept {
 live_entry* live_samples::vacancy(table* in, std::uint64_t address) noexcept {
   const std::size_t mask = in->capacity - 1;
   std::size_t i = place_of(address, in->capacity);
-  while (in->entries()[i].address != 0) i = (i + 1) & mask;
+  while (in->entries()[i].address > removed) i = (i + 1) & mask;
   return &in->entries()[i];
 }
 
@@ -51,9 +51,10 @@ bool live_samples::insert(const live_entry& entry) noexcept {
   TENURE_CHECK(entry.address > removed);
   TENURE_DCHECK(find(entry.address) == nullptr);
   if ((used_ + 1) * 2 > capacity() && !rebuild()) return false;
-  put(vacancy(table_, entry.address), entry);
+  live_entry* place = vacancy(table_, entry.address);
+  if (place->address == 0) ++used_;  // otherwise it takes the place of one that is gone
+  put(place, entry);
   ++count_;
-  ++used_;
   return true;
 }
 

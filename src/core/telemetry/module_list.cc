@@ -7,6 +7,8 @@
 
 #include "core/base/check.h"
 #include "core/telemetry/events.h"
+#include "core/telemetry/telemetry_state.h"
+#include "core/telemetry/unwind.h"
 
 namespace tenure::telemetry {
 namespace {
@@ -94,20 +96,25 @@ bool module_list::announce(const std::uint64_t* frames, std::size_t frame_count,
 bool module_list::verify(std::uint64_t address, std::uint64_t time_ns) noexcept {
   loaded_module module;
   if (!find_module(address, &module)) return false;
-  const std::uint64_t identity = identity_of(module);
   std::size_t position = position_of(address);
   entry* at = &entries_[position];
   bool replaced = false;
-  const bool same = position < count_ && at->begin == module.begin && at->end == module.end &&
-                    at->loader_entry == module.loader_entry && at->identity == identity;
-  if (!same) {
-    replaced = replace(module, identity);
-    position = position_of(address);
-    at = &entries_[position];
+  const std::uint32_t generation = rules_generation();
+  bool same = position < count_ && at->begin == module.begin && at->end == module.end &&
+              at->unwind_header == module.unwind_header && at->loader_entry == module.loader_entry;
+  if (!same || at->generation != generation) {
+    const std::uint64_t identity = identity_of(module);
+    same = same && at->identity == identity;
+    if (!same) {
+      replaced = replace(module, identity);
+      position = position_of(address);
+      at = &entries_[position];
+    }
+    at->generation = generation;
   }
   TENURE_DCHECK(at->begin <= address && address < at->end);
   at->verified = round_;
-  if (!at->told) at->told = tell(module, time_ns);
+  if (!at->told && has_region()) at->told = tell(module, time_ns);
   return replaced;
 }
 
@@ -123,7 +130,7 @@ bool module_list::replace(const loaded_module& module, std::uint64_t identity) n
   if (count_ == capacity) --count_;
   const std::size_t position = first < count_ ? first : count_;
   std::memmove(&entries_[position + 1], &entries_[position], (count_ - position) * sizeof(entry));
-  entries_[position] = {module.begin, module.end, module.loader_entry, identity, 0, false};
+  entries_[position] = {module.begin, module.end, module.unwind_header, module.loader_entry, identity, 0, 0, false};
   ++count_;
   return overlapped;
 }

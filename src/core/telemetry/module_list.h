@@ -3,7 +3,8 @@
 // A stack is only worth what the reader can make of its addresses, so the file behind each address is told before the
 // stack is. Each module that a sample's stack touches is also looked up afresh, once a sample, because dlclose and
 // dlopen may have put another file in the same place: then the rules of the unwinder are stale too, and the caller is
-// told to walk again.
+// told to walk again. What the loader says of it is compared each time; its build id, which takes reading the file's
+// headers, only when something was unloaded since (forget_rules).
 //
 // Used under the lock of the samples (record.cc).
 #pragma once
@@ -29,9 +30,11 @@ class module_list {
   // The first eight bytes of a build id tell two files apart that were mapped at one place.
   struct entry {
     std::uint64_t begin, end;
+    std::uint64_t unwind_header;
     const void* loader_entry;
     std::uint64_t identity;
-    std::uint64_t verified;  // number of the announce() that last looked it up
+    std::uint32_t generation;  // of the rules, when the build id was read
+    std::uint64_t verified;    // number of the announce() that last looked it up
     bool told;
   };
   static constexpr std::size_t capacity = 1024;

@@ -31,6 +31,7 @@ std::uint64_t counted_bytes = 0;
 // Addresses freed by a signal handler that could not wait.
 constexpr std::size_t aside_capacity = 64;
 std::uint64_t put_aside[aside_capacity];
+std::uint64_t put_aside_count = 0;  // how many there may be
 
 __attribute__((tls_model("initial-exec"))) thread_local bool inside = false;
 
@@ -98,6 +99,8 @@ void end_sample(live_entry* entry, const captured_stack* stack, std::uint64_t ti
 }
 
 void free_put_aside(std::uint64_t time_ns) noexcept {
+  if (__atomic_load_n(&put_aside_count, __ATOMIC_ACQUIRE) == 0) return;
+  __atomic_store_n(&put_aside_count, 0, __ATOMIC_RELEASE);
   for (std::uint64_t& place : put_aside) {
     if (__atomic_load_n(&place, __ATOMIC_RELAXED) == 0) continue;
     const std::uint64_t address = __atomic_exchange_n(&place, 0, __ATOMIC_ACQ_REL);
@@ -108,7 +111,9 @@ void free_put_aside(std::uint64_t time_ns) noexcept {
 bool set_aside(std::uint64_t address) noexcept {
   for (std::uint64_t& place : put_aside) {
     std::uint64_t empty = 0;
-    if (__atomic_compare_exchange_n(&place, &empty, address, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return true;
+    if (!__atomic_compare_exchange_n(&place, &empty, address, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
+    __atomic_fetch_add(&put_aside_count, 1, __ATOMIC_ACQ_REL);
+    return true;
   }
   return false;
 }

@@ -54,9 +54,9 @@ void sample_clock::reset() noexcept {
   next();
 }
 
-void sample_clock::next() noexcept {
-  TENURE_DCHECK(random_state != 0);
-  interval_bytes = sample_interval_bytes();
+void sample_clock::next(unsigned doublings) noexcept {
+  TENURE_DCHECK(random_state != 0 && doublings < 24);
+  interval_bytes = sane_interval(sample_interval_bytes() << doublings);
   if (interval_bytes == 0) {
     bytes_until_sample = look_again_bytes;
     return;

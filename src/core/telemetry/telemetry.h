@@ -49,8 +49,9 @@ struct sample_clock {
 
   // Seeds from the address, time and thread, and draws the first distance.
   void reset() noexcept;
-  // Draws the distance to the next sample from an exponential distribution of mean sample_interval_bytes().
-  void next() noexcept;
+  // Draws the distance to the next sample from an exponential distribution of mean sample_interval_bytes(), doubled
+  // `doublings` times: the heap's way to keep a thread that allocates very fast from sampling all the time.
+  void next(unsigned doublings = 0) noexcept;
 };
 
 // Mean distance in bytes; 0 is off. From TENURE_SAMPLE_INTERVAL at start, then from the control page.
