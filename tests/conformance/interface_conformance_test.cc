@@ -56,7 +56,7 @@ TEST(block_start_and_size, lead_from_any_byte_to_its_block) {
 }
 
 TEST(block_start_and_size, know_nothing_of_what_is_not_the_heaps) {
-  char on_stack[64];
+  char on_stack[64] = {};
   static char global[64];
   std::size_t size = 77;
   EXPECT_EQ(tenure_block_start(on_stack, &size), nullptr);
