@@ -39,8 +39,9 @@ bool is_runtime_module(const std::string& path) {
 }
 
 bool is_allocation_helper(const std::string& function) {
+  if (function.starts_with("operator new")) return true;
   const std::string_view name = qualified_name(function);
-  if (name.starts_with("std::") || name.starts_with("__gnu_cxx::") || name.starts_with("operator new")) return true;
+  if (name.starts_with("std::") || name.starts_with("__gnu_cxx::")) return true;
   const std::string_view last = name.substr(name.rfind(':') + 1);
   return contains_ignoring_case(last, "alloc") || contains_ignoring_case(last, "strdup") ||
          contains_ignoring_case(last, "strndup");

@@ -1,0 +1,137 @@
+// A whole process from recording to profile: groups, user frames and findings.
+#include "instruments/analyze/analyze.h"
+
+#include <gtest/gtest.h>
+
+#include "instruments/analyze/format.h"
+#include "instruments/analyze/user_frame.h"
+
+namespace tenure::analyze {
+namespace {
+
+constexpr std::uint64_t mebibyte = 1 << 20;
+
+// Two modules, two threads; a site that keeps what it allocates and one whose blocks are gone at once.
+collect::recording make_recording() {
+  collect::recording run;
+  run.child_pid = 10;
+  run.end_ns = 3'000'000'000;
+  collect::process_record record;
+  record.pid = 10;
+  record.end_ns = run.end_ns;
+  record.end = collect::process_end::exited;
+  for (const auto& [path, begin] : {std::pair{"/no/such/libtenure-malloc.so", 0x1000},
+                                    {"/no/such/app", 0x10000},
+                                    {"/no/such/libplug.so", 0x20000}}) {
+    collect::module one;
+    one.path = path;
+    one.begin = static_cast<std::uint64_t>(begin);
+    one.end = one.begin + 0x1000;
+    record.modules.push_back(one);
+  }
+  record.locations = {{0, 0x1100}, {1, 0x10100}, {2, 0x20200}};
+  record.stacks = {{{0, 1}, {}}, {{0, 2, 1}, {}}, {{0}, {}}};
+  record.threads = {{10, "main"}, {11, "worker"}};
+  for (std::uint64_t index = 0; index < 40; ++index) {
+    collect::sample kept;
+    kept.id = index * 2 + 1;
+    kept.time_ns = 1'000'000 * (index + 1);
+    kept.requested_bytes = kept.usable_bytes = mebibyte;
+    kept.stack = 0;
+    kept.thread = 0;
+    record.samples.push_back(kept);
+    collect::sample gone = kept;
+    gone.id = index * 2 + 2;
+    gone.requested_bytes = gone.usable_bytes = 4 * mebibyte;
+    gone.stack = 1;
+    gone.thread = 1;
+    gone.free_time_ns = gone.time_ns + 1000;
+    gone.free_stack = 2;
+    gone.free_thread = index % 4 == 0 ? 1 : 0;
+    record.samples.push_back(gone);
+  }
+  run.processes.push_back(std::move(record));
+  return run;
+}
+
+const site_group* group_named(const std::vector<site_group>& groups, const std::string& name) {
+  for (const site_group& group : groups)
+    if (group.name == name) return &group;
+  return nullptr;
+}
+
+TEST(Analyze, AttributesExactly) {
+  symbols::symbolizer symbolizer;
+  const profile result = analyze(make_recording(), symbolizer, {});
+  ASSERT_EQ(result.main_process, 0u);
+  const process_profile& process = result.processes[0];
+  EXPECT_DOUBLE_EQ(process.allocated.bytes.value, 200.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(process.live_at_exit.bytes.value, 40.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(process.live_at_peak.bytes.value, 44.0 * mebibyte);
+  const site_group* const app = group_named(process.by_module, "app");
+  const site_group* const plug = group_named(process.by_module, "libplug.so");
+  ASSERT_TRUE(app && plug);  // never the heap itself
+  EXPECT_EQ(process.by_module.size(), 2u);
+  EXPECT_DOUBLE_EQ(app->totals.live_at_exit.bytes.value, 40.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(plug->totals.allocated.bytes.value, 160.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(plug->totals.lifetimes.freed_by_other_thread_bytes, 120.0 * mebibyte);
+  ASSERT_TRUE(group_named(process.by_thread, "worker (11)"));
+  EXPECT_EQ(process.by_thread.size(), 2u);
+}
+
+TEST(Analyze, NamesWhatHasNoSymbolByItsPlace) {
+  symbols::symbolizer symbolizer;
+  const profile result = analyze(make_recording(), symbolizer, {});
+  ASSERT_EQ(result.processes[0].by_function.size(), 2u);
+  EXPECT_TRUE(result.processes[0].by_function[0].name.starts_with("app+0x")) << result.processes[0].by_function[0].name;
+}
+
+TEST(Analyze, FindsWhatIsKeptAndWhatIsShort) {
+  symbols::symbolizer symbolizer;
+  const profile result = analyze(make_recording(), symbolizer, {});
+  std::vector<std::string> codes;
+  for (const finding& one : result.processes[0].findings) codes.push_back(one.code);
+  EXPECT_EQ(codes, (std::vector<std::string>{"never-freed", "short-lived", "freed-elsewhere"}));
+}
+
+TEST(Analyze, SaysNothingFromFewSamples) {
+  collect::recording run = make_recording();
+  run.processes[0].samples.resize(20);  // ten of each site
+  symbols::symbolizer symbolizer;
+  EXPECT_TRUE(analyze(std::move(run), symbolizer, {}).processes[0].findings.empty());
+}
+
+TEST(Analyze, TakesARunThatLeftNothing) {
+  symbols::symbolizer symbolizer;
+  const profile result = analyze({}, symbolizer, {});
+  EXPECT_EQ(result.main_process, no_index);
+}
+
+TEST(UserFrame, KnowsWrappersOfMalloc) {
+  for (const char* name : {"xmalloc", "sqlite3DbMallocRaw", "g_malloc0", "PyMem_RawRealloc", "xstrdup",
+                           "std::vector<int, std::allocator<int> >::reserve(unsigned long)",
+                           "void* foo::allocate<int>(int)", "operator new(unsigned long)"})
+    EXPECT_TRUE(is_allocation_helper(name)) << name;
+  for (const char* name : {"main", "load_table", "foo::bar(std::allocator<int> const&)", "alloc_pool::run()"})
+    EXPECT_FALSE(is_allocation_helper(name)) << name;
+}
+
+TEST(Format, IsWhatPeopleRead) {
+  EXPECT_EQ(format_bytes(0), "0 B");
+  EXPECT_EQ(format_bytes(1023), "1023 B");
+  EXPECT_EQ(format_bytes(12.34 * 1024 * 1024), "12.3 MiB");
+  EXPECT_EQ(format_bytes(1023.97 * 1024), "1.0 MiB");
+  EXPECT_EQ(format_duration(999), "999 ns");
+  EXPECT_EQ(format_duration(1'500'000), "1.5 ms");
+  EXPECT_EQ(format_duration(75'000'000'000), "75.0 s");
+  EXPECT_EQ(format_duration(3'725'000'000'000), "1 h 2 min");
+  EXPECT_EQ(format_share(0.0004), "<0.1%");
+  EXPECT_EQ(format_share(0.5), "50%");
+  EXPECT_EQ(format_count(12345), "12.3 k");
+  EXPECT_EQ(format_error({100, 16}), "±4.0%");
+  EXPECT_EQ(format_error({100, 0}), "");
+  EXPECT_EQ(format_error({100, 40000}), "±>100%");
+}
+
+}  // namespace
+}  // namespace tenure::analyze

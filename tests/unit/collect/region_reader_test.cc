@@ -1,0 +1,236 @@
+// Region files as a program writes them, and as nobody should.
+#include "instruments/collect/region_reader.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+#include <random>
+
+#include "tests/support/region_writer.h"
+
+namespace tenure::collect {
+namespace {
+
+using testing::region_writer;
+using testing::written_sample;
+
+class RegionReader : public ::testing::Test {
+ protected:
+  RegionReader() {
+    char name[] = "/tmp/tenure-region-test.XXXXXX";
+    folder_ = ::mkdtemp(name);
+  }
+  ~RegionReader() override { std::filesystem::remove_all(folder_); }
+
+  // Reads everything that is to be had.
+  process_record read_all(const std::filesystem::path& path, wire::hole at_hole = wire::hole::skip) {
+    process_record record;
+    const auto reader = region_reader::open(path);
+    if (!reader || *reader == nullptr) return record;
+    (*reader)->read_identity(record);
+    event_decoder decoder(record);
+    (*reader)->drain(decoder, at_hole, 10'000'000);
+    (*reader)->read_state(record);
+    if (auto map = (*reader)->read_exit_map()) record.exit_map = std::move(*map);
+    return record;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(RegionReader, ReadsWhatWasWritten) {
+  region_writer writer(folder_, 42, 3, wire::origin::fork);
+  writer.set_command_line(std::string_view("prog\0two words\0", 15), "/bin/prog");
+  writer.publish();
+  const std::uint8_t build_id[] = {0xab, 0x01};
+  writer.write_module("/lib/one.so", 0x1000, 0x2000, 0x400, build_id);
+  writer.write_thread(7, "worker");
+  written_sample sample;
+  sample.id = 1;
+  sample.time_ns = writer.header().start_monotonic_ns + 10;
+  sample.thread_id = 7;
+  sample.frames = {0x1100, 0x9999};
+  sample.truncated = 1;
+  writer.write_sample(sample);
+  writer.write_free(1, sample.time_ns + 5, 8, {0x1200});
+
+  const process_record record = read_all(writer.path());
+  EXPECT_EQ(record.pid, 42u);
+  EXPECT_EQ(record.origin, wire::origin::fork);
+  EXPECT_EQ(record.command_line, (std::vector<std::string>{"prog", "two words"}));
+  EXPECT_EQ(record.executable, "/bin/prog");
+  ASSERT_EQ(record.modules.size(), 1u);
+  EXPECT_EQ(record.modules[0].build_id, "ab01");
+  EXPECT_EQ(record.modules[0].path, "/lib/one.so");
+  ASSERT_EQ(record.samples.size(), 1u);
+  const collect::sample& one = record.samples[0];
+  EXPECT_EQ(one.requested_bytes, 100u);
+  EXPECT_EQ(one.free_time_ns, sample.time_ns + 5);
+  EXPECT_EQ(record.threads[one.thread].name, "worker");
+  EXPECT_EQ(record.threads[one.free_thread].id, 8u);
+  const stack& of = record.stacks[one.stack];
+  EXPECT_EQ(of.end, stack_end::limit);
+  ASSERT_EQ(of.locations.size(), 2u);
+  EXPECT_EQ(record.locations[of.locations[0]], (location{0, 0x1100}));
+  EXPECT_EQ(record.locations[of.locations[1]], (location{no_index, 0x9999}));
+}
+
+TEST_F(RegionReader, KnowsModulesByTheTimeOfTheStack) {
+  region_writer writer(folder_, 1, 0);
+  writer.publish();
+  written_sample sample;
+  sample.frames = {0x1100};
+  writer.write_module("/lib/first.so", 0x1000, 0x2000, 0);
+  sample.id = 1;
+  writer.write_sample(sample);
+  writer.write_module("/lib/second.so", 0x1000, 0x3000, 0);
+  sample.id = 2;
+  writer.write_sample(sample);
+  const process_record record = read_all(writer.path());
+  ASSERT_EQ(record.samples.size(), 2u);
+  const auto module_of = [&](std::size_t index) {
+    return record.modules[record.locations[record.stacks[record.samples[index].stack].locations[0]].module].path;
+  };
+  EXPECT_EQ(module_of(0), "/lib/first.so");
+  EXPECT_EQ(module_of(1), "/lib/second.so");
+}
+
+TEST_F(RegionReader, WaitsForAFileThatIsNotComplete) {
+  region_writer writer(folder_, 1, 0);
+  auto reader = region_reader::open(writer.path());
+  ASSERT_TRUE(reader);
+  EXPECT_EQ(*reader, nullptr);
+  writer.publish();
+  reader = region_reader::open(writer.path());
+  ASSERT_TRUE(reader);
+  EXPECT_NE(*reader, nullptr);
+}
+
+TEST_F(RegionReader, RefusesWhatIsNoRegion) {
+  const auto objection = [&](auto change) {
+    region_writer writer(folder_, 9, 0);
+    writer.publish();
+    change(writer);
+    const auto reader = region_reader::open(writer.path());
+    std::filesystem::remove(writer.path());
+    return reader ? std::string() : reader.error();
+  };
+  EXPECT_NE(objection([](region_writer& w) { w.header().magic = 1; }), "");
+  EXPECT_NE(objection([](region_writer& w) { w.header().version = 9; }).find("version 9"), std::string::npos);
+  EXPECT_NE(objection([](region_writer& w) { w.header().total_bytes = 1ull << 40; }), "");
+  EXPECT_NE(objection([](region_writer& w) { w.header().pid = 0; }), "");
+  EXPECT_NE(objection([](region_writer& w) { w.header().origin = 77; }), "");
+  EXPECT_EQ(objection([](region_writer&) {}), "");
+  EXPECT_FALSE(region_reader::open(folder_));  // a folder
+  EXPECT_FALSE(region_reader::open(folder_ / "missing"));
+}
+
+TEST_F(RegionReader, StepsOverARecordThatWasNeverPublished) {
+  region_writer writer(folder_, 1, 0);
+  writer.publish();
+  written_sample sample;
+  sample.id = 1;
+  writer.write_sample(sample);
+  writer.reserve_without_publishing(80);
+  sample.id = 2;
+  writer.write_sample(sample);
+  process_record waiting = read_all(writer.path(), wire::hole::wait);
+  EXPECT_EQ(waiting.samples.size(), 1u);
+  const process_record record = read_all(writer.path(), wire::hole::skip);
+  EXPECT_EQ(record.samples.size(), 1u);  // the first one was taken by the earlier reader
+  EXPECT_EQ(record.lost_bytes, 80u);
+}
+
+TEST_F(RegionReader, ReadsAFileThatIsCutShort) {
+  region_writer writer(folder_, 1, 0);
+  writer.publish();
+  written_sample sample;
+  sample.id = 1;
+  writer.write_sample(sample);
+  auto reader = region_reader::open(writer.path());
+  ASSERT_TRUE(reader && *reader);
+  std::filesystem::resize_file(writer.path(), 4096);
+  process_record record;
+  event_decoder decoder(record);
+  (*reader)->drain(decoder, wire::hole::skip, 1000);
+  (*reader)->read_state(record);
+  EXPECT_TRUE((*reader)->was_cut_short());
+  EXPECT_TRUE(record.samples.empty());
+}
+
+TEST_F(RegionReader, RefusesSamplesThatMakeNoSense) {
+  region_writer writer(folder_, 1, 0);
+  writer.publish();
+  written_sample good;
+  good.id = 1;
+  writer.write_sample(good);
+  const auto bad = [&](auto change) {
+    written_sample sample;
+    sample.id = 100;
+    change(sample);
+    writer.write_sample(sample);
+  };
+  bad([](written_sample& s) { s.id = 1; });  // twice
+  bad([](written_sample& s) { s.usable_bytes = 0; });
+  bad([](written_sample& s) { s.usable_bytes = 1; });  // less than requested
+  bad([](written_sample& s) { s.requested_bytes = s.usable_bytes = ~0ull; });
+  bad([](written_sample& s) { s.interval_bytes = ~0ull; });
+  bad([](written_sample& s) { s.truncated = 9; });
+  bad([](written_sample& s) { s.entry = static_cast<wire::allocation_entry>(99); });
+  writer.write_free(55, 1, 1, {});
+  writer.write_module("/x", 0x2000, 0x1000, 0);
+  const process_record record = read_all(writer.path());
+  EXPECT_EQ(record.samples.size(), 1u);
+  EXPECT_EQ(record.refused_events, 8u);
+  EXPECT_EQ(record.unmatched_frees, 1u);
+  EXPECT_TRUE(record.modules.empty());
+}
+
+// Whatever the bytes are, every index of the record stays within its table.
+TEST_F(RegionReader, SurvivesDamage) {
+  std::mt19937_64 random(11);
+  for (int round = 0; round < 150; ++round) {
+    region_writer writer(folder_, 1, static_cast<std::uint32_t>(round));
+    writer.set_command_line(std::string_view("a\0b\0", 4), "/a");
+    writer.publish();
+    writer.write_module("/lib/one.so", 0x1000, 0x2000, 0);
+    for (std::uint64_t id = 1; id <= 50; ++id) {
+      written_sample sample;
+      sample.id = id;
+      sample.frames.assign(random() % 20, 0x1100);
+      writer.write_sample(sample);
+      if (id % 2 == 0) writer.write_free(id, random(), 1, {0x1200});
+    }
+    writer.exit_with("55d0c0000000-55d0c0021000 rw-p 0 0:0 0\nRss: 4 kB\n", 4096);
+    const std::uint64_t used = std::min<std::uint64_t>(writer.ring().head, 16384);
+    for (int change = 0; change < 40; ++change) {
+      const std::uint64_t places[] = {random() % 256 + 16, wire::ring_offset_bytes + random() % 48,
+                                      wire::ring_records_offset_bytes + random() % used};
+      writer.memory()[places[random() % 3]] = static_cast<std::byte>(random());
+    }
+    const process_record record = read_all(writer.path());
+    for (const collect::sample& one : record.samples) {
+      ASSERT_LT(one.stack, record.stacks.size());
+      ASSERT_LT(one.thread, record.threads.size());
+      ASSERT_TRUE(!one.is_freed() || one.free_stack < record.stacks.size());
+    }
+    for (const stack& one : record.stacks)
+      for (const std::uint32_t at : one.locations) ASSERT_LT(at, record.locations.size());
+    for (const location& one : record.locations)
+      ASSERT_TRUE(one.module == no_index || one.module < record.modules.size());
+    std::filesystem::remove(writer.path());
+  }
+}
+
+TEST(RegionName, IsPidAndGeneration) {
+  ASSERT_TRUE(parse_region_name("4711.2.region"));
+  EXPECT_EQ(parse_region_name("4711.2.region")->pid, 4711u);
+  EXPECT_EQ(parse_region_name("4711.2.region")->generation, 2u);
+  for (const char* name : {"", ".", "4711", "4711.", "4711.2", "4711.2.regio", "x.2.region", "4711.2.region.tmp",
+                           "99999999999999.2.region", "../1.2.region"})
+    EXPECT_FALSE(parse_region_name(name)) << name;
+}
+
+}  // namespace
+}  // namespace tenure::collect
