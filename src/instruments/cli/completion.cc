@@ -158,9 +158,9 @@ std::string completion_for_zsh() {
   for (const option_entry& option : common_options()) common += specification(option);
   for_each_command([&](const command_entry& command) {
     list += "    " + quoted(std::string(command.name) + ":" + zsh_text(command.summary)) + "\n";
-    cases += "    " + std::string(command.name) + ")\n      _arguments -s -S -A '-*' \\\n";
+    cases += "    " + std::string(command.name) + ")\n      _arguments -s -A '-*' \\\n";
     for_each_option(command, [&](const option_entry& option) { cases += specification(option); });
-    const char* rest = command.takes_program ? "'*::program:_normal -p tenure'"
+    const char* rest = command.takes_program ? "'*::program:_tenure_program'"
                        : command.takes_words ? "'1:command:_tenure_commands'"
                                              : "";
     cases += *rest != '\0' ? "      " + std::string(rest) + "\n" : std::string("      && return\n");
@@ -174,6 +174,14 @@ _tenure_commands() {
 )" + list +
          R"(  )
   _describe command commands
+}
+
+_tenure_program() {
+  if [[ $words[1] == -- ]]; then
+    shift words
+    ((CURRENT--))
+  fi
+  _normal -p tenure
 }
 
 _tenure() {

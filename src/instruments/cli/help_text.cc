@@ -42,7 +42,7 @@ std::string two_columns(std::string_view name, std::string_view text, int name_c
 }
 
 std::string overview(int columns, const palette& paint) {
-  std::string text = "Tenure. " + std::string(project_question) + "\n\n";
+  std::string text = wrapped("Tenure. " + std::string(project_question), columns, 0) + "\n";
   text += heading("usage: tenure COMMAND [OPTIONS]", paint) + "\n";
   for (const command_entry& command : all_commands()) {
     if (!command.is_hidden) text += two_columns(command.name, command.summary, 8, columns, paint);

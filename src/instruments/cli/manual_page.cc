@@ -1,5 +1,7 @@
 #include "instruments/cli/manual_page.h"
 
+#include <cctype>
+
 #include "instruments/cli/options_table.h"
 #include "instruments/cli/version.h"
 
@@ -43,11 +45,12 @@ std::string marked(std::string_view text) {
 
 std::string section(std::string_view name) { return ".SH " + std::string(name) + "\n"; }
 
+// The first paragraph of a section needs no mark.
 std::string paragraphs(std::string_view text) {
   std::string result;
   while (!text.empty()) {
     const std::size_t end = text.find("\n\n");
-    result += ".PP\n" + marked(text.substr(0, end)) + "\n";
+    result += (result.empty() ? "" : ".PP\n") + marked(text.substr(0, end)) + "\n";
     text = end == std::string_view::npos ? std::string_view() : text.substr(end + 2);
   }
   return result;
@@ -60,7 +63,9 @@ std::string italic(std::string_view text) { return "\\fI" + escaped(text) + "\\f
 
 std::string head(const std::string& name, const std::string& part, std::string_view summary) {
   std::string page = ".\\\" Written by `tenure generate man` from the command table.\n";
-  page += ".TH " + name + " " + part + " \"\" \"Tenure " + version_number() + "\" \"Tenure\"\n";
+  std::string title = name;
+  for (char& c : title) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  page += ".TH " + title + " " + part + " \"\" \"Tenure " + version_number() + "\" \"Tenure\"\n";
   std::string clause(summary);
   if (clause.ends_with('.') || clause.ends_with('?')) clause.pop_back();
   return page + section("NAME") + escaped(name) + " \\- " + escaped(clause) + "\n";
@@ -117,7 +122,8 @@ std::string manual_of_tenure() {
   page += section("ENVIRONMENT");
   for (const environment_entry& variable : environment_variables()) page += item(bold(variable.name), variable.meaning);
   page += exit_section(common_exit_codes());
-  page += paragraphs("`tenure run` ends with the exit code of the program that it watched; see its own page.");
+  page +=
+      ".PP\n" + paragraphs("`tenure run` ends with the exit code of the program that it watched; see its own page.");
   return page + see_also("tenure");
 }
 

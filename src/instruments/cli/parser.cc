@@ -45,15 +45,19 @@ std::vector<std::string> split_choices(std::string_view choices) {
   return result;
 }
 
+bool is_number(const std::string& text) {
+  std::uint32_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && stop == text.data() + text.size() && !text.empty();
+}
+
 // What is wrong with a value, or nothing.
 std::string objection(const option_entry& option, const std::string& value) {
   const std::string name = "--" + std::string(option.name);
   if (option.kind == value_kind::bytes && !parse_bytes(value)) {
     return name + " takes a number of bytes such as 65536, 64K or 1M, not '" + value + "'.";
   }
-  if (option.kind == value_kind::count && (value.empty() || value.find_first_not_of("0123456789") != value.npos)) {
-    return name + " takes a number, not '" + value + "'.";
-  }
+  if (option.kind == value_kind::count && !is_number(value)) return name + " takes a number, not '" + value + "'.";
   if (option.kind == value_kind::choice) {
     const std::vector<std::string> choices = split_choices(option.choices);
     if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
@@ -64,9 +68,6 @@ std::string objection(const option_entry& option, const std::string& value) {
       const auto meant = nearest(value, choices);
       return name + " takes " + list + ", not '" + value + "'" + (meant ? "; did you mean " + *meant + "?" : ".");
     }
-  }
-  if (option.kind == value_kind::file && value.empty()) {
-    return name + " needs the name of a file.";
   }
   return {};
 }
@@ -114,6 +115,9 @@ class reader {
     for (const declared& d : declared_) {
       if (d.entry->kind == value_kind::none && word.starts_with("--" + std::string(d.entry->name) + "=")) {
         return "--" + std::string(d.entry->name) + " takes no value.";
+      }
+      if (word == "--" + std::string(d.entry->name) + "=") {
+        return "--" + std::string(d.entry->name) + " needs a value: " + option_usage(*d.entry) + ".";
       }
       const bool is_it = word == "--" + std::string(d.entry->name) || word == std::string{'-', d.entry->letter};
       if (is_it && is_last && d.entry->kind != value_kind::none) {

@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""What a person sees of the tenure command: help, wrong inputs, exit codes, doctor, options, completions, man pages.
+
+usage: command_line_test.py TENURE LIBRARY GENERATED_FOLDER SOURCE_FOLDER
+"""
+import json
+import os
+import pathlib
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TENURE, LIBRARY, GENERATED, SOURCE = (pathlib.Path(word) for word in sys.argv[1:5])
+QUIET = {"NO_COLOR": "", "CLICOLOR_FORCE": "", "TERM": "xterm"}
+
+
+def run(*words, **environment):
+    return subprocess.run([TENURE, *words], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                          env={**os.environ, **QUIET, **environment})
+
+
+def on_terminal(*words, columns=80, **environment):
+    """What the command writes when its standard output is a terminal."""
+    main, inner = pty.openpty()
+    subprocess.run(["stty", "cols", str(columns), "rows", "40"], stdin=inner, check=True)
+    with subprocess.Popen([TENURE, *words], stdout=inner, stderr=inner, stdin=subprocess.DEVNULL,
+                          env={**os.environ, **QUIET, **environment}) as child:
+        os.close(inner)
+        text = b""
+        while True:
+            try:
+                part = os.read(main, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            text += part
+        child.wait(timeout=60)
+    os.close(main)
+    return text.decode().replace("\r\n", "\n")
+
+
+def asked_on_the_heap(script):
+    """What a Python program that runs on the heap finds out; it leaves it in `answer`."""
+    program = f"import ctypes, json\nheap = ctypes.CDLL(None)\n{script}\nprint(json.dumps(answer))"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TENURE_")}
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True,
+                          env={**environment, "LD_PRELOAD": str(LIBRARY)})
+    return json.loads(said.stdout)
+
+
+def commands():
+    return re.findall(r"^  (\w+)  ", run("--help").stdout.split("options of every command")[0], re.MULTILINE)
+
+
+class Help(unittest.TestCase):
+    def test_no_words_show_the_overview(self):
+        self.assertEqual(run().stdout, run("--help").stdout)
+        self.assertEqual(run().stdout, run("help").stdout)
+        self.assertEqual(run().returncode, 0)
+        self.assertEqual(commands(), ["run", "doctor", "options", "help", "version"])
+
+    def test_each_command_has_help_by_both_ways(self):
+        for command in commands():
+            by_option = run(command, "--help")
+            self.assertEqual(by_option.returncode, 0)
+            self.assertEqual(by_option.stdout, run("help", command).stdout)
+            self.assertIn(f"usage: tenure {command}", by_option.stdout)
+            for part in ("options\n", "exit codes\n", "--color WHEN"):
+                self.assertIn(part, by_option.stdout)
+
+    def test_no_line_is_longer_than_the_terminal(self):
+        for words in ([], *(["help", command] for command in commands()), ["doctor"], ["options"]):
+            for columns in (60, 80, 120):
+                text = re.sub(r"\x1b\[\d*m", "", on_terminal(*words, columns=columns))
+                # Examples are not broken: they can be copied as they are.
+                long = [line for line in text.splitlines() if len(line) > columns and "tenure run" not in line
+                        and "/" not in line]
+                self.assertEqual(long, [], f"{words} at {columns}")
+
+    def test_colour_only_on_a_terminal(self):
+        self.assertNotIn("\x1b", run("--help").stdout)
+        self.assertIn("\x1b[1m", on_terminal("--help"))
+        self.assertNotIn("\x1b", on_terminal("--help", NO_COLOR="1"))
+        self.assertNotIn("\x1b", on_terminal("--help", "--color", "never"))
+        self.assertIn("\x1b", run("--help", "--color", "always").stdout)
+        self.assertIn("\x1b", run("--help", CLICOLOR_FORCE="1").stdout)
+
+    def test_version(self):
+        for words in (["version"], ["--version"], ["-V"], ["run", "--version"]):
+            self.assertRegex(run(*words).stdout, r"\Atenure \d+\.\d+\.\d+ \(.+\)\n\Z")
+
+
+class WrongInput(unittest.TestCase):
+    def expect(self, words, sentence, code=2):
+        result = run(*words)
+        self.assertEqual((result.returncode, result.stdout), (code, ""), words)
+        self.assertTrue(result.stderr.startswith("tenure: "), result.stderr)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertIn(sentence, result.stderr)
+
+    def test_one_sentence_and_exit_code_two(self):
+        self.expect(["rnu"], "did you mean `tenure run`?")
+        self.expect(["help", "docter"], "did you mean `tenure doctor`?")
+        self.expect(["run", "--jsn", "--", "true"], "did you mean --json?")
+        self.expect(["run"], "run needs a command")
+        self.expect(["run", "--"], "run needs a command")
+        self.expect(["options", "decay"], "one word too many")
+        self.expect(["--color"], "--color needs a value")
+        self.expect(["run", "--sample-interval", "lots", "true"], "a number of bytes")
+
+    def test_a_full_disk_is_not_success(self):
+        with open("/dev/full", "w") as full:
+            self.assertEqual(subprocess.run([TENURE, "options"], stdout=full).returncode, 1)
+
+
+class Doctor(unittest.TestCase):
+    def test_engages(self):
+        result = run("doctor")
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertTrue(result.stdout.startswith("Tenure engages"), result.stdout)
+        self.assertIn(str(LIBRARY), result.stdout)
+
+    def test_json_says_the_same(self):
+        answer = json.loads(run("doctor", "--json").stdout)
+        self.assertEqual(answer["schema"], "tenure.doctor/1")
+        self.assertIs(answer["engages"], True)
+        facts = {fact["name"]: fact for part in ("heap", "memory", "limits", "instruments") for fact in answer[part]}
+        self.assertEqual(facts["engine"]["value"], asked_on_the_heap("""
+heap.tenure_version.restype = ctypes.c_char_p
+answer = heap.tenure_version().decode()
+"""))
+        self.assertEqual(facts["kernel"]["value"], os.uname().release)
+        self.assertIn(os.confstr("CS_GNU_LIBC_VERSION").split()[1], facts["glibc"]["value"])
+        modes = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+        if modes.exists():
+            self.assertIn(f"[{facts['transparent huge pages']['value']}]", modes.read_text())
+        for fact in facts.values():
+            self.assertTrue(fact["value"], fact)
+            self.assertEqual("cost" in fact and bool(fact.get("good", True)) and "Nothing" not in fact["cost"], False, fact)
+
+    def test_says_why_it_does_not_engage(self):
+        with tempfile.TemporaryDirectory() as folder:
+            missing = run("doctor", TENURE_LIBRARY=f"{folder}/none.so")
+            self.assertEqual(missing.returncode, 1)
+            self.assertTrue(missing.stdout.startswith("Tenure does not engage: TENURE_LIBRARY names"), missing.stdout)
+
+            text = pathlib.Path(folder, "text.so")
+            text.write_text("not a library")
+            ignored = run("doctor", TENURE_LIBRARY=str(text))
+            self.assertEqual(ignored.returncode, 1, ignored.stdout)
+            self.assertIn("does not engage", ignored.stdout)
+
+            source = pathlib.Path(folder, "other.c")
+            source.write_text("int tenure_is_active(void) { return 0; }")
+            subprocess.run(["gcc", "-shared", "-fPIC", source, "-o", f"{folder}/other.so"], check=True)
+            other = run("doctor", TENURE_LIBRARY=f"{folder}/other.so")
+            self.assertEqual(other.returncode, 1)
+            self.assertIn("malloc came from", " ".join(other.stdout.split()))
+
+            crash = pathlib.Path(folder, "crash.c")
+            crash.write_text("#include <stdlib.h>\n__attribute__((constructor)) static void end(void) { abort(); }")
+            subprocess.run(["gcc", "-shared", "-fPIC", crash, "-o", f"{folder}/crash.so"], check=True)
+            died = run("doctor", "--json", TENURE_LIBRARY=f"{folder}/crash.so")
+            self.assertEqual(died.returncode, 1)
+            self.assertIn("Aborted", json.loads(died.stdout)["failure"])
+
+    def test_leaves_nothing_behind(self):
+        before = set(os.listdir("/dev/shm"))
+        run("doctor")
+        self.assertEqual({name for name in set(os.listdir("/dev/shm")) - before if "tenure" in name}, set())
+
+    def test_looks_at_a_program(self):
+        good = run("doctor", "--json", "--", "ls")
+        self.assertEqual(good.returncode, 0)
+        self.assertIs(json.loads(good.stdout)["program"]["can_engage"], True)
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "m.c")
+            source.write_text("int main(void) { return 0; }")
+            subprocess.run(["gcc", "-static", source, "-o", f"{folder}/static"], check=True)
+            bad = run("doctor", "--", f"{folder}/static")
+            self.assertEqual(bad.returncode, 1)
+            self.assertIn("It cannot engage", bad.stdout)
+            self.assertIn("linked statically", " ".join(bad.stdout.split()))
+
+
+class Options(unittest.TestCase):
+    def test_the_table_is_the_heaps_own(self):
+        """The oracle is the heap: each option by name, its default, and its range."""
+        answer = json.loads(run("options", "--json").stdout)
+        self.assertEqual(answer["schema"], "tenure.options/1")
+        self.assertGreater(len(answer["options"]), 5)
+        told = asked_on_the_heap(f"""
+value = ctypes.c_int64()
+answer = {{}}
+for name, maximum in {[(option["name"], option["maximum"]) for option in answer["options"]]}:
+    found = heap.tenure_option_get(name.encode(), ctypes.byref(value))
+    beyond = heap.tenure_option_set(name.encode(), ctypes.c_int64(maximum + 1))
+    answer[name] = [found, value.value, beyond, heap.tenure_option_set(name.encode(), ctypes.c_int64(maximum))]
+answer["no such option"] = [heap.tenure_option_get(b"no such option", ctypes.byref(value))]
+""")
+        self.assertEqual(told.pop("no such option"), [0])
+        text = run("options").stdout
+        for option in answer["options"]:
+            self.assertIn(option["environment"], text)
+            self.assertEqual(told.pop(option["name"]), [1, option["default"], 0, 1], option)
+
+
+class Generated(unittest.TestCase):
+    def test_committed_pages_are_those_of_the_tables(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(run("generate", "docs", folder).returncode, 0)
+            for page in ("commands.md", "options.md"):
+                self.assertEqual(pathlib.Path(SOURCE, "docs/reference", page).read_text(),
+                                 pathlib.Path(folder, page).read_text(),
+                                 f"docs/reference/{page} is old: build the target tenure_reference")
+
+    def test_every_option_is_in_every_page(self):
+        for command in commands():
+            names = set(re.findall(r"--[a-z-]+", run("help", command).stdout.split("options\n")[1].split("examples\n")[0]))
+            page = (GENERATED / "man" / f"tenure-{command}.1").read_text().replace("\\-", "-")
+            for name in names:
+                self.assertIn(name, page)
+        for shell in ("tenure.bash", "_tenure", "tenure.fish"):
+            text = (GENERATED / "completion" / shell).read_text()
+            for name in ("sample-interval", "pprof-at", "debuginfod", "doctor"):
+                self.assertIn(name, text, shell)
+            self.assertNotIn("probe", text, "hidden commands are not offered")
+
+    @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed")
+    def test_man_pages_are_sound(self):
+        pages = sorted((GENERATED / "man").iterdir())
+        self.assertEqual(len(pages), len(commands()) + 2)
+        said = subprocess.run(["mandoc", "-Tlint", "-Wwarning", *pages], capture_output=True, text=True).stdout
+        self.assertEqual([line for line in said.splitlines() if "missing date" not in line], [])
+
+    def test_bash_completes(self):
+        script = f"""
+          source {GENERATED}/completion/tenure.bash
+          COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _tenure 2>/dev/null; printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+
+        def offered(*words):
+            result = subprocess.run(["bash", "-c", script, "bash", "tenure", *words], capture_output=True, text=True)
+            return result.stdout.split()
+
+        self.assertEqual(offered("r"), ["run"])
+        self.assertEqual(offered("doctor", "--j"), ["--json"])
+        self.assertEqual(offered("run", "--pprof-at", ""), ["exit", "peak"])
+        self.assertEqual(offered("--color", ""), ["auto", "always", "never"])
+        self.assertIn("bash", offered("run", "--json", "bas"))
+        self.assertIn("bash", offered("run", "-o", "file", "--", "bas"))
+        self.assertEqual(offered("help", "doc"), ["doctor"])
+
+    @unittest.skipUnless(shutil.which("fish"), "fish is not installed")
+    def test_fish_completes(self):
+        def offered(line):
+            result = subprocess.run(["fish", "--no-config", "-c", f"source {GENERATED}/completion/tenure.fish; complete -C '{line}'"],
+                                    capture_output=True, text=True, env={**os.environ, "PATH": f"{TENURE.parent}:{os.environ['PATH']}"})
+            self.assertEqual(result.stderr, "")
+            return [row.split("\t")[0] for row in result.stdout.splitlines()]
+
+        self.assertEqual(offered("tenure d"), ["doctor"])
+        self.assertEqual(sorted(offered("tenure run --pprof-at ")), ["exit", "peak"])
+        self.assertEqual(offered("tenure doctor --j"), ["--json"])
+        self.assertIn("bash", offered("tenure run -- bas"))
+        self.assertIn("bash", offered("tenure run --json bas"))
+        self.assertNotIn("run", offered("tenure run "))
+
+    @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
+    def test_zsh_reads_its_completion(self):
+        result = subprocess.run(["zsh", "-n", GENERATED / "completion" / "_tenure"], capture_output=True, text=True)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[5:]])
