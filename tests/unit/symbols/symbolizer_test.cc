@@ -7,8 +7,8 @@
 #include <map>
 #include <set>
 
-#include "instruments/symbols/elf_file.h"
 #include "../../support/shell.h"
+#include "instruments/symbols/elf_file.h"
 
 namespace tenure::symbols {
 namespace {
