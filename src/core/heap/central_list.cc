@@ -164,11 +164,9 @@ block_chain central_list::fetch(std::size_t size_class, std::uint32_t wanted) no
   while (chain.count == 0) {
     span* from = spans_.fullest();
     if (from == nullptr) {
-      const std::uint32_t pages = span_pages(size_class, span_count_);
-      lock_.unlock();
-      from = make_block_span(size_class, pages, span_kind::small, nullptr);
-      if (from == nullptr) return {};
-      lock_.lock();
+      // With the lock held: a walk, which has all locks, meets no span that is half made.
+      from = make_block_span(size_class, span_pages(size_class, span_count_), span_kind::small, nullptr);
+      if (from == nullptr) break;
       spans_.add(from);
       ++span_count_;
       span_bytes_ += std::uint64_t{from->page_count} << page_shift;

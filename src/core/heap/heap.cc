@@ -34,7 +34,7 @@ void configure() noexcept {
 }
 
 bool pages_for(std::size_t bytes, std::size_t alignment, std::uint32_t* pages, std::uint32_t* aligned_pages) noexcept {
-  if (bytes > PTRDIFF_MAX || alignment > (std::size_t{1} << 46)) return false;
+  if (bytes > PTRDIFF_MAX || alignment >= (std::size_t{1} << 46)) return false;  // beyond any window
   const std::size_t needed = (bytes + page_size_bytes - 1) >> page_shift;
   if (needed >= (std::size_t{1} << 31)) return false;
   *pages = static_cast<std::uint32_t>(needed == 0 ? 1 : needed);

@@ -145,6 +145,7 @@ void named_heap::free_all() noexcept {
     const auto move = [&all](span_list& from) {
       while (span* taken = from.first()) {
         from.remove(taken);
+        taken->free_count = taken->block_count;  // a walk meanwhile takes all its blocks for free
         all.push_front(taken);
       }
     };
@@ -153,6 +154,7 @@ void named_heap::free_all() noexcept {
       move(full_[i]);
       while (span* taken = free_[i].fullest()) {
         free_[i].remove(taken);
+        taken->free_count = taken->block_count;
         all.push_front(taken);
       }
     }

@@ -265,7 +265,8 @@ void snapshot_span(void* context, span* of) noexcept {
   const std::uint64_t size = class_bytes[of->size_class];
   shot.block_bytes_or_zero = static_cast<std::uint32_t>(size);
   shot.first = (begin + size - 1) / size * size;
-  shot.block_count = of->block_count;
+  // Emptied and on its way back to the page heap: no list leads to its blocks any more.
+  shot.block_count = of->free_count == of->block_count ? 0 : of->block_count;
   shot.free_marks = state->marks + state->words_taken;
   state->words_taken += words_for(of);
   of->scratch = shot.free_marks;
