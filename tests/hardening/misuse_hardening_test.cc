@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ ending commit(const std::string& name, std::size_t size, std::size_t offset, boo
     dup2(error[1], STDERR_FILENO);
     for (const int each : {out[0], out[1], error[0], error[1]}) close(each);
     alarm(30);
+    // The background thread is started by a large free, and may be given the memory that was freed: a second free would
+    // then be of a block in use, which no heap can know for wrong.
+    setenv("TENURE_BACKGROUND", "0", 1);
     setenv("TENURE_ABORT_ON_MISUSE", abort_on_misuse ? "1" : "0", 1);
     execl(std::getenv("TENURE_TEST_VICTIM"), "misuse_victim", name.c_str(), std::to_string(size).c_str(),
           std::to_string(offset).c_str(), static_cast<char*>(nullptr));
@@ -71,13 +75,21 @@ std::size_t occurrences(const std::string& text, const std::string& part) {
   return count;
 }
 
+// Whether the text has one of the expected parts, which stand apart by '|'.
+bool says(const std::string& text, const std::string& expected) {
+  std::istringstream parts(expected);
+  for (std::string part; std::getline(parts, part, '|');) {
+    if (text.find(part) != std::string::npos) return true;
+  }
+  return false;
+}
+
 // One message: the library's name, the misuse, the address that the program told, and frames of the program itself.
 void expect_message(const ending& result, const misuse_case& each) {
   ASSERT_FALSE(result.told.empty());
   const std::string address = result.told.substr(0, result.told.find('\n'));
   EXPECT_EQ(occurrences(result.message, "tenure: "), 1u) << result.message;
-  EXPECT_NE(result.message.find(each.expected), std::string::npos) << "wanted: " << each.expected << "\n"
-                                                                   << result.message;
+  EXPECT_TRUE(says(result.message, each.expected)) << "wanted: " << each.expected << "\n" << result.message;
   EXPECT_NE(result.message.find(address), std::string::npos) << "wanted: " << address << "\n" << result.message;
   EXPECT_GE(occurrences(result.message, "misuse_victim"), 1u) << result.message;
 }
@@ -115,7 +127,8 @@ std::vector<misuse_case> double_frees() {
   }
   for (const std::size_t size : {300000ul, 5000000ul, 100000000ul}) {
     for (const char* name : {"double_free", "double_free_in_another_thread", "double_free_after_the_thread_ended"}) {
-      all.push_back({name, size, 0, "double free"});
+      // The pages of a freed large block may be cut up for others by then; the message says so.
+      all.push_back({name, size, 0, "double free|freed before"});
     }
   }
   return all;

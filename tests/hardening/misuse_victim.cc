@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <semaphore>
 #include <set>
 #include <string>
 #include <thread>
@@ -75,10 +76,18 @@ void double_free_through_caches() {
   std::free(opaque(place));
 }
 
+// The other thread is there before the first free, so that starting it cannot be what is given the block next.
 void double_free_in_another_thread() {
-  char* place = announce(block());
+  char* place = block();
+  std::binary_semaphore freed(0);
+  std::thread second([&] {
+    freed.acquire();
+    free_seen(place);
+  });
+  announce(place);
   std::free(place);
-  std::thread([&] { free_seen(place); }).join();
+  freed.release();
+  second.join();
 }
 
 void double_free_after_the_thread_ended() {

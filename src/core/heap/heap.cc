@@ -121,6 +121,12 @@ bool looks_linked(const free_block* block, std::size_t size_class) noexcept {
   return reinterpret_cast<std::uintptr_t>(following) % class_bytes[size_class] == 0;
 }
 
+// Whether the block, a block's start, is free already. The tag tells most blocks in use apart at once.
+bool was_freed(const free_block* block, std::size_t size_class) noexcept {
+  return reinterpret_cast<const unsigned char*>(block)[7] == link_tag && looks_linked(block, size_class) &&
+         is_free_block(block, size_class);
+}
+
 // A large block's new size in place: true when it now holds `bytes`.
 bool resize_in_place(span* home, std::size_t bytes) noexcept {
   std::uint32_t pages = 0;
@@ -227,10 +233,7 @@ void deallocate_slow(void* block) noexcept {
     return report_misuse(misuse::interior_pointer, block);
   }
   auto* small = static_cast<free_block*>(block);
-  if (static_cast<const unsigned char*>(block)[7] == link_tag && looks_linked(small, size_class) &&
-      is_free_block(small, size_class)) {
-    return report_misuse(misuse::double_free, block);
-  }
+  if (was_freed(small, size_class)) return report_misuse(misuse::double_free, block);
   free_small_slow(small, size_class);
 }
 
@@ -242,6 +245,11 @@ void* reallocate(void* block, std::size_t bytes) noexcept {
     return nullptr;
   }
   span* home = find_span(block);
+  if (home != nullptr && home->kind == span_kind::small &&
+      was_freed(static_cast<free_block*>(block), home->size_class)) {
+    report_misuse(misuse::double_free, block);
+    return nullptr;
+  }
   if (home == nullptr || home->kind != span_kind::large) {
     // In place while the block is not more than twice what is needed.
     if (bytes <= old_bytes && (bytes >= old_bytes / 2 || old_bytes <= 32)) return block;

@@ -31,9 +31,10 @@ TENURE_EXPORT struct mallinfo2 mallinfo2() {
   info.arena = figures.committed_bytes - figures.large_bytes;
   info.hblks = figures.large_blocks;
   info.hblkhd = figures.large_bytes;
-  info.uordblks = figures.live_bytes + figures.named_live_bytes;
+  // As glibc counts: large blocks stand in hblkhd and nowhere else, and arena = uordblks + fordblks.
+  info.uordblks = figures.live_bytes - figures.large_bytes + figures.named_live_bytes;
   info.fsmblks = figures.cached_bytes + figures.batch_bytes;
-  info.fordblks = figures.committed_bytes - info.uordblks;
+  info.fordblks = info.arena - info.uordblks;
   info.keepcost = figures.free_dirty_bytes;
   return info;
 }

@@ -67,13 +67,25 @@ void* allocate_for(std::size_t bytes, std::size_t alignment, allocation_entry en
   }
 }
 
+// For sizes beyond the table, and blocks in pages of no class: a small block with a large size, or the reverse.
+[[gnu::noinline]] void delete_sized_slow(void* block, std::size_t bytes) noexcept {
+  if (block == nullptr) return;
+  const span* home = find_span(block);
+  const std::size_t wanted = bytes > largest_small_bytes ? 0 : class_of(bytes == 0 ? 1 : bytes);
+  if (home != nullptr &&
+      (home->kind == span_kind::small ? home->size_class != wanted : home->kind == span_kind::large && wanted != 0)) {
+    return report_misuse(misuse::size_mismatch, block);
+  }
+  deallocate(block);
+}
+
 void delete_sized(void* block, std::size_t bytes) noexcept {
-  if (unlikely(bytes > largest_tabled_bytes) || unlikely(block == nullptr)) return deallocate(block);
+  if (unlikely(bytes > largest_tabled_bytes) || unlikely(block == nullptr)) return delete_sized_slow(block, bytes);
   const std::uintptr_t page = page_index(block);
   if (likely(page < window.page_count)) {
     const std::size_t found = window.class_map[page];
-    if (unlikely(found != hot.table[bytes] && found != 0)) {
-      return report_misuse(misuse::size_mismatch, block);
+    if (unlikely(found != hot.table[bytes])) {
+      return found == 0 ? delete_sized_slow(block, bytes) : report_misuse(misuse::size_mismatch, block);
     }
   }
   deallocate(block);

@@ -143,7 +143,8 @@ TENURE_EXPORT void* tenure_heap_allocate(tenure_heap* heap, std::size_t bytes, s
 TENURE_EXPORT void tenure_heap_free(tenure_heap* heap, void* block) {
   if (block == nullptr) return;
   const span* home = find_span(block);
-  if (home == nullptr || home->owner != of(heap)) return report_misuse(misuse::heap_mismatch, block);
+  // Where there is no span any more, deallocate_slow() says what the address is.
+  if (home != nullptr && home->owner != of(heap)) return report_misuse(misuse::heap_mismatch, block);
   deallocate_slow(block);
 }
 
