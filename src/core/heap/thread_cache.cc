@@ -83,6 +83,8 @@ void shrink(thread_record& record, std::uint32_t* length, std::size_t size_class
   *length = less;
 }
 
+void draw_next(thread_record& record) noexcept;
+
 // Makes `chain` the alloc list, up to the next sampling point; what lies behind it is set aside.
 void install(hot_cache& cache, thread_record& record, class_state& state, std::size_t size_class,
              block_chain chain) noexcept {
@@ -102,6 +104,8 @@ void install(hot_cache& cache, thread_record& record, class_state& state, std::s
   const auto before = static_cast<std::uint32_t>((point - 1) / size);
   TENURE_CHECK(before < chain.count);
   state.sample_due = true;
+  state.sample_interval_bytes = clock.interval_bytes;
+  draw_next(record);  // this point is taken: no other class may meet it
   state.aside = chain.first;
   state.aside_count = chain.count - before;
   if (before == 0) return;
@@ -184,8 +188,7 @@ void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_clas
     if (void* block = pop(cache, size_class)) return block;
     if (state.sample_due) {
       state.sample_due = false;
-      const std::uint64_t interval_bytes = record.clock.interval_bytes;
-      draw_next(record);
+      const std::uint64_t interval_bytes = state.sample_interval_bytes;
       install(cache, record, state, size_class, take_aside(state));
       void* sampled = allocate_sampled(size_class, requested_bytes, interval_bytes, entry);
       if (sampled != nullptr) return sampled;

@@ -62,7 +62,8 @@ struct class_state {
   std::uint32_t visits = 0;     // slow paths since a length was last grown
   free_block* aside = nullptr;  // what was cut off behind a sampling point
   std::uint32_t aside_count = 0;
-  bool sample_due = false;  // the next allocation of this class is the sampled one
+  std::uint64_t sample_interval_bytes = 0;  // with which the point was drawn
+  bool sample_due = false;                  // the next allocation of this class is the sampled one
   bool used = false;        // since the last time neglected caches were looked for
 };
 
