@@ -190,6 +190,37 @@ answer = heap.tenure_version().decode()
             self.assertIn("linked statically", " ".join(bad.stdout.split()))
 
 
+@unittest.skipUnless(shutil.which("go"), "go is not installed")
+class Pprof(unittest.TestCase):
+    SOURCE = """
+      #include <cstdlib>
+      #include <vector>
+      std::vector<void*> kept;
+      __attribute__((noinline)) void keep(int n) { for (int i = 0; i < n; ++i) kept.push_back(std::malloc(4 << 20)); }
+      static inline void* grab(std::size_t n) { return std::malloc(n); }
+      __attribute__((noinline)) void pass(int n) { for (int i = 0; i < n; ++i) { kept.push_back(grab(8 << 20)); }
+        for (int i = 0; i < n; ++i) { std::free(kept.back()); kept.pop_back(); } }
+      int main() { pass(10); keep(10); std::_Exit(3); }
+    """
+
+    def test_go_reads_what_run_writes(self):
+        """Blocks far greater than the sampling interval are all sampled, so that the figures are known."""
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "p.cc").write_text(self.SOURCE)
+            subprocess.run(["g++", "-O2", "-g", "p.cc", "-o", "p"], cwd=folder, check=True)
+            for moment, kept, passed in (("exit", "40MB", None), ("peak", None, "80MB")):
+                result = run("run", "-q", "--sample-interval", "64K", "--pprof", f"{folder}/{moment}.gz", "--pprof-at",
+                             moment, "--", f"{folder}/p", XDG_CACHE_HOME=folder, TENURE_SAMPLE_SPACING="0")
+                self.assertEqual((result.returncode, result.stdout, result.stderr), (3, "", ""))
+                shown = subprocess.run(["go", "tool", "pprof", "-symbolize=none", "-top", f"{folder}/{moment}.gz"],
+                                       capture_output=True, text=True, env={**os.environ, "HOME": folder}).stdout
+                self.assertIn("Type: inuse_space", shown)
+                for amount, function in ((kept, "keep(int)"), (passed, "grab (inline)")):
+                    row = re.search(rf"^ *(\S+) .* {re.escape(function)}$", shown, re.MULTILINE)
+                    self.assertEqual(row.group(1) if row else None, amount, f"{function} at {moment}\n{shown}")
+                self.assertNotIn("malloc", shown, "the heap's own frames are dropped")
+
+
 class Options(unittest.TestCase):
     def test_the_table_is_the_heaps_own(self):
         """The oracle is the heap: each option by name, its default, and its range."""

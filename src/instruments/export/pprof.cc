@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <protozero/pbf_writer.hpp>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 
@@ -44,10 +45,52 @@ namespace function_field {
 constexpr protozero::pbf_tag_type id = 1, name = 2, system_name = 3, file = 4;
 }
 
-// pprof matches a whole name, without its parameters, and drops what lies inward of it as well.
-constexpr const char* allocator_frames =
-    "tenure::(core|os|telemetry)::.*|(__libc_|__interceptor_)?(malloc|calloc|realloc|memalign|valloc|pvalloc)|"
-    "reallocarray|aligned_alloc|posix_memalign|operator new(\\[\\])?";
+// The names by which the heap is entered, for programs that it is linked into.
+constexpr const char* entry_points =
+    "tenure::(core|os|telemetry)::.*|malloc|calloc|realloc|memalign|valloc|pvalloc|reallocarray|aligned_alloc|"
+    "posix_memalign|operator new(\\[\\])?";
+
+// pprof holds the expression against a name without its parameters.
+std::string without_parameters(const std::string& function) {
+  std::size_t at = 0;
+  while ((at = function.find('(', at)) != std::string::npos) {
+    const bool is_name = function.compare(at, 21, "(anonymous namespace)") == 0 ||
+                         (at >= 8 && function.compare(at - 8, 10, "operator()") == 0);
+    if (!is_name) return function.substr(0, at);
+    ++at;
+  }
+  return function;
+}
+
+std::string as_expression(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (std::string_view("\\.+*?()|[]{}^$").find(c) != std::string_view::npos) result += '\\';
+    result += c;
+  }
+  return result;
+}
+
+bool is_heap(const collect::module& of) {
+  return std::string_view(of.path).substr(of.path.rfind('/') + 1).starts_with("libtenure");
+}
+
+// Whatever was seen of the heap's own library, and the entry points. pprof drops what lies inward of a match as well.
+std::string heap_frames(const analyze::profile& profile) {
+  std::set<std::string> names;
+  for (const process_profile& process : profile.processes) {
+    for (std::size_t i = 0; i < process.frames.size(); ++i) {
+      const std::uint32_t module = process.record.locations[i].module;
+      if (module >= process.record.modules.size() || !is_heap(process.record.modules[module])) continue;
+      for (const analyze::frame& frame : process.frames[i]) {
+        if (frame.is_named) names.insert(as_expression(without_parameters(frame.function)));
+      }
+    }
+  }
+  std::string expression = entry_points;
+  for (const std::string& name : names) expression += "|" + name;
+  return expression;
+}
 
 struct values {
   double allocated_blocks = 0, allocated_bytes = 0, in_use_blocks = 0, in_use_bytes = 0;
@@ -118,7 +161,7 @@ class pprof_writer {
 
   void write_facts(const process_profile* main) {
     writer_.add_int64(profile_field::default_sample_type, string("inuse_space"));
-    writer_.add_int64(profile_field::drop_frames, string(allocator_frames));
+    writer_.add_int64(profile_field::drop_frames, string(heap_frames(profile_)));
     writer_.add_int64(profile_field::comment,
                       string(options_.at_peak ? "in use: at the peak of live bytes" : "in use: at the end"));
     if (main == nullptr) return;
