@@ -71,7 +71,7 @@ void grow(thread_record& record, class_state& state, std::uint32_t* length, std:
   if (std::uint64_t{*length} * size >= quick_bytes && ++state.visits < visits_between) return;
   const std::uint32_t doubled = *length == 0 ? first_target : *length * 2 > most ? most : *length * 2;
   const std::uint64_t added = std::uint64_t{doubled - *length} * size;
-  if (record.held_limit_bytes + added > static_cast<std::uint64_t>(value(option::thread_cache)) && *length != 0) return;
+  if (record.held_limit_bytes + added > static_cast<std::uint64_t>(value(option::thread_cache))) return;
   state.visits = 0;
   record.held_limit_bytes += added;
   *length = doubled;
@@ -81,6 +81,33 @@ void shrink(thread_record& record, std::uint32_t* length, std::size_t size_class
   const std::uint32_t less = *length / 2;
   record.held_limit_bytes -= std::uint64_t{*length - less} * class_bytes[size_class];
   *length = less;
+}
+
+void drop_extra(thread_record& record, class_state& state, std::size_t size_class) noexcept {
+  record.held_limit_bytes -= std::uint64_t{state.extra} * class_bytes[size_class];
+  state.extra = 0;
+}
+
+// What is about to become the alloc list may be longer than the target: somebody else's batch, or this thread's freed
+// list. Where the limit has no room for that, the rest goes to the central list; one block stays, for the caller.
+block_chain keep_within_limit(thread_record& record, class_state& state, std::size_t size_class,
+                              block_chain chain) noexcept {
+  drop_extra(record, state, size_class);
+  if (chain.count <= state.target) return chain;
+  const std::uint32_t extra = chain.count - state.target;
+  const std::uint64_t added = std::uint64_t{extra} * class_bytes[size_class];
+  if (record.held_limit_bytes + added <= static_cast<std::uint64_t>(value(option::thread_cache))) {
+    record.held_limit_bytes += added;
+    state.extra = extra;
+    return chain;
+  }
+  const std::uint32_t kept = state.target == 0 ? 1 : state.target;
+  free_block* last = chain.first;
+  for (std::uint32_t i = 1; i < kept; ++i) last = next_of(last);
+  const block_chain rest{next_of(last), chain.count - kept};
+  last->link = empty_link;
+  central_lists[size_class].give(size_class, rest);
+  return {chain.first, kept};
 }
 
 void draw_next(thread_record& record) noexcept;
@@ -165,8 +192,9 @@ void drop_neglected(hot_cache& cache, thread_record& record) noexcept {
       state.used = false;
       continue;
     }
-    if (state.capacity == 0 && state.target == 0) continue;
+    if (state.capacity == 0 && state.target == 0 && state.extra == 0) continue;
     flush_class(cache, state, i);
+    drop_extra(record, state, i);
     shrink(record, &state.target, i);
     shrink(record, &state.capacity, i);
     cache.room[i] = static_cast<std::int32_t>(state.capacity);
@@ -190,6 +218,7 @@ void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_clas
       state.sample_due = false;
       const std::uint64_t interval_bytes = state.sample_interval_bytes;
       install(cache, record, state, size_class, take_aside(state));
+      if (unlikely(state.target + state.extra == 0)) flush_class(cache, state, size_class);
       void* sampled = allocate_sampled(size_class, requested_bytes, interval_bytes, entry);
       if (sampled != nullptr) return sampled;
       continue;
@@ -203,6 +232,7 @@ void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_clas
       chain = join(chain, fetched);
       if (chain.count == 0) return nullptr;
     }
+    chain = keep_within_limit(record, state, size_class, chain);
     install(cache, record, state, size_class, chain);
   }
 }
@@ -307,6 +337,10 @@ void push_freed(hot_cache& cache, thread_record& record, std::size_t size_class,
     const block_chain full = take_freed(cache, state, size_class);
     grow(record, state, &state.capacity, size_class);
     cache.room[size_class] = static_cast<std::int32_t>(state.capacity);
+    if (unlikely(state.capacity == 0)) {
+      block->link = empty_link;
+      return central_lists[size_class].give_back(size_class, {block, 1});
+    }
     if (full.count != 0 && full.count * 2 <= state.capacity) {
       // The list may be longer now: keep what is in it.
       cache.freed[size_class] = encode_link(full.first);

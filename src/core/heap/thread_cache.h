@@ -59,6 +59,7 @@ extern constinit thread_local hot_cache hot __attribute__((tls_model("initial-ex
 struct class_state {
   std::uint32_t capacity = 0;   // of freed; room counts down from it
   std::uint32_t target = 0;     // blocks to have in alloc after a refill
+  std::uint32_t extra = 0;      // blocks beyond target that alloc was given
   std::uint32_t visits = 0;     // slow paths since a length was last grown
   free_block* aside = nullptr;  // what was cut off behind a sampling point
   std::uint32_t aside_count = 0;

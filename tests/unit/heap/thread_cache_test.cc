@@ -1,0 +1,213 @@
+#include "core/heap/thread_cache.h"
+
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "core/base/options.h"
+#include "core/heap/central_list.h"
+#include "core/telemetry/telemetry.h"
+#include "support/dice.h"
+#include "unit/heap/heap_support.h"
+
+namespace tenure::core {
+namespace {
+
+using ::tenure::test::dice;
+using test::figures;
+
+// No samples here: each figure is one of thread caches alone.
+class ThreadCache : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    initialize();
+    telemetry::set_sample_interval_bytes(0);
+  }
+  void TearDown() override {
+    set_value(option::thread_cache, describe(option::thread_cache).default_value);
+    check_heap();
+  }
+};
+
+// In a thread of its own, which begins with an empty cache and ends.
+template <class Work>
+void in_a_thread(Work work) {
+  std::thread thread([&] {
+    telemetry::set_sample_interval_bytes(0);
+    if (own_record() != nullptr) own_record()->clock.reset();
+    work();
+  });
+  thread.join();
+}
+
+TEST_F(ThreadCache, EveryBlockIsWithTheProgramOrCounted) {
+  in_a_thread([] {
+    std::vector<void*> blocks;
+    const heap_figures before = figures();
+    for (int i = 0; i < 1000; ++i) blocks.push_back(test::allocate(100));
+    heap_figures now = figures();
+    EXPECT_EQ(now.live_blocks - before.live_blocks, 1000u);
+    EXPECT_EQ(now.live_bytes - before.live_bytes, 1000u * class_bytes[class_of(100)]);
+    test::expect_to_add_up(now);
+    test::free_all(blocks);
+    now = figures();
+    EXPECT_EQ(now.live_blocks, before.live_blocks);
+    test::expect_to_add_up(now);
+  });
+}
+
+TEST_F(ThreadCache, ListsStartSmallAndGrowWithUse) {
+  in_a_thread([] {
+    constexpr std::size_t size_class = class_of(64);
+    void* first = test::allocate(64);
+    const std::uint64_t after_one = figures().classes[size_class].cached_blocks;
+    EXPECT_LE(after_one, 4u);
+    std::vector<void*> blocks;
+    std::uint64_t most = 0;
+    for (int i = 0; i < 5000; ++i) {
+      blocks.push_back(test::allocate(64));
+      if (i % 97 == 0) most = std::max(most, figures().classes[size_class].cached_blocks);
+    }
+    EXPECT_GT(most, after_one);
+    EXPECT_LE(most, largest_batch(size_class));
+    test::free_all(blocks);
+    deallocate(first);
+  });
+}
+
+TEST_F(ThreadCache, ThreadThatEndsLeavesNothingBehind) {
+  const heap_figures before = figures();
+  for (int round = 0; round < 20; ++round) {
+    in_a_thread([round] {
+      std::vector<void*> blocks;
+      for (std::size_t bytes = 16; bytes <= 32768; bytes += 16 * (1 + static_cast<std::size_t>(round))) {
+        blocks.push_back(test::allocate(bytes));
+      }
+      test::free_all(blocks);
+    });
+  }
+  purge();
+  const heap_figures after = figures();
+  EXPECT_EQ(after.live_blocks, before.live_blocks);
+  EXPECT_EQ(after.thread_caches, before.thread_caches);
+  EXPECT_LE(after.cached_bytes, before.cached_bytes);
+  EXPECT_EQ(after.batch_bytes, 0u);
+  test::expect_to_add_up(after);
+  EXPECT_LE(after.metadata_bytes - before.metadata_bytes, 256u * 1024) << "each thread left a record";
+}
+
+TEST_F(ThreadCache, BlocksFreedByAnotherThreadComeBack) {
+  const heap_figures before = figures();
+  std::vector<void*> blocks;
+  in_a_thread([&] {
+    for (int i = 0; i < 4000; ++i) blocks.push_back(test::allocate(200));
+  });
+  EXPECT_EQ(figures().live_blocks - before.live_blocks, 4000u);
+  in_a_thread([&] { test::free_all(blocks); });
+  EXPECT_EQ(figures().live_blocks, before.live_blocks);
+  std::set<void*> again;
+  in_a_thread([&] {
+    for (int i = 0; i < 1000; ++i) again.insert(test::allocate(200));
+    EXPECT_EQ(again.size(), 1000u);
+    for (void* block : again) deallocate(block);
+  });
+}
+
+// A cap is a promise, whatever the load: hoarding, freeing, blocks from others' batches, many classes.
+class ThreadCacheLimit : public ThreadCache, public ::testing::WithParamInterface<std::int64_t> {};
+
+TEST_P(ThreadCacheLimit, IsNeverPassed) {
+  const std::int64_t limit = GetParam();
+  // Full batches for everybody else's taking.
+  in_a_thread([] {
+    std::vector<void*> blocks;
+    for (std::size_t c = 1; c < class_count; ++c) {
+      for (std::uint32_t i = 0; i < 3 * largest_batch(c); ++i) blocks.push_back(test::allocate(class_bytes[c]));
+    }
+    test::free_all(blocks);
+  });
+  flush_own_cache();
+  const std::uint64_t of_this_thread = figures().cached_bytes;
+  ASSERT_TRUE(set_value(option::thread_cache, limit));
+  in_a_thread([&] {
+    dice random(11);
+    std::vector<void*> blocks;
+    for (int round = 0; round < 60; ++round) {
+      const bool many_classes = round % 2 == 0;
+      const std::size_t size_class = 1 + random.below(class_count - 1);
+      for (int i = 0; i < 300; ++i) {
+        blocks.push_back(test::allocate(class_bytes[many_classes ? 1 + random.below(class_count - 1) : size_class]));
+      }
+      const heap_figures full = figures();
+      ASSERT_LE(full.cached_bytes - of_this_thread, static_cast<std::uint64_t>(limit)) << "after allocating";
+      for (std::size_t i = 0; i < 280; ++i) {
+        std::swap(blocks[random.below(static_cast<std::uint32_t>(blocks.size()))], blocks.back());
+        deallocate(blocks.back());
+        blocks.pop_back();
+      }
+      const heap_figures now = figures();
+      ASSERT_LE(now.cached_bytes - of_this_thread, static_cast<std::uint64_t>(limit)) << "after freeing";
+      test::expect_to_add_up(now);
+    }
+    test::free_all(blocks);
+    ASSERT_LE(figures().cached_bytes - of_this_thread, static_cast<std::uint64_t>(limit));
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Limits, ThreadCacheLimit, ::testing::Values(0, 1000, 64 * 1024, 512 * 1024, 4 << 20));
+
+TEST_F(ThreadCache, ClassesThatAreNoLongerUsedAreGivenUp) {
+  in_a_thread([] {
+    constexpr std::size_t once = class_of(1024);
+    std::vector<void*> blocks;
+    for (int i = 0; i < 200; ++i) blocks.push_back(test::allocate(1024));
+    test::free_all(blocks);
+    ASSERT_GT(figures().classes[once].cached_blocks, 0u);
+    for (int i = 0; i < 300000; ++i) blocks.push_back(test::allocate(64));
+    EXPECT_EQ(figures().classes[once].cached_blocks, 0u);
+    test::free_all(blocks);
+  });
+}
+
+TEST_F(ThreadCache, FlushGivesEverythingUp) {
+  in_a_thread([] {
+    const std::uint64_t before = figures().cached_bytes;
+    std::vector<void*> blocks;
+    for (std::size_t c = 1; c < class_count; ++c) blocks.push_back(test::allocate(class_bytes[c]));
+    test::free_all(blocks);
+    ASSERT_GT(figures().cached_bytes, before);
+    flush_own_cache();
+    EXPECT_EQ(figures().cached_bytes, before);
+    deallocate(test::allocate(64));  // and goes on
+  });
+}
+
+TEST_F(ThreadCache, ThreadsThatPassBlocksAroundLoseNone) {
+  const heap_figures before = figures();
+  constexpr std::size_t slots = 512;
+  std::vector<void*> shared(slots, nullptr);
+  std::vector<std::thread> threads;
+  for (std::uint32_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      dice random(t + 100);
+      for (int i = 0; i < 40000; ++i) {
+        const std::size_t bytes = 8 + random.below(600);
+        auto* block = static_cast<std::uint64_t*>(test::allocate(bytes));
+        *block = bytes;
+        void* old = __atomic_exchange_n(&shared[random.below(slots)], static_cast<void*>(block), __ATOMIC_ACQ_REL);
+        if (old == nullptr) continue;
+        ASSERT_LE(*static_cast<std::uint64_t*>(old), usable_bytes(old));
+        deallocate(old);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (void* block : shared) deallocate(block);
+  const heap_figures after = figures();
+  EXPECT_EQ(after.live_blocks, before.live_blocks);
+  EXPECT_EQ(after.live_bytes, before.live_bytes);
+  test::expect_to_add_up(after);
+}
+
+}  // namespace
+}  // namespace tenure::core
