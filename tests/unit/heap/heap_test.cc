@@ -189,6 +189,7 @@ TEST_F(Heap, SystemThatRefusesFromTheNthCallOnIsSurvived) {
       std::memset(start, static_cast<int>(i), bytes);
       blocks.push_back({start, bytes, static_cast<unsigned char>(i)});
     }
+    os::fail_from_nth_call(1);
     EXPECT_EQ(allocate(std::size_t{4} << 30, wire::allocation_entry::malloc), nullptr) << "the system did not refuse";
     os::fail_from_nth_call(0);
     for (const test::filled_block& block : blocks) {

@@ -142,7 +142,7 @@ TEST_F(VirtualMemory, InjectedFailuresBeginAtTheNthCallAndLastUntilSwitchedOff) 
 TEST_F(VirtualMemory, ErrnoStaysWhenTheKernelRefuses) {
   errno = ERANGE;
   EXPECT_EQ(map_anywhere(std::size_t{1} << 62), nullptr);
-  EXPECT_FALSE(release(reinterpret_cast<void*>(4096), page_bytes()));
+  EXPECT_FALSE(make_writable(reinterpret_cast<void*>(std::uintptr_t{1} << 46), page_bytes()));
   EXPECT_FALSE(is_occupied(reinterpret_cast<void*>(std::uintptr_t{1} << 46)));
   EXPECT_EQ(errno, ERANGE);
 }
