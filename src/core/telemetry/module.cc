@@ -43,24 +43,21 @@ byte_range place_of(const loaded_module& module, const segment_type& segment) no
   return {begin, begin + segment.p_memsz};
 }
 
-std::size_t build_id_in(byte_range notes, std::uint8_t* to, std::size_t capacity_bytes) noexcept {
+byte_range build_id_in(byte_range notes) noexcept {
   byte_reader reader(notes, notes.begin);
   while (reader.ok() && !reader.at_end()) {
     const auto note = reader.read<note_type>();
     const std::uint64_t name = reader.position();
     reader.skip(core::align_up(note.n_namesz, 4));
     const std::uint64_t text = reader.position();
-    const std::size_t bytes = note.n_descsz;
-    reader.skip(bytes);
-    if (!reader.ok()) return 0;
+    reader.skip(core::align_up(note.n_descsz, 4));
+    if (!reader.ok()) return {};
     if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
-        std::memcmp(reinterpret_cast<const void*>(name), "GNU", 4) == 0 && bytes <= capacity_bytes) {
-      std::memcpy(to, reinterpret_cast<const void*>(text), bytes);
-      return bytes;
+        std::memcmp(reinterpret_cast<const void*>(name), "GNU", 4) == 0) {
+      return {text, text + note.n_descsz};
     }
-    reader.skip(core::align_up(bytes, 4) - bytes);
   }
-  return 0;
+  return {};
 }
 
 }  // namespace
@@ -90,18 +87,18 @@ byte_range segment_of(const loaded_module& module, std::uint64_t address) noexce
   return found;
 }
 
-std::size_t build_id_of(const loaded_module& module, std::uint8_t* to, std::size_t capacity_bytes) noexcept {
-  std::size_t bytes = 0;
+byte_range build_id_of(const loaded_module& module) noexcept {
+  byte_range found;
   for_each_segment(module, [&](const segment_type& segment) noexcept {
     if (segment.p_type != PT_NOTE) return false;
     const byte_range notes = place_of(module, segment);
     // A note segment that no readable segment holds is in the file only.
     const byte_range loaded = segment_of(module, notes.begin);
     if (notes.begin == notes.end || !loaded.holds(notes.begin, notes.end - notes.begin)) return false;
-    bytes = build_id_in(notes, to, capacity_bytes);
-    return bytes != 0;
+    found = build_id_in(notes);
+    return found.begin != found.end;
   });
-  return bytes;
+  return found;
 }
 
 }  // namespace tenure::telemetry

@@ -27,7 +27,7 @@ bool find_module(std::uint64_t address, loaded_module* found) noexcept;
 // The readable segment of the module that holds `address`; empty when there is none.
 byte_range segment_of(const loaded_module& module, std::uint64_t address) noexcept;
 
-// Copies the GNU build id to `to`. Its length; 0 when the module has none or a longer one.
-std::size_t build_id_of(const loaded_module& module, std::uint8_t* to, std::size_t capacity_bytes) noexcept;
+// Where the module's GNU build id lies in memory; empty when it has none.
+byte_range build_id_of(const loaded_module& module) noexcept;
 
 }  // namespace tenure::telemetry

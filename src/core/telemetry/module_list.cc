@@ -8,7 +8,6 @@
 #include "core/base/check.h"
 #include "core/telemetry/events.h"
 #include "core/telemetry/telemetry_state.h"
-#include "core/telemetry/unwind.h"
 
 namespace tenure::telemetry {
 namespace {
@@ -44,17 +43,36 @@ bool tell(const loaded_module& module, std::uint64_t time_ns) noexcept {
   event.begin = module.begin;
   event.end = module.end;
   event.bias = module.bias;
-  event.build_id_bytes = static_cast<std::uint32_t>(build_id_of(module, event.build_id, sizeof event.build_id));
+  const byte_range build_id = build_id_of(module);
+  if (build_id.begin != 0 && build_id.end - build_id.begin <= sizeof event.build_id) {
+    event.build_id_bytes = static_cast<std::uint32_t>(build_id.end - build_id.begin);
+    std::memcpy(event.build_id, reinterpret_cast<const void*>(build_id.begin), event.build_id_bytes);
+  }
   event.path_bytes = static_cast<std::uint32_t>(path_of(module, path_buffer));
   return write_module(event, path_buffer);
 }
 
-std::uint64_t identity_of(const loaded_module& module) noexcept {
-  std::uint8_t build_id[32] = {};
-  build_id_of(module, build_id, sizeof build_id);
-  std::uint64_t identity;
-  std::memcpy(&identity, build_id, sizeof identity);
-  return identity;
+constexpr std::uint64_t first_page_bytes = 4096;
+constexpr std::uint64_t build_id_part_bytes = 16;
+
+std::uint64_t hash_of(std::uint64_t hash, std::uint64_t address, std::size_t words) noexcept {
+  for (std::size_t i = 0; i < words; ++i) {
+    std::uint64_t word;
+    std::memcpy(&word, reinterpret_cast<const void*>(address + i * sizeof word), sizeof word);
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    hash ^= hash >> 32;
+  }
+  return hash;
+}
+
+// The build id's address, if identity_of() may read it without looking whether it is still mapped: that is so in the
+// first page of the image, whatever file it is now.
+std::uint64_t quick_build_id(const loaded_module& module) noexcept {
+  const byte_range build_id = build_id_of(module);
+  const byte_range first_page{module.begin, module.begin + first_page_bytes};
+  const bool quick =
+      build_id.end - build_id.begin >= build_id_part_bytes && first_page.holds(build_id.begin, build_id_part_bytes);
+  return quick ? build_id.begin : 0;
 }
 
 }  // namespace
@@ -92,34 +110,37 @@ bool module_list::announce(const std::uint64_t* frames, std::size_t frame_count,
   return replaced;
 }
 
-// Compares what the list says of `address` with what the loader says. True when it was something else.
+// Tells two files apart that were mapped at one place: by the build id, or, where there is none, by the program headers
+// and the beginning of the unwind information.
+std::uint64_t module_list::identity_of(const loaded_module& module, std::uint64_t build_id) noexcept {
+  if (build_id != 0) return hash_of(0, build_id, build_id_part_bytes / sizeof(std::uint64_t));
+  constexpr std::size_t image_words = 64;
+  constexpr std::size_t unwind_words = 3;  // the header and the first row of its table: no header is shorter
+  if (module.end - module.begin < first_page_bytes) return 0;
+  const std::uint64_t image = hash_of(1, module.begin, image_words);
+  return module.unwind_header == 0 ? image : hash_of(image, module.unwind_header, unwind_words);
+}
+
+// Compares what the list says of `address` with what is there now. True when it was something else.
 bool module_list::verify(std::uint64_t address, std::uint64_t time_ns) noexcept {
   loaded_module module;
   if (!find_module(address, &module)) return false;
   std::size_t position = position_of(address);
-  entry* at = &entries_[position];
-  bool replaced = false;
-  const std::uint32_t generation = rules_generation();
-  bool same = position < count_ && at->begin == module.begin && at->end == module.end &&
-              at->unwind_header == module.unwind_header && at->loader_entry == module.loader_entry;
-  if (!same || at->generation != generation) {
-    const std::uint64_t identity = identity_of(module);
-    same = same && at->identity == identity;
-    if (!same) {
-      replaced = replace(module, identity);
-      position = position_of(address);
-      at = &entries_[position];
-    }
-    at->generation = generation;
-  }
-  TENURE_DCHECK(at->begin <= address && address < at->end);
-  at->verified = round_;
-  if (!at->told && has_region()) at->told = tell(module, time_ns);
+  const entry* known = &entries_[position];
+  const bool same = position < count_ && known->begin == module.begin && known->end == module.end &&
+                    known->unwind_header == module.unwind_header && known->loader_entry == module.loader_entry &&
+                    known->identity == identity_of(module, known->build_id);
+  const bool replaced = !same && replace(module);
+  position = position_of(address);
+  entry& at = entries_[position];
+  TENURE_DCHECK(at.begin <= address && address < at.end);
+  at.verified = round_;
+  if (!at.told && has_region()) at.told = tell(module, time_ns);
   return replaced;
 }
 
 // Puts the module in, and out what overlaps it. True when there was such.
-bool module_list::replace(const loaded_module& module, std::uint64_t identity) noexcept {
+bool module_list::replace(const loaded_module& module) noexcept {
   const std::size_t first = position_of(module.begin);
   std::size_t behind = first;
   while (behind < count_ && entries_[behind].begin < module.end) ++behind;
@@ -130,7 +151,10 @@ bool module_list::replace(const loaded_module& module, std::uint64_t identity) n
   if (count_ == capacity) --count_;
   const std::size_t position = first < count_ ? first : count_;
   std::memmove(&entries_[position + 1], &entries_[position], (count_ - position) * sizeof(entry));
-  entries_[position] = {module.begin, module.end, module.unwind_header, module.loader_entry, identity, 0, 0, false};
+  const std::uint64_t build_id = quick_build_id(module);
+  entries_[position] = {
+      module.begin, module.end, module.unwind_header, module.loader_entry, build_id, identity_of(module, build_id), 0,
+      false};
   ++count_;
   return overlapped;
 }

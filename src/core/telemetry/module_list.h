@@ -3,8 +3,8 @@
 // A stack is only worth what the reader can make of its addresses, so the file behind each address is told before the
 // stack is. Each module that a sample's stack touches is also looked up afresh, once a sample, because dlclose and
 // dlopen may have put another file in the same place: then the rules of the unwinder are stale too, and the caller is
-// told to walk again. What the loader says of it is compared each time; its build id, which takes reading the file's
-// headers, only when something was unloaded since (forget_rules).
+// told to walk again. Nobody has to say so: what the loader knows of the module and the build id where it lies in
+// memory are compared each time, which takes no system call.
 //
 // Used under the lock of the samples (record.cc).
 #pragma once
@@ -27,21 +27,21 @@ class module_list {
   void check() const noexcept;
 
  private:
-  // The first eight bytes of a build id tell two files apart that were mapped at one place.
   struct entry {
     std::uint64_t begin, end;
     std::uint64_t unwind_header;
     const void* loader_entry;
-    std::uint64_t identity;
-    std::uint32_t generation;  // of the rules, when the build id was read
-    std::uint64_t verified;    // number of the announce() that last looked it up
+    std::uint64_t build_id;  // where its first sixteen bytes lie; 0: none in the image's first page
+    std::uint64_t identity;  // of the file's content, by what is quick to read (identity_of)
+    std::uint64_t verified;  // number of the announce() that last looked it up
     bool told;
   };
   static constexpr std::size_t capacity = 1024;
 
   std::size_t position_of(std::uint64_t address) const noexcept;  // first entry that ends behind it
   bool verify(std::uint64_t address, std::uint64_t time_ns) noexcept;
-  bool replace(const loaded_module& module, std::uint64_t identity) noexcept;
+  static std::uint64_t identity_of(const loaded_module& module, std::uint64_t build_id) noexcept;
+  bool replace(const loaded_module& module) noexcept;
 
   entry entries_[capacity] = {};  // by address, disjoint
   std::size_t count_ = 0;

@@ -218,8 +218,6 @@ TENURE_READS_STACK walk_result walk_stack(const start_registers& from, std::uint
 
 void forget_rules() noexcept { cache.clear(); }
 
-std::uint32_t rules_generation() noexcept { return cache.generation(); }
-
 std::size_t unwind_memory_bytes() noexcept { return cache.size_bytes(); }
 
 void check_unwind() noexcept { cache.check(); }

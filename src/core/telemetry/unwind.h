@@ -41,8 +41,6 @@ walk_result walk_stack(const start_registers& from, std::uint64_t* frames, std::
 
 // After dlclose or dlopen: rules of code that may have been replaced are forgotten.
 void forget_rules() noexcept;
-// Counts the calls of forget_rules.
-std::uint32_t rules_generation() noexcept;
 
 // Memory mapped for rules beyond the static tables.
 std::size_t unwind_memory_bytes() noexcept;

@@ -142,14 +142,13 @@ TEST_F(record_test, a_signal_handler_may_interrupt_and_record) {
       std::this_thread::yield();
     }
   });
-  for (std::size_t i = 0; i < 40000; ++i) {
+  for (std::size_t i = 0; i < 20000 || interruptions < 300; ++i) {
     record(block(i % 100), 10);
     telemetry::record_free(block(i % 100));
   }
   stop = true;
   sender.join();
   signal(SIGUSR2, SIG_IGN);
-  EXPECT_GT(interruptions, 100u);
   telemetry::settle_records();
   EXPECT_EQ(live().size(), 0u);
 }
