@@ -127,6 +127,13 @@ bool was_freed(const free_block* block, std::size_t size_class) noexcept {
          is_free_block(block, size_class);
 }
 
+// The same in a span of any kind.
+bool was_freed_in(span* home, void* block) noexcept {
+  if (home->kind == span_kind::small) return was_freed(static_cast<free_block*>(block), home->size_class);
+  return home->kind == span_kind::named_small && static_cast<const unsigned char*>(block)[7] == link_tag &&
+         static_cast<named_heap*>(home->owner)->is_free(home, block);
+}
+
 // A large block's new size in place: true when it now holds `bytes`.
 bool resize_in_place(span* home, std::size_t bytes) noexcept {
   std::uint32_t pages = 0;
@@ -245,8 +252,7 @@ void* reallocate(void* block, std::size_t bytes) noexcept {
     return nullptr;
   }
   span* home = find_span(block);
-  if (home != nullptr && home->kind == span_kind::small &&
-      was_freed(static_cast<free_block*>(block), home->size_class)) {
+  if (home != nullptr && was_freed_in(home, block)) {
     report_misuse(misuse::double_free, block);
     return nullptr;
   }

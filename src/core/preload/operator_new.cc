@@ -9,6 +9,7 @@
 #include "core/base/format.h"
 #include "core/heap/heap.h"
 #include "core/heap/misuse.h"
+#include "core/heap/sampled.h"
 #include "core/preload/export.h"
 
 using namespace tenure::core;
@@ -72,8 +73,9 @@ void* allocate_for(std::size_t bytes, std::size_t alignment, allocation_entry en
   if (block == nullptr) return;
   const span* home = find_span(block);
   const std::size_t wanted = bytes > largest_small_bytes ? 0 : class_of(bytes == 0 ? 1 : bytes);
-  if (home != nullptr &&
-      (home->kind == span_kind::small ? home->size_class != wanted : home->kind == span_kind::large && wanted != 0)) {
+  const bool of_a_class = home != nullptr && (home->kind == span_kind::small || home->owner == &sampled_heap());
+  const bool is_large = home != nullptr && home->kind == span_kind::large;
+  if ((of_a_class && home->size_class != wanted) || (is_large && wanted != 0)) {
     return report_misuse(misuse::size_mismatch, block);
   }
   deallocate(block);
