@@ -197,13 +197,8 @@ void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept {
     bool zeroed = false;
     return allocate_large(bytes, 1, false, &zeroed, entry);
   }
-  const std::size_t size_class = class_of(bytes == 0 ? 1 : bytes);
-  const std::uintptr_t decoded = hot.alloc[size_class] ^ link_key;
-  if (unlikely(decoded == 0)) return refill(size_class, bytes, entry);
-  auto* block = reinterpret_cast<free_block*>(decoded);
-  hot.alloc[size_class] = block->link;
-  block->link = 0;
-  return block;
+  if (void* block = try_allocate_medium(bytes)) return block;
+  return refill(class_of(bytes == 0 ? 1 : bytes), bytes, entry);
 }
 
 void* allocate_zeroed(std::size_t bytes) noexcept {

@@ -41,17 +41,27 @@ bool is_in_window(const void* address) noexcept;
 // Bytes returned to the system.
 std::size_t purge() noexcept;
 
-// The fast path of malloc: a block of up to largest_tabled_bytes if this thread's cache has one; else null.
-[[gnu::always_inline]] inline void* try_allocate(std::size_t bytes) noexcept {
-  if (unlikely(bytes > largest_tabled_bytes)) return nullptr;
-  const hot_access cache;
-  const std::size_t size_class = cache.class_of(bytes);
+// A block of the class if this thread's cache has one; else null.
+[[gnu::always_inline]] inline void* pop_block(const hot_access& cache, std::size_t size_class) noexcept {
   bool none = false;
   free_block* block = cache.first_to_allocate(size_class, &none);
   if (unlikely(none)) return nullptr;
   cache.set_alloc(size_class, block->link);
   block->link = 0;
   return block;
+}
+
+// The fast path of malloc: up to largest_tabled_bytes.
+[[gnu::always_inline]] inline void* try_allocate(std::size_t bytes) noexcept {
+  if (unlikely(bytes > largest_tabled_bytes)) return nullptr;
+  const hot_access cache;
+  return pop_block(cache, cache.class_of(bytes));
+}
+
+// The next one: the other sizes that have a class.
+[[gnu::always_inline]] inline void* try_allocate_medium(std::size_t bytes) noexcept {
+  if (bytes - largest_tabled_bytes - 1 >= largest_small_bytes - largest_tabled_bytes) return nullptr;
+  return pop_block(hot_access(), medium_class_of(bytes));
 }
 
 [[gnu::always_inline]] inline void* allocate(std::size_t bytes, wire::allocation_entry entry) noexcept {
@@ -71,6 +81,24 @@ std::size_t purge() noexcept;
   if (unlikely(static_cast<const unsigned char*>(block)[7] == link_tag)) return deallocate_slow(block);
   if (unlikely(cache.use_room(size_class))) return deallocate_slow(block);
   cache.push_freed(size_class, block);
+}
+
+// operator delete with a size of up to largest_tabled_bytes. False, and nothing is done, when the block's page is not
+// of the size's class.
+[[gnu::always_inline]] inline bool deallocate_sized(void* block, std::size_t bytes) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  const std::uintptr_t page = (address - window.begin) >> page_shift;
+  if (unlikely(page >= window.page_count)) return false;
+  const std::size_t size_class = window.class_map[page];
+  const hot_access cache;
+  if (unlikely(size_class != cache.class_of(bytes))) return false;
+  if (unlikely(cache.is_no_start(address, size_class)) ||
+      unlikely(static_cast<const unsigned char*>(block)[7] == link_tag) || unlikely(cache.use_room(size_class))) {
+    deallocate_slow(block);
+    return true;
+  }
+  cache.push_freed(size_class, block);
+  return true;
 }
 
 }  // namespace tenure::core

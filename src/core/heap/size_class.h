@@ -79,6 +79,21 @@ constexpr class_table make_class_table() noexcept {
   return table;
 }
 
+// Above the table of the fast path every class is a multiple of 256 bytes: a second table, by 256 bytes.
+inline constexpr unsigned medium_shift = 8;
+using medium_table = std::array<std::uint8_t, (largest_small_bytes >> medium_shift) + 1>;
+constexpr medium_table make_medium_table() noexcept {
+  medium_table table{};
+  for (std::size_t i = 1; i < table.size(); ++i) table[i] = static_cast<std::uint8_t>(class_of(i << medium_shift));
+  return table;
+}
+inline constexpr medium_table medium_classes = make_medium_table();
+
+// As class_of, for largest_tabled_bytes < bytes <= largest_small_bytes.
+inline std::size_t medium_class_of(std::size_t bytes) noexcept {
+  return medium_classes[(bytes + (1u << medium_shift) - 1) >> medium_shift];
+}
+
 // The smallest class whose blocks hold `bytes` and are aligned to `alignment` (a power of two); 0 if none is.
 std::size_t class_of_aligned(std::size_t bytes, std::size_t alignment) noexcept;
 

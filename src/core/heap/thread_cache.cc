@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::uint32_t first_target = 2;
 constexpr std::uint32_t slow_paths_between_looks = 256;
+constexpr std::uint32_t visits_between = 8;  // of a class, before a list that fills an OS page grows
 
 os::mutex registry_lock;
 thread_record* records = nullptr;
@@ -60,15 +61,21 @@ block_chain join(block_chain front, block_chain tail) noexcept {
   return {front.first, front.count + tail.count};
 }
 
-// Doubles a length, within the class's batch and the thread's limit: at each visit until it fills an OS page, which the
-// first block has touched anyway; then only after some more visits.
+// Up to this many bytes a list grows at each visit: an OS page, which its first block has touched anyway, or less where
+// many threads share the pages.
+std::uint64_t quick_bytes() noexcept {
+  constexpr std::uint64_t page_bytes = 4096;
+  constexpr std::uint64_t all_threads_bytes = 128 * 1024;
+  const std::uint64_t threads = __atomic_load_n(&telemetry::statistics().thread_cache_count, __ATOMIC_RELAXED);
+  return threads * page_bytes <= all_threads_bytes ? page_bytes : all_threads_bytes / threads;
+}
+
+// Doubles a length, within the class's batch and the thread's limit.
 void grow(thread_record& record, class_state& state, std::uint32_t* length, std::size_t size_class) noexcept {
-  constexpr std::uint32_t quick_bytes = 4096;
-  constexpr std::uint32_t visits_between = 8;
   const std::uint32_t most = largest_batch(size_class);
   const std::uint32_t size = class_bytes[size_class];
   if (*length >= most) return;
-  if (std::uint64_t{*length} * size >= quick_bytes && ++state.visits < visits_between) return;
+  if (std::uint64_t{*length} * size >= quick_bytes() && ++state.visits < visits_between) return;
   const std::uint32_t doubled = *length == 0 ? first_target : *length * 2 > most ? most : *length * 2;
   const std::uint64_t added = std::uint64_t{doubled - *length} * size;
   if (record.held_limit_bytes + added > static_cast<std::uint64_t>(value(option::thread_cache))) return;
@@ -151,18 +158,23 @@ void* pop(hot_cache& cache, std::size_t size_class) noexcept {
   return block;
 }
 
-// After a sample: the distance to the next one. Where samples follow each other faster than the option allows, the mean
-// is doubled; where they are far apart again, halved. What decides is the past only, so the process stays a Poisson
-// process with an interval that each sample carries.
+// After a sample: the distance to the next one. A thread has credit for some samples in a row and earns one in each
+// `sample_spacing`; when it is used up the mean is doubled, and halved again when there is plenty. What decides is the
+// past only, so it stays a Poisson process, with an interval that each sample carries.
 void draw_next(thread_record& record) noexcept {
   constexpr unsigned most_doublings = 16;
-  const auto spacing_ns = static_cast<std::uint64_t>(value(option::sample_spacing)) * 1000;
+  constexpr std::int64_t most_samples = 512;
+  const std::int64_t spacing_ns = value(option::sample_spacing) * 1000;
   const std::uint64_t now_ns = os::monotonic_ns();
-  const std::uint64_t elapsed_ns = now_ns - record.last_sample_ns;
+  const auto elapsed_ns = static_cast<std::int64_t>(now_ns - record.last_sample_ns);
   record.last_sample_ns = now_ns;
-  if (elapsed_ns < spacing_ns) {
+  const std::int64_t earned_ns = elapsed_ns < most_samples * spacing_ns ? elapsed_ns : most_samples * spacing_ns;
+  record.sample_credit_ns += earned_ns - spacing_ns;
+  if (record.sample_credit_ns > most_samples * spacing_ns) record.sample_credit_ns = most_samples * spacing_ns;
+  if (record.sample_credit_ns < 0) {
+    record.sample_credit_ns = 0;
     if (record.sample_doublings < most_doublings) ++record.sample_doublings;
-  } else if (elapsed_ns > 4 * spacing_ns && record.sample_doublings != 0) {
+  } else if (record.sample_doublings != 0 && record.sample_credit_ns > most_samples / 8 * spacing_ns) {
     --record.sample_doublings;
   }
   record.clock.next(record.sample_doublings);
@@ -206,6 +218,26 @@ void note_slow_path(hot_cache& cache, thread_record& record, class_state& state)
   if (++record.slow_paths % slow_paths_between_looks != 0) return;
   drop_neglected(cache, record);
   if (record.clock.interval_bytes == 0) record.clock.next();  // it may have been switched on meanwhile
+}
+
+// The common case: what was freed takes the place of what is used up, if that is enough, no sample falls into it and no
+// length is to be looked at.
+bool swap_lists(hot_cache& cache, thread_record& record, std::size_t size_class) noexcept {
+  class_state& state = record.classes[size_class];
+  const std::uint32_t count = freed_count(cache, state, size_class);
+  const auto bytes = static_cast<std::int64_t>(count) * class_bytes[size_class];
+  if (count < state.target || count > state.target + state.extra || count == 0) return false;
+  if (record.clock.bytes_until_sample <= bytes || record.clock.interval_bytes == 0) return false;
+  if (cache.alloc[size_class] != empty_link || state.sample_due) return false;
+  if (record.slow_paths % slow_paths_between_looks == slow_paths_between_looks - 1) return false;
+  if (state.target < largest_batch(size_class) && ++state.visits >= visits_between) return false;
+  state.used = true;
+  ++record.slow_paths;
+  record.clock.bytes_until_sample -= bytes;
+  cache.alloc[size_class] = cache.freed[size_class];
+  cache.freed[size_class] = empty_link;
+  cache.room[size_class] = static_cast<std::int32_t>(state.capacity);
+  return true;
 }
 
 // The slow path's work of malloc; the record's lock is held.
@@ -286,6 +318,7 @@ thread_record* make_record(hot_cache& cache) noexcept {
   for (class_state& state : record->classes) state = class_state{};
   record->clock = telemetry::sample_clock{};
   record->last_sample_ns = 0;
+  record->sample_credit_ns = 0;
   record->sample_doublings = 0;
   record->held_limit_bytes = 0;
   record->slow_paths = 0;
@@ -383,6 +416,7 @@ void* refill(std::size_t size_class, std::size_t requested_bytes, wire::allocati
   thread_record* record = own_record();
   slow_path entered(cache);
   if (unlikely(record == nullptr)) return allocate_uncached(size_class);
+  if (likely(swap_lists(cache, *record, size_class))) return pop(cache, size_class);
   return refill_held(cache, *record, size_class, requested_bytes, entry);
 }
 

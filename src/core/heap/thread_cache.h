@@ -65,7 +65,7 @@ struct class_state {
   std::uint32_t aside_count = 0;
   std::uint64_t sample_interval_bytes = 0;  // with which the point was drawn
   bool sample_due = false;                  // the next allocation of this class is the sampled one
-  bool used = false;        // since the last time neglected caches were looked for
+  bool used = false;                        // since the last time neglected caches were looked for
 };
 
 struct thread_record {
@@ -76,6 +76,7 @@ struct thread_record {
   thread_record* next_free = nullptr;
   telemetry::sample_clock clock;
   std::uint64_t last_sample_ns = 0;
+  std::int64_t sample_credit_ns = 0;
   unsigned sample_doublings = 0;       // of the interval, while samples come too fast (option sample_spacing)
   std::uint64_t held_limit_bytes = 0;  // sum over classes of what capacity and target allow
   std::uint32_t slow_paths = 0;

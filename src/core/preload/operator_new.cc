@@ -81,16 +81,10 @@ void* allocate_for(std::size_t bytes, std::size_t alignment, allocation_entry en
   deallocate(block);
 }
 
-void delete_sized(void* block, std::size_t bytes) noexcept {
-  if (unlikely(bytes > largest_tabled_bytes) || unlikely(block == nullptr)) return delete_sized_slow(block, bytes);
-  const std::uintptr_t page = page_index(block);
-  if (likely(page < window.page_count)) {
-    const std::size_t found = window.class_map[page];
-    if (unlikely(found != hot.table[bytes])) {
-      return found == 0 ? delete_sized_slow(block, bytes) : report_misuse(misuse::size_mismatch, block);
-    }
+[[gnu::always_inline]] inline void delete_sized(void* block, std::size_t bytes) noexcept {
+  if (unlikely(bytes > largest_tabled_bytes) || unlikely(!deallocate_sized(block, bytes))) {
+    delete_sized_slow(block, bytes);
   }
-  deallocate(block);
 }
 
 }  // namespace
