@@ -15,12 +15,19 @@ constexpr std::size_t unnamed_limit = 2;
 
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-// "void std::vector<int, A>::push_back(int&&)" -> "std::vector"; template arguments and parameters say nothing here.
-std::string_view qualified_name(std::string_view function) {
-  const std::size_t parameters = function.find_first_of("(<");
-  const std::string_view head = function.substr(0, parameters);
-  const std::size_t space = head.rfind(' ');
-  return space == std::string_view::npos ? head : head.substr(space + 1);
+// "void (anonymous namespace)::vector<int, A>::push_back(int&&)" -> "::vector::push_back": what stands in brackets, and
+// the result before the name, say nothing here.
+std::string qualified_name(std::string_view function) {
+  std::string result;
+  int depth = 0;
+  for (const char byte : function) {
+    if (byte == '(' || byte == '<') ++depth;
+    if (depth == 0) result += byte;
+    if ((byte == ')' || byte == '>') && depth > 0) --depth;
+  }
+  for (const std::string_view tail : {" const", " &", " &&"})
+    if (result.ends_with(tail)) result.resize(result.size() - tail.size());
+  return result.substr(result.rfind(' ') + 1);
 }
 
 bool contains_ignoring_case(std::string_view text, std::string_view wanted) {
@@ -40,9 +47,9 @@ bool is_runtime_module(const std::string& path) {
 
 bool is_allocation_helper(const std::string& function) {
   if (function.starts_with("operator new")) return true;
-  const std::string_view name = qualified_name(function);
+  const std::string name = qualified_name(function);
   if (name.starts_with("std::") || name.starts_with("__gnu_cxx::")) return true;
-  const std::string_view last = name.substr(name.rfind(':') + 1);
+  const std::string_view last = std::string_view(name).substr(name.rfind(':') + 1);
   return contains_ignoring_case(last, "alloc") || contains_ignoring_case(last, "strdup") ||
          contains_ignoring_case(last, "strndup");
 }

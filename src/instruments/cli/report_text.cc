@@ -116,16 +116,16 @@ std::string own_cost(const analyze::profile& profile, const palette& paint) {
   const double elapsed_ns = static_cast<double>(profile.run.end_ns - profile.run.start_ns);
   const double processor_ns = static_cast<double>(std::max<std::uint64_t>(1, profile.run.child_processor_ns));
   std::string text = fmt::format("\n{}What Tenure cost{}\n", paint.bold, paint.reset);
-  text += fmt::format("  in the program   {} for {} ({} of its processor time); {} private, {} shared\n",
-                      format_duration(overhead_ns), plural(samples, "sample"),
-                      format_share(static_cast<double>(overhead_ns) / processor_ns), size_of(overhead_bytes),
-                      size_of(region_bytes));
-  text += fmt::format(
-      "  beside it        {} of processor time ({} of the time that passed), {}, {} of smaps in {}\n",
-      format_duration(cost.processor_ns), format_share(static_cast<double>(cost.processor_ns) / elapsed_ns),
-      plural(cost.wake_ups, "wake-up"), plural(cost.smaps_reads, "reading"), format_duration(cost.smaps_ns));
+  text +=
+      fmt::format("  in the program  {} for {}, {} of its time; {} private, {} shared\n", format_duration(overhead_ns),
+                  plural(samples, "sample"), format_share(static_cast<double>(overhead_ns) / processor_ns),
+                  size_of(overhead_bytes), size_of(region_bytes));
+  text +=
+      fmt::format("  beside it       {} of processor time, {} of the whole time; {}, {} of smaps\n",
+                  format_duration(cost.processor_ns), format_share(static_cast<double>(cost.processor_ns) / elapsed_ns),
+                  plural(cost.wake_ups, "wake-up"), plural(cost.smaps_reads, "reading"));
   if (dropped != 0)
-    text += fmt::format("  {}dropped{}          {}\n", paint.warning, paint.reset, plural(dropped, "event"));
+    text += fmt::format("  {}dropped{}         {}\n", paint.warning, paint.reset, plural(dropped, "event"));
   return text;
 }
 

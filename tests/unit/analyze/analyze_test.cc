@@ -108,9 +108,10 @@ TEST(Analyze, TakesARunThatLeftNothing) {
 }
 
 TEST(UserFrame, KnowsWrappersOfMalloc) {
-  for (const char* name : {"xmalloc", "sqlite3DbMallocRaw", "g_malloc0", "PyMem_RawRealloc", "xstrdup",
-                           "std::vector<int, std::allocator<int> >::reserve(unsigned long)",
-                           "void* foo::allocate<int>(int)", "operator new(unsigned long)"})
+  for (const char* name :
+       {"xmalloc", "sqlite3DbMallocRaw", "g_malloc0", "PyMem_RawRealloc", "xstrdup",
+        "std::vector<int, std::allocator<int> >::reserve(unsigned long)", "void* foo::allocate<int>(int)",
+        "(anonymous namespace)::allocate_block(unsigned long)", "operator new(unsigned long)"})
     EXPECT_TRUE(is_allocation_helper(name)) << name;
   for (const char* name : {"main", "load_table", "foo::bar(std::allocator<int> const&)", "alloc_pool::run()"})
     EXPECT_FALSE(is_allocation_helper(name)) << name;

@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+"""`tenure run` on real programs: run_test.py TENURE LIBRARY KNOWN_PROGRAM."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TENURE, LIBRARY, KNOWN = sys.argv[1:4]
+MEBIBYTE = 1 << 20
+
+
+def sessions_of(pid):
+    return list(pathlib.Path("/dev/shm").glob(f"tenure.{pid}.*"))
+
+
+class RunTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tenure-run-test."))
+        self.environment = dict(os.environ, TENURE_LIBRARY=LIBRARY, XDG_CACHE_HOME=str(self.folder / "cache"))
+        self.environment.pop("LD_PRELOAD", None)
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def start(self, *words, **more):
+        more.setdefault("stdout", subprocess.PIPE)
+        more.setdefault("stderr", subprocess.PIPE)
+        more.setdefault("stdin", subprocess.DEVNULL)
+        more.setdefault("env", self.environment)
+        return subprocess.Popen([TENURE, "run", *map(str, words)], **more)
+
+    def run_it(self, *words, stdin=None, **more):
+        with self.start(*words, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL, **more) as process:
+            out, err = process.communicate(stdin, timeout=120)
+        self.assertEqual(sessions_of(process.pid), [])
+        return process.returncode, out, err.decode()
+
+    def report(self, *words, code=0):
+        path = self.folder / "report.json"
+        returned, _, err = self.run_it("--json", "-o", path, *words)
+        self.assertEqual(returned, code, err)
+        document = json.loads(path.read_text())
+        self.assertEqual(document["schema"], "tenure.report/1")
+        for process in document["processes"]:
+            for moment in ("memory_at_peak", "memory_at_exit"):
+                if process[moment]:
+                    parts = sum(part["resident_bytes"] for part in process[moment]["parts"])
+                    self.assertEqual(parts, process[moment]["resident_bytes"])
+        return document
+
+    def main_of(self, document):
+        return document["processes"][document["run"]["main_process"]]
+
+    def site(self, process, name):
+        found = [site for site in process["by_function"]["sites"] if name in site["name"]]
+        self.assertEqual(len(found), 1, [site["name"] for site in process["by_function"]["sites"]])
+        return found[0]
+
+    def assert_near(self, estimate, truth):
+        """Within five of its own standard errors."""
+        self.assertLess(abs(estimate["value"] - truth), 5 * estimate["standard_error"] + 0.01 * truth, estimate)
+
+    # What it says of a program whose memory is known.
+
+    def test_call_sites_and_lifetimes(self):
+        document = self.report("--sample-interval", "64K", "--", KNOWN, "keep", 40, "churn", 400, "hand", 60)
+        process = self.main_of(document)
+        kept, churned, handed = (self.site(process, name) for name in ("keep_blocks", "churn_blocks", "make_blocks"))
+        self.assert_near(kept["live_at_exit"]["bytes"], 40 * MEBIBYTE)
+        self.assert_near(kept["live_at_peak"]["bytes"], 40 * MEBIBYTE)
+        self.assert_near(kept["allocated"]["blocks"], 40 * MEBIBYTE / 1000)
+        self.assert_near(churned["allocated"]["bytes"], 400 * MEBIBYTE)
+        self.assertEqual(churned["live_at_exit"]["bytes"]["value"], 0)
+        self.assertLess(churned["lifetimes"]["median_ns"], 10_000_000)
+        self.assertIsNone(kept["lifetimes"]["quartile_ns"])
+        self.assert_near(handed["allocated"]["bytes"], 60 * MEBIBYTE)
+        # All but the growth of the vector that holds them.
+        freed = handed["lifetimes"]["freed"]["bytes"]["value"]
+        self.assertGreater(handed["lifetimes"]["freed_by_other_thread_bytes"], 0.95 * freed)
+        self.assertIn("known_program.cc", kept["chain"][0]["file"])
+        self.assertIn("main", [frame["function"] for frame in kept["chain"]])
+        codes = [finding["code"] for finding in process["findings"]]
+        self.assertIn("never-freed", codes)
+        self.assertIn("short-lived", codes)
+        self.assertEqual(process["sampling"]["dropped_events"], 0)
+
+    def test_where_it_lives(self):
+        process = self.main_of(self.report("--", KNOWN, "keep", 60, "touch", 30, "stay", 1))
+        parts = {part["kind"]: part["resident_bytes"] for part in process["memory_at_exit"]["parts"]}
+        heap = sum(parts.get(kind, 0) for kind in ("heap_live", "heap_rounding", "heap_thread_caches", "heap_central_free",
+                                                       "heap_free_dirty"))
+        self.assertAlmostEqual(heap / MEBIBYTE, 61.5, delta=6)
+        self.assertAlmostEqual(parts["other_anonymous"] / MEBIBYTE, 30, delta=3)
+        self.assertLess(parts.get("unexplained", 0), MEBIBYTE)
+
+    def test_peak_is_the_kernels_peak(self):
+        document = self.report("--", KNOWN, "keep", 100, "stay", 1)
+        told = self.main_of(document)["peak_resident_bytes"]
+        self.assertAlmostEqual(told / document["run"]["kernel_peak_resident_bytes"], 1, delta=0.05)
+
+    def test_killed_program(self):
+        process = self.start("--json", "-o", self.folder / "report.json", "--sample-interval", "64K", "--",
+                             KNOWN, "keep", 50, "stay", 60)
+        deadline = time.monotonic() + 30
+        child = None
+        while child is None and time.monotonic() < deadline:
+            children = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(process.pid)], capture_output=True, text=True)
+            found = re.findall(r"(\d+) run_known", children.stdout)
+            child = int(found[0]) if found else None
+            time.sleep(0.05)
+        while time.monotonic() < deadline:
+            resident = int(pathlib.Path(f"/proc/{child}/statm").read_text().split()[1]) * 4096
+            if resident > 52 * MEBIBYTE:
+                break
+            time.sleep(0.05)
+        time.sleep(0.3)
+        os.kill(child, signal.SIGKILL)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 137)
+        document = json.loads((self.folder / "report.json").read_text())
+        self.assertEqual(document["run"]["exit_signal"], 9)
+        told = self.main_of(document)
+        self.assertEqual(told["end"], "killed")
+        self.assert_near(self.site(told, "keep_blocks")["live_at_exit"]["bytes"], 50 * MEBIBYTE)
+        self.assertEqual(sessions_of(process.pid), [])
+
+    # Real programs: nothing of theirs is touched.
+
+    def test_output_and_input_pass_through(self):
+        program = ["sqlite3", ":memory:", "create table t(a); insert into t values (1),(x'00ff'); select hex(a) from t;"]
+        bare = subprocess.run(program, capture_output=True)
+        code, out, err = self.run_it("--", *program)
+        self.assertEqual((code, out), (bare.returncode, bare.stdout))
+        self.assertIn("What Tenure cost", err)
+        data = os.urandom(300_000)
+        code, out, _ = self.run_it("-q", "--", "cat", stdin=data)
+        self.assertEqual((code, out), (0, data))
+
+    def test_standard_error_of_the_program_comes_first(self):
+        code, _, err = self.run_it("--", "sh", "-c", "echo mine >&2; exit 3")
+        self.assertEqual(code, 3)
+        self.assertTrue(err.startswith("mine\n"))
+        code, _, err = self.run_it("-o", self.folder / "report.txt", "--", "sh", "-c", "echo mine >&2")
+        self.assertEqual(err, "mine\n")
+        self.assertNotIn("\x1b", (self.folder / "report.txt").read_text())
+
+    def test_python_and_its_children(self):
+        script = ("import subprocess, sys; x = [bytes(5000) for _ in range(20000)]; "
+                  "subprocess.run([sys.executable, '-c', 'y = [bytes(700) for i in range(9000)]'], check=True)")
+        document = self.report("--sample-interval", "32K", "--", "/usr/bin/python3", "-c", script)
+        large = [process for process in document["processes"] if process["allocated"]["bytes"]["value"] > 5 * MEBIBYTE]
+        self.assertGreaterEqual(len(large), 2)
+        self.assertGreater(self.main_of(document)["peak_resident_bytes"], 100e6)
+        self.assertEqual(len({process["pid"] for process in large}), 2)
+
+    def test_shell_with_forks_and_execs(self):
+        document = self.report("--", "sh", "-c", "for i in 1 2 3; do /bin/true; done; (exit 4)", code=4)
+        commands = [" ".join(process["command"]) for process in document["processes"] if process["end"] == "exited"]
+        self.assertEqual(sum(command == "/bin/true" for command in commands), 3)
+
+    def test_a_daemon_is_left_alone(self):
+        flag = self.folder / "flag"
+        document = self.report("--", "sh", "-c", f"sh -c 'while [ ! -e {flag} ]; do sleep 0.05; done; echo > {flag}2' "
+                                                 ">/dev/null 2>&1 & sleep 0.3")
+        running = [process for process in document["processes"] if process["end"] == "running"]
+        self.assertTrue(running)
+        flag.touch()
+        deadline = time.monotonic() + 20
+        while not pathlib.Path(f"{flag}2").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertTrue(pathlib.Path(f"{flag}2").exists(), "it went on after the report")
+
+    def test_signals_are_handed_on(self):
+        script = "trap 'echo term; exit 9' TERM; trap 'echo one' USR1; echo ready; while :; do sleep 0.05; done"
+        with self.start("-q", "--", "sh", "-c", script) as process:
+            self.assertEqual(process.stdout.readline(), b"ready\n")
+            process.send_signal(signal.SIGINT)  # the terminal would have told the program itself
+            process.send_signal(signal.SIGUSR1)
+            self.assertEqual(process.stdout.readline(), b"one\n")
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.stdout.readline(), b"term\n")
+            self.assertEqual(process.wait(60), 9)
+
+    def test_stop_and_continue(self):
+        with self.start("-q", "--", "sh", "-c", "echo ready; read line; echo $line", stdin=subprocess.PIPE,
+                        process_group=0) as process:
+            process.stdout.readline()
+            os.kill(process.pid, signal.SIGTSTP)
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            self.assertTrue(os.WIFSTOPPED(status))
+            os.killpg(process.pid, signal.SIGCONT)
+            out, _ = process.communicate(b"on\n", timeout=60)
+            self.assertEqual((process.returncode, out), (0, b"on\n"))
+
+    def test_the_program_gets_the_signals_of_its_caller(self):
+        """Ignored stays ignored, default stays default, nothing is blocked."""
+        script = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN, signal.pthread_sigmask(0, []))"
+        ignoring = f"trap '' INT; exec {TENURE} run -q -- /usr/bin/python3 -c '{script}'"
+        out = subprocess.run(["sh", "-c", ignoring], capture_output=True, env=self.environment, text=True).stdout
+        self.assertEqual(out, "True set()\n")
+        _, out, _ = self.run_it("-q", "--", "/usr/bin/python3", "-c", script)
+        self.assertEqual(out, b"False set()\n")
+
+    # Bad input: one sentence, the right exit code, nothing left behind.
+
+    def assert_refused(self, code, pattern, *words):
+        returned, out, err = self.run_it(*words)
+        self.assertEqual((returned, out), (code, b""), err)
+        self.assertRegex(err, pattern)
+        self.assertEqual(err.count("\n"), 1, err)
+
+    def test_refusals(self):
+        plain = self.folder / "plain"
+        plain.write_text("no program")
+        self.assert_refused(127, "no-such-command", "--", "no-such-command")
+        self.assert_refused(126, "plain", "--", plain)
+        self.assert_refused(126, str(self.folder), "--", self.folder)
+        self.assert_refused(2, "tenure", "--no-such-option", "--", "true")
+        marker = self.folder / "ran"
+        for target in (self.folder / "missing" / "report", self.folder):
+            self.assert_refused(2, "cannot be written", "-o", target, "--", "touch", marker)
+            self.assert_refused(2, "cannot be written", "--pprof", target, "--", "touch", marker)
+        self.assertFalse(marker.exists(), "the program was not started")
+        self.environment["TENURE_LIBRARY"] = "/no/such/library.so"
+        self.assert_refused(70, "/no/such/library.so", "--", "true")
+
+    def test_static_and_raised_rights(self):
+        source = self.folder / "main.c"
+        source.write_text("int main(void) { return 0; }\n")
+        static = self.folder / "static"
+        if subprocess.run(["cc", "-static", "-o", static, source], capture_output=True).returncode == 0:
+            self.assert_refused(126, "static", "--", static)
+        if os.geteuid() == 0:
+            raised = self.folder / "raised"
+            shutil.copy("/bin/true", raised)
+            os.chown(raised, 65534, 65534)
+            raised.chmod(stat.S_ISUID | 0o755)
+            self.assert_refused(126, "right|set-user-id|setuid", "--", raised)
+
+    def test_outputs_are_whole_or_not_there(self):
+        target = self.folder / "report.txt"
+        target.write_text("old")
+        target.chmod(0o640)
+        self.run_it("-o", target, "--pprof", self.folder / "heap.pb.gz", "--", KNOWN, "keep", 5)
+        self.assertIn("Where it lives", target.read_text())
+        self.assertEqual(target.stat().st_mode & 0o777, 0o640)
+        self.assertEqual((self.folder / "heap.pb.gz").read_bytes()[:2], b"\x1f\x8b")
+        left = {path.name for path in self.folder.iterdir()} - {"cache"}
+        self.assertEqual(left, {"report.txt", "heap.pb.gz"})
+
+    def test_a_library_in_a_folder_with_a_blank(self):
+        place = self.folder / "a b:c"
+        place.mkdir()
+        shutil.copy(LIBRARY, place)
+        self.environment["TENURE_LIBRARY"] = str(place / pathlib.Path(LIBRARY).name)
+        self.assertTrue(self.report("--", KNOWN, "keep", 5)["run"]["engaged"])
+
+    def test_says_when_it_did_not_engage(self):
+        """A library that loads and does nothing: the nearest to a program that throws the preload away."""
+        source, idle = self.folder / "idle.c", self.folder / "libtenure-malloc.so"
+        source.write_text("int tenure_idle;\n")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", idle, source], check=True)
+        self.environment["TENURE_LIBRARY"] = str(idle)
+        code, out, err = self.run_it("--", "echo", "said")
+        self.assertEqual((code, out), (0, b"said\n"))
+        self.assertIn("Tenure did not engage", err)
+
+    def test_report_fits_the_page(self):
+        _, _, err = self.run_it("--sample-interval", "16K", "--", "/usr/bin/python3", "-c", "import json, decimal, email")
+        for line in err.splitlines():
+            self.assertLessEqual(len(line), 100, line)
+        self.environment["CLICOLOR_FORCE"] = "1"
+        self.assertIn("\x1b[1m", self.run_it("--", "true")[2])
+        self.environment["NO_COLOR"] = "1"
+        self.assertNotIn("\x1b", self.run_it("--", "true")[2])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
