@@ -64,8 +64,10 @@ struct class_state {
   free_block* aside = nullptr;  // what was cut off behind a sampling point
   std::uint32_t aside_count = 0;
   std::uint64_t sample_interval_bytes = 0;  // with which the point was drawn
-  bool sample_due = false;                  // the next allocation of this class is the sampled one
-  bool used = false;                        // since the last time neglected caches were looked for
+  std::uintptr_t seen_alloc = 0;            // the heads as a walk has read them (walk.h)
+  std::uintptr_t seen_freed = 0;
+  bool sample_due = false;  // the next allocation of this class is the sampled one
+  bool used = false;        // since the last time neglected caches were looked for
 };
 
 struct thread_record {

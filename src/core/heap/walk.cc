@@ -1,9 +1,11 @@
 #include "core/heap/walk.h"
 
 #include <sched.h>
+#include <cstring>
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "core/base/yield_point.h"
 #include "core/heap/central_list.h"
 #include "core/heap/sampled.h"
 #include "core/heap/thread_cache.h"
@@ -16,7 +18,7 @@ namespace tenure::core {
 namespace {
 
 constexpr std::size_t list_capacity = 1024;
-constexpr int read_attempts = 100000;
+constexpr int most_rounds = 100000;
 
 struct block_array {
   free_block* blocks[list_capacity];
@@ -41,57 +43,75 @@ bool follow(std::uintptr_t head, std::size_t size_class, block_array* list) noex
   return true;
 }
 
-bool read_alloc(const hot_cache& cache, std::size_t size_class, block_array* list) noexcept {
-  const bool own = &cache == &hot;
-  for (int attempt = 0; attempt < read_attempts; ++attempt) {
-    const std::uintptr_t head = __atomic_load_n(&cache.alloc[size_class], __ATOMIC_ACQUIRE);
-    const bool complete = follow(head, size_class, list);
-    if (!own) os::process_barrier();
-    if (__atomic_load_n(&cache.alloc[size_class], __ATOMIC_ACQUIRE) == head) return complete;
-    ::sched_yield();
-  }
-  return false;
-}
-
-bool read_freed(const hot_cache& cache, std::size_t size_class, block_array* list) noexcept {
-  return follow(__atomic_load_n(&cache.freed[size_class], __ATOMIC_ACQUIRE), size_class, list);
-}
-
 using block_visitor = bool (*)(void* context, free_block* block);
 
-// Every block in the cache's lists of the class; the count of lists that could not be read is added to *unread.
-bool visit_cache(const thread_record& record, std::size_t size_class, block_visitor visit, void* context,
-                 std::uint64_t* unread) noexcept {
+// One list of a cache as it is now, and its head, to be looked at again. *unread counts a list that does not end.
+void read_list(const std::uintptr_t& head, std::uintptr_t* seen, std::size_t size_class, block_visitor visit,
+               void* context, std::uint64_t* unread) noexcept {
   static block_array list;  // under the heap's locks
-  const hot_cache& cache = *record.cache;
-  for (int which = 0; which < 2; ++which) {
-    const bool freed = which == 1;
-    const bool complete = freed ? read_freed(cache, size_class, &list) : read_alloc(cache, size_class, &list);
-    if (!complete) {
-      ++*unread;
-      continue;
-    }
-    for (std::size_t i = 0; i < list.count; ++i) {
-      if (!visit(context, list.blocks[i])) return false;
-    }
+  *seen = __atomic_load_n(&head, __ATOMIC_ACQUIRE);
+  TENURE_YIELD_POINT();
+  if (!follow(*seen, size_class, &list)) {
+    ++*unread;
+    return;
   }
-  for (free_block* block = record.classes[size_class].aside; block != nullptr; block = next_of(block)) {
-    if (!visit(context, block)) return false;
+  for (std::size_t i = 0; i < list.count; ++i) visit(context, list.blocks[i]);
+}
+
+void read_caches(std::size_t size_class, block_visitor visit, void* context, std::uint64_t* unread) noexcept {
+  for (thread_record* record = first_record(); record != nullptr; record = record->next) {
+    if (record->cache == nullptr) continue;
+    class_state& state = record->classes[size_class];
+    read_list(record->cache->alloc[size_class], &state.seen_alloc, size_class, visit, context, unread);
+    read_list(record->cache->freed[size_class], &state.seen_freed, size_class, visit, context, unread);
+    for (free_block* block = state.aside; block != nullptr; block = next_of(block)) visit(context, block);
+  }
+}
+
+// Whether no list of these classes has moved since it was read.
+bool heads_stand(std::size_t first_class, std::size_t end_class) noexcept {
+  os::process_barrier();
+  for (const thread_record* record = first_record(); record != nullptr; record = record->next) {
+    if (record->cache == nullptr) continue;
+    for (std::size_t i = first_class; i < end_class; ++i) {
+      TENURE_YIELD_POINT();
+      if (__atomic_load_n(&record->cache->alloc[i], __ATOMIC_ACQUIRE) != record->classes[i].seen_alloc) return false;
+      if (__atomic_load_n(&record->cache->freed[i], __ATOMIC_ACQUIRE) != record->classes[i].seen_freed) return false;
+    }
   }
   return true;
 }
 
-bool visit_free_of_class(std::size_t size_class, block_visitor visit, void* context, std::uint64_t* unread) noexcept {
-  for (const thread_record* record = first_record(); record != nullptr; record = record->next) {
-    if (record->cache != nullptr && !visit_cache(*record, size_class, visit, context, unread)) return false;
+// Tells every block in the caches' lists of these classes, after restart(), over and over until nothing has moved from
+// the first read to the last: what was told then was so at one moment. The count of lists that could not be read.
+template <class Restart>
+std::uint64_t read_settled_caches(std::size_t first_class, std::size_t end_class, Restart restart, block_visitor visit,
+                                  void* context) noexcept {
+  std::uint64_t unread = 0;
+  for (int round = 0; round < most_rounds; ++round) {
+    unread = 0;
+    restart();
+    for (std::size_t i = first_class; i < end_class; ++i) read_caches(i, visit, context, &unread);
+    if (heads_stand(first_class, end_class)) return unread;
+    ::sched_yield();
   }
-  return central_lists[size_class].visit_free(visit, context);
+  return unread + 1;
 }
 
-bool differs(void* context, free_block* block) noexcept { return block != context; }
+struct search {
+  const free_block* wanted;
+  bool found;
+};
 
-bool count_block(void* context, free_block*) noexcept {
-  ++*static_cast<std::uint64_t*>(context);
+bool note_if_wanted(void* context, free_block* block) noexcept {
+  auto* looking = static_cast<search*>(context);
+  looking->found = looking->found || block == looking->wanted;
+  return true;
+}
+
+bool count_by_class(void* context, free_block* block) noexcept {
+  auto* figures = static_cast<heap_figures*>(context);
+  ++figures->classes[window.class_map[page_index(block)]].cached_blocks;
   return true;
 }
 
@@ -119,10 +139,6 @@ void add_class_figures(heap_figures* figures, std::size_t size_class) noexcept {
   class_figures& of_class = figures->classes[size_class];
   const std::uint64_t size = class_bytes[size_class];
   of_class.block_bytes = size;
-  for (const thread_record* record = first_record(); record != nullptr; record = record->next) {
-    if (record->cache == nullptr) continue;
-    visit_cache(*record, size_class, count_block, &of_class.cached_blocks, &figures->unread_lists);
-  }
   of_class.batch_blocks = central_lists[size_class].batch_blocks();
   of_class.live_blocks -= of_class.cached_blocks + of_class.batch_blocks;
   figures->live_blocks += of_class.live_blocks;
@@ -181,19 +197,27 @@ void unlock_heap() noexcept {
 }
 
 bool is_free_block(const free_block* block, std::size_t size_class) noexcept {
-  std::uint64_t unread = 0;
+  search looking{block, false};
   lock_heap();
   const span* home = find_span(block);
   const bool uncarved = home != nullptr && reinterpret_cast<std::uintptr_t>(block) >= home->carve_next;
-  const bool found = uncarved || !visit_free_of_class(size_class, differs, const_cast<free_block*>(block), &unread);
+  if (!uncarved) {
+    const auto restart = [&looking]() noexcept { looking.found = false; };
+    read_settled_caches(size_class, size_class + 1, restart, note_if_wanted, &looking);
+    central_lists[size_class].visit_free(note_if_wanted, &looking);
+  }
   unlock_heap();
-  return found;
+  return uncarved || looking.found;
 }
 
 void read_figures(heap_figures* figures) noexcept {
   *figures = heap_figures{};
   lock_heap();
   visit_spans(add_span_figures, figures);
+  const auto restart = [figures]() noexcept {
+    for (class_figures& of_class : figures->classes) of_class.cached_blocks = 0;
+  };
+  figures->unread_lists = read_settled_caches(1, class_count, restart, count_by_class, figures);
   for (std::size_t i = 1; i < class_count; ++i) add_class_figures(figures, i);
   add_named_figures(figures);
   const wire::heap_statistics& totals = telemetry::statistics();
@@ -293,8 +317,13 @@ bool take_snapshot(walk_state* state, void** memory, std::size_t* memory_bytes) 
   if (*memory != nullptr) {
     state->snapshots = static_cast<span_snapshot*>(*memory);
     state->marks = reinterpret_cast<std::uint64_t*>(state->snapshots + state->span_count);
-    visit_spans(snapshot_span, state);
-    for (std::size_t i = 1; i < class_count; ++i) visit_free_of_class(i, mark_free, nullptr, &state->unread);
+    const auto restart = [state]() noexcept {
+      state->taken = state->words_taken = 0;
+      std::memset(state->marks, 0, state->mark_words * sizeof *state->marks);
+      visit_spans(snapshot_span, state);
+    };
+    state->unread = read_settled_caches(1, class_count, restart, mark_free, nullptr);
+    for (std::size_t i = 1; i < class_count; ++i) central_lists[i].visit_free(mark_free, nullptr);
     for (named_heap* heap = named_heap::first(); heap != nullptr; heap = heap->next()) {
       heap->visit_free(mark_free, nullptr);
     }

@@ -1,14 +1,14 @@
 // Looking at the whole heap while the program runs.
 //
 // A walk takes every lock of the heap, from the threads' caches down to the page heap. From then on the other threads
-// can pop and push within their caches, until they need a slow path and wait. The lists of a cache are read so:
-//   freed  is only pushed to: what hangs on the head that was read stays as it is.
-//   alloc  is only popped from: the list is read, then, behind a barrier on all threads, the head again. If it has not
-//   moved,
-//          nothing that was read had been popped. If it has, the list is read again; it can move only as often as it
-//          is long.
-// With every free block known, all others that were ever cut from their spans are live. They are told after the locks
-// have been let go, from marks made under them.
+// can pop and push within their caches, until they need a slow path and wait. So it reads all lists, and then, behind a
+// barrier on all threads, all heads again:
+//   freed  is only pushed to, alloc only popped from: a head that is what it was has not moved in between.
+//   If none has moved, every list was as it was read, all of them at one moment. If one has, all are read again; the
+//   others can move only as often as their lists are long.
+// What is read of a list whose first block has been popped is the program's data: it is followed only as far as it
+// leads to blocks of the class, and forgotten. With every free block known, all others that were ever cut from their
+// spans are live. They are told after the locks have been let go, from marks made under them.
 #pragma once
 
 #include <cstddef>
