@@ -157,9 +157,9 @@ machine_fact cgroup_memory() {
   return {"cgroup", value, fact_grade::information, ""};
 }
 
-machine_fact setting(std::string name, const char* path, std::string absent) {
+machine_fact setting(std::string name, const char* path, const char* absent) {
   const std::string value = first_line(path);
-  return {std::move(name), value.empty() ? std::move(absent) : value, fact_grade::information, ""};
+  return {std::move(name), value.empty() ? absent : value, fact_grade::information, ""};
 }
 
 machine_fact debuginfod() {

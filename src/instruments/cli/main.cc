@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
 
 #include "instruments/cli/doctor_command.h"
@@ -94,11 +95,14 @@ int dispatch(const arguments& given) {
 }  // namespace
 }  // namespace tenure::cli
 
-int main(int count, char** words) {
+int main(int count, char** words) try {
   const auto given = tenure::cli::parse(std::vector<std::string>(words + std::min(count, 1), words + count));
   if (!given) return tenure::cli::fail_usage(given.error());
   const int code = tenure::cli::dispatch(*given);
   // A full disk or a closed pipe must not look like success.
   if (!std::cout.flush()) return code != 0 ? code : 1;
   return code;
+} catch (const std::exception& error) {
+  std::cerr << "tenure: something went wrong within Tenure itself: " << error.what() << ".\n";
+  return tenure::cli::exit_internal;
 }

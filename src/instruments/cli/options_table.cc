@@ -36,8 +36,7 @@ std::string heap_option::environment() const {
 std::string heap_option::value_text(std::int64_t value) const {
   if (kind == "boolean") return value != 0 ? "on" : "off";
   if (kind == "bytes") return bytes_text(value);
-  if (kind == "milliseconds") return std::to_string(value) + " ms";
-  return std::to_string(value);
+  return std::to_string(value) + (unit.empty() ? "" : " " + std::string(unit));
 }
 
 std::string heap_option::range_text() const {

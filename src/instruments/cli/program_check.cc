@@ -40,7 +40,7 @@ std::expected<fs::path, program_refusal> find_in_path(const std::string& command
   while (true) {
     const std::size_t colon = rest.find(':');
     const std::string_view folder = rest.substr(0, colon);
-    const fs::path candidate = fs::path(folder.empty() ? "." : folder) / command;
+    fs::path candidate = fs::path(folder.empty() ? "." : folder) / command;
     struct stat facts {};
     if (stat(candidate.c_str(), &facts) == 0 && S_ISREG(facts.st_mode)) {
       if (access(candidate.c_str(), X_OK) == 0) return candidate;

@@ -9,9 +9,10 @@
 namespace tenure::cli {
 namespace {
 
-bool is_set(const char* variable) {
-  const char* value = std::getenv(variable);
-  return value != nullptr && *value != '\0';
+// Empty when it is not set: for these variables the two mean the same.
+std::string_view variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
 }
 
 }  // namespace
@@ -24,10 +25,10 @@ color_choice color_choice_named(std::string_view name) {
 
 bool use_color(color_choice choice, int descriptor) {
   if (choice != color_choice::automatic) return choice == color_choice::always;
-  if (is_set("NO_COLOR")) return false;
-  if (is_set("CLICOLOR_FORCE") && std::string_view(std::getenv("CLICOLOR_FORCE")) != "0") return true;
-  const char* terminal = std::getenv("TERM");
-  return isatty(descriptor) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
+  if (!variable("NO_COLOR").empty()) return false;
+  if (const auto force = variable("CLICOLOR_FORCE"); !force.empty() && force != "0") return true;
+  const std::string_view terminal = variable("TERM");
+  return isatty(descriptor) == 1 && !terminal.empty() && terminal != "dumb";
 }
 
 int text_columns(int descriptor) {
@@ -35,7 +36,7 @@ int text_columns(int descriptor) {
   int columns = 0;
   struct winsize size {};
   if (ioctl(descriptor, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
-  if (columns == 0 && is_set("COLUMNS")) columns = std::atoi(std::getenv("COLUMNS"));
+  if (columns == 0) columns = std::atoi(std::string(variable("COLUMNS")).c_str());
   return columns == 0 ? usual : std::clamp(columns, narrowest, widest);
 }
 
