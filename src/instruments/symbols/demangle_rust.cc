@@ -101,11 +101,11 @@ class v0_reader {
   };
 
   struct deeper {
-    explicit deeper(v0_reader& reader) : reader_(reader) {
-      if (++reader_.depth_ > depth_limit) reader_.failed_ = true;
+    explicit deeper(v0_reader& reader) : of(reader) {
+      if (++of.depth_ > depth_limit) of.failed_ = true;
     }
-    ~deeper() { --reader_.depth_; }
-    v0_reader& reader_;
+    ~deeper() { --of.depth_; }
+    v0_reader& of;
   };
 
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }

@@ -80,22 +80,22 @@ class table_view {
     if (XXH3_64bits(content.data() + checked_offset_bytes, content.size() - checked_offset_bytes) != h.checksum) {
       return std::nullopt;
     }
-    view.entries = content.data() + sizeof h;
-    view.frames = view.entries + h.entry_count * sizeof(entry_record);
-    view.strings = view.frames + h.frame_count * sizeof(frame_record);
-    if (h.string_bytes == 0 || view.strings[h.string_bytes - 1] != '\0') return std::nullopt;
+    view.entries_ = content.data() + sizeof h;
+    view.frames_ = view.entries_ + h.entry_count * sizeof(entry_record);
+    view.strings_ = view.frames_ + h.frame_count * sizeof(frame_record);
+    if (h.string_bytes == 0 || view.strings_[h.string_bytes - 1] != '\0') return std::nullopt;
     return view;
   }
 
-  entry_record entry(std::size_t index) const { return at<entry_record>(entries, index); }
+  entry_record entry(std::size_t index) const { return at<entry_record>(entries_, index); }
 
   std::optional<frame> frame_at(std::size_t index) const {
-    const auto record = at<frame_record>(frames, index);
+    const auto record = at<frame_record>(frames_, index);
     if (std::max({record.function, record.file, record.system_name}) >= header.string_bytes) return std::nullopt;
     frame result;
-    result.function = strings + record.function;
-    result.file = strings + record.file;
-    result.system_name = strings + record.system_name;
+    result.function = strings_ + record.function;
+    result.file = strings_ + record.file;
+    result.system_name = strings_ + record.system_name;
     result.line = record.line;
     result.is_inlined = (record.flags & inlined_flag) != 0;
     result.is_named = (record.flags & named_flag) != 0;
@@ -112,9 +112,9 @@ class table_view {
     return record;
   }
 
-  const char* entries = nullptr;
-  const char* frames = nullptr;
-  const char* strings = nullptr;
+  const char* entries_ = nullptr;
+  const char* frames_ = nullptr;
+  const char* strings_ = nullptr;
 };
 
 class table_writer {
