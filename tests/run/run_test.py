@@ -90,7 +90,7 @@ class RunTest(unittest.TestCase):
         self.assertIn("main", [frame["function"] for frame in kept["chain"]])
         codes = [finding["code"] for finding in process["findings"]]
         self.assertIn("never-freed", codes)
-        self.assertIn("short-lived", codes)
+        self.assertIn("freed-elsewhere", codes)
         self.assertEqual(process["sampling"]["dropped_events"], 0)
 
     def test_where_it_lives(self):

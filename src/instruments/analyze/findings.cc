@@ -39,13 +39,12 @@ void find_never_freed(const process_profile& profile, findings& into) {
     const call_site& site = group.totals;
     const amount& kept = site.lifetimes.never_freed;
     const bool is_large = kept.bytes.value >= std::max(mebibyte, 0.05 * profile.live_at_exit.bytes.value);
-    if (!is_large || !is_supported(kept) || site.lifetimes.freed.bytes.value > 0.01 * site.allocated.bytes.value)
+    if (!is_large || !is_supported(kept) || site.lifetimes.freed.bytes.value > 0.05 * site.allocated.bytes.value)
       continue;
-    into.push_back(
-        {"never-freed",
-         fmt::format("{} allocated {} in {} blocks and freed {}.", group.name, format_with_error(site.allocated.bytes),
-                     format_count(site.allocated.blocks.value),
-                     site.lifetimes.freed.samples == 0 ? "none that was sampled" : "less than a hundredth of it")});
+    into.push_back({"never-freed",
+                    fmt::format("{} allocated {} in {} blocks and freed {}.", group.name,
+                                format_with_error(site.allocated.bytes), format_count(site.allocated.blocks.value),
+                                site.lifetimes.freed.samples == 0 ? "none that was sampled" : "less than 5% of it")});
     if (++told == findings_a_rule) return;
   }
 }

@@ -194,7 +194,7 @@ std::string who_owns_it(const process_profile& process, const report_options& op
 
 std::string quantile_text(const std::optional<std::uint64_t>& time_ns, const call_site& site) {
   if (site.lifetimes.freed.samples < least_deaths) return "-";
-  return time_ns ? format_duration(*time_ns) : "to the end";
+  return time_ns ? format_duration(*time_ns) : "never";
 }
 
 std::string when_it_goes(const process_profile& process, const report_options& options, const palette& paint) {
