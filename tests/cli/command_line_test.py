@@ -275,7 +275,8 @@ class Generated(unittest.TestCase):
     def test_bash_completes(self):
         script = f"""
           source {GENERATED}/completion/tenure.bash
-          COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _tenure 2>/dev/null; printf '%s\\n' "${{COMPREPLY[@]}}"
+          COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _tenure 2>/dev/null
+          printf '%s\\n' "${{COMPREPLY[@]}}"
         """
 
         def offered(*words):

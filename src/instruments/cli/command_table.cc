@@ -64,8 +64,11 @@ constexpr std::array<example_entry, 4> run_examples = {{
 
 constexpr std::array<exit_code_entry, 5> run_codes = {{
     {"of CMD", "The program's own exit code, or 128 + N when signal N ended it."},
-    {"2", "The command line was wrong."},
-    {"70", "Tenure itself failed: no heap to preload, no room for the session, an output that cannot be written."},
+    {"2", "The command line was wrong, or names an output that cannot be written; CMD was not started."},
+    {"70",
+     "Tenure itself failed: no heap to preload, no room for the session, or a report that could not be written "
+     "although "
+     "CMD ended with 0."},
     {"126", "CMD was found but cannot be run, or Tenure cannot engage for it (static, set-user-id, another machine)."},
     {"127", "CMD was not found."},
 }};

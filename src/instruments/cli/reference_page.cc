@@ -53,6 +53,9 @@ std::string reference_of_commands() {
     const std::string name(command.name);
     text += "| [tenure " + name + "](#tenure-" + name + ") | " + cell(command.summary) + " |\n";
   }
+  text +=
+      "\nSee also [the heap's options](options.md), [exit codes](exit-codes.md) and [the report as "
+      "JSON](report-json.md).\n";
   text += "\nOptions of every command:\n\n| option | what it does |\n|---|---|\n" + option_rows(common_options());
   text += "\nEnvironment:\n\n| variable | what it does |\n|---|---|\n";
   for (const environment_entry& variable : environment_variables()) {
