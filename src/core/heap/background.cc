@@ -12,6 +12,7 @@
 #include "core/heap/thread_cache.h"
 #include "core/os/clock.h"
 #include "core/os/futex.h"
+#include "core/pages/huge_pages.h"
 #include "core/pages/page_heap.h"
 
 namespace tenure::core {
@@ -19,8 +20,11 @@ namespace {
 
 constexpr std::size_t stack_bytes = 64 * 1024;
 constexpr std::uint64_t nanoseconds_per_millisecond = 1000000;
-// What is not worth a thread.
+// What is not worth a thread: less to give back, in a heap that is smaller.
 constexpr std::size_t least_dirty_bytes = 4 << 20;
+constexpr std::size_t least_used_bytes = 64 << 20;
+// Looks that found nothing to do: a region must be dense in two of them before it gets a huge page.
+constexpr unsigned looks_before_sleep = 4;
 
 enum state : std::uint32_t { not_started = 0, starting = 1, running = 2, asleep = 3, impossible = 4 };
 
@@ -40,13 +44,17 @@ void* run(void*) noexcept {
   ::prctl(PR_SET_NAME, "tenure");
   __atomic_store_n(&thread_state, running, __ATOMIC_RELEASE);
   std::uint32_t clock = 0;
+  unsigned idle_looks = 0;
   for (;;) {
     const std::uint64_t step_ns =
         decay_ns() / 4 < nanoseconds_per_millisecond ? nanoseconds_per_millisecond : decay_ns() / 4;
     os::futex_wait(&clock, 0, step_ns);
     trim_batches();
     return_pages(decay_ns());
-    if (dirty_bytes() != 0) continue;
+    const bool busy = tend_huge_pages() != 0 || dirty_bytes() != 0;
+    idle_looks = busy ? 0 : idle_looks + 1;
+    if (idle_looks < looks_before_sleep) continue;
+    idle_looks = 0;
     __atomic_store_n(&thread_state, asleep, __ATOMIC_RELEASE);
     while (__atomic_load_n(&thread_state, __ATOMIC_ACQUIRE) == asleep) os::futex_wait(&thread_state, asleep, 0);
   }
@@ -96,7 +104,8 @@ void wake_background() noexcept {
     return;
   }
   if (state == impossible || value(option::background) == 0) return return_inline();
-  if (!__atomic_load_n(&allowed, __ATOMIC_ACQUIRE) || dirty_bytes() < least_dirty_bytes) return;
+  if (!__atomic_load_n(&allowed, __ATOMIC_ACQUIRE)) return;
+  if (dirty_bytes() < least_dirty_bytes && used_bytes() < least_used_bytes) return;
   std::uint32_t expected = not_started;
   if (!__atomic_compare_exchange_n(&thread_state, &expected, starting, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     return;

@@ -1,4 +1,5 @@
-// Tenure's own thread: gives free pages back to the operating system, so that no caller of malloc or free has to.
+// Tenure's own thread: gives free pages back to the operating system and huge pages to dense parts of the heap, so that
+// no caller of malloc or free has to.
 //
 // Started when there is enough to give back (page_heap.h says when), in a process that has the option on; sleeps for
 // good when there is nothing left. It blocks every signal and is called "tenure". Where it cannot be started, the slow

@@ -8,7 +8,10 @@
 
 namespace tenure::core {
 
-void before_fork() noexcept { lock_heap(); }
+void before_fork() noexcept {
+  lock_heap();
+  telemetry::before_fork();
+}
 
 void after_fork_in_parent() noexcept { unlock_heap(); }
 

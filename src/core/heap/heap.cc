@@ -30,7 +30,7 @@ void* span_start(const span* of) noexcept { return reinterpret_cast<void*>(page_
 void configure() noexcept {
   read_options_from_environment();
   telemetry::start();
-  on_dirty(wake_background);
+  on_change(wake_background);
 }
 
 bool pages_for(std::size_t bytes, std::size_t alignment, std::uint32_t* pages, std::uint32_t* aligned_pages) noexcept {

@@ -105,6 +105,17 @@ bool want_huge_pages(void* address, std::size_t bytes) noexcept { return advise(
 bool refuse_huge_pages(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_NOHUGEPAGE); }
 bool collapse(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_COLLAPSE); }
 
+std::size_t resident_percent(void* address, std::size_t bytes) noexcept {
+  keep_errno keep;
+  constexpr std::size_t most_pages = 512;
+  unsigned char resident[most_pages];
+  const std::size_t pages = bytes / page_bytes();
+  if (pages == 0 || pages > most_pages || ::mincore(address, bytes, resident) != 0) return 0;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < pages; ++i) count += resident[i] & 1u;
+  return count * 100 / pages;
+}
+
 bool move_pages(void* from, void* to, std::size_t bytes) noexcept {
   keep_errno keep;
   if (injected()) return refused();

@@ -30,6 +30,8 @@ bool populate(void* address, std::size_t bytes) noexcept;
 bool want_huge_pages(void* address, std::size_t bytes) noexcept;
 bool refuse_huge_pages(void* address, std::size_t bytes) noexcept;
 bool collapse(void* address, std::size_t bytes) noexcept;
+// How much of the range is resident, in percent; 0 when that cannot be told. At most 2 MiB.
+std::size_t resident_percent(void* address, std::size_t bytes) noexcept;
 // Moves the pages of [from, from + bytes) to `to`, where memory of the same kind is mapped and whose content is
 // dropped; [from, from + bytes) stays mapped and reads as zeroes. False: nothing moved.
 bool move_pages(void* from, void* to, std::size_t bytes) noexcept;

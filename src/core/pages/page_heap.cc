@@ -5,6 +5,7 @@
 #include "core/os/clock.h"
 #include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
+#include "core/pages/huge_pages.h"
 #include "core/pages/metadata.h"
 #include "core/pages/page_map.h"
 #include "core/pages/run_bins.h"
@@ -21,13 +22,16 @@ constexpr std::uintptr_t most_growth_pages = 4096;  // 64 MiB
 // Below this, keeping free pages costs less than looking after them.
 constexpr std::uint64_t dirty_threshold_pages = 128;  // 2 MiB
 
+// A heap of this size is worth looking after when it grows.
+constexpr std::uint64_t notable_pages = 4096;  // 64 MiB
+
 os::mutex lock;
 run_bins dirty;
 run_bins clean;
 std::uint64_t releasing_pages = 0;
 std::uint64_t used_pages = 0;
 std::uint32_t returning = 0;  // one thread returns pages at a time
-void (*dirty_callback)() = nullptr;
+void (*change_callback)() = nullptr;
 
 void publish() noexcept {
   wire::heap_statistics& totals = telemetry::statistics();
@@ -177,7 +181,7 @@ bool ready() noexcept {
 
 void after_release() noexcept {
   if (dirty.pages() < dirty_threshold_pages) return;
-  if (dirty_callback != nullptr) dirty_callback();
+  if (change_callback != nullptr) change_callback();
 }
 
 // Takes runs that are old enough out of the lists, chained by next; at most a batch.
@@ -236,15 +240,21 @@ void check_bins(const run_bins& bins, span_kind kind) noexcept {
 
 span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kind kind, bool want_clean) noexcept {
   TENURE_DCHECK(pages != 0 && is_power_of_two(alignment_pages));
-  os::lock_guard held(lock);
-  if (unlikely(!ready())) return nullptr;
-  span* found = find_and_take(pages, alignment_pages, kind, want_clean);
-  if (found == nullptr) {
-    const std::uint64_t worst_case = std::uint64_t{pages} + alignment_pages - 1;
-    if (worst_case > window.page_count || !extend(static_cast<std::uint32_t>(worst_case))) return nullptr;
+  bool grew = false;
+  span* found = nullptr;
+  {
+    os::lock_guard held(lock);
+    if (unlikely(!ready())) return nullptr;
     found = find_and_take(pages, alignment_pages, kind, want_clean);
+    if (found == nullptr) {
+      const std::uint64_t worst_case = std::uint64_t{pages} + alignment_pages - 1;
+      if (worst_case > window.page_count || !extend(static_cast<std::uint32_t>(worst_case))) return nullptr;
+      found = find_and_take(pages, alignment_pages, kind, want_clean);
+      grew = used_pages > notable_pages;
+    }
+    publish();
   }
-  publish();
+  if (unlikely(grew) && change_callback != nullptr) change_callback();
   return found;
 }
 
@@ -325,6 +335,7 @@ std::size_t return_pages(std::uint64_t age_ns) noexcept {
     for (span* run = chain; run != nullptr; run = run->next) {
       const std::size_t bytes = std::size_t{run->page_count} << page_shift;
       run->zeroed = os::release(reinterpret_cast<void*>(page_address(run->first_page)), bytes);
+      if (run->zeroed) forget_huge_pages(run->first_page, run->page_count);
       returned_bytes += run->zeroed ? bytes : 0;
       refused = refused || !run->zeroed;
       ++calls;
@@ -341,6 +352,20 @@ std::size_t return_pages(std::uint64_t age_ns) noexcept {
   __atomic_fetch_add(&totals.returned_bytes_total, returned_bytes, __ATOMIC_RELAXED);
   __atomic_store_n(&returning, 0, __ATOMIC_RELEASE);
   return returned_bytes;
+}
+
+std::size_t used_bytes() noexcept { return __atomic_load_n(&used_pages, __ATOMIC_RELAXED) << page_shift; }
+
+bool is_dense(std::uintptr_t first_page, std::uintptr_t count) noexcept {
+  os::lock_guard held(lock);
+  for (std::uintptr_t page = first_page; page < first_page + count;) {
+    const span* covers = page < window.mapped_pages ? window.span_map[page] : nullptr;
+    if (covers == nullptr || covers->kind < span_kind::small || page - covers->first_page >= covers->page_count) {
+      return false;
+    }
+    page = covers->first_page + std::uintptr_t{covers->page_count};
+  }
+  return true;
 }
 
 std::size_t dirty_bytes() noexcept {
@@ -395,6 +420,6 @@ void check_page_heap() noexcept {
   check_bins(clean, span_kind::free_clean);
 }
 
-void on_dirty(void (*callback)()) noexcept { dirty_callback = callback; }
+void on_change(void (*callback)()) noexcept { change_callback = callback; }
 
 }  // namespace tenure::core

@@ -36,6 +36,10 @@ void shrink_span(span* shrunk, std::uint32_t pages) noexcept;
 std::size_t return_pages(std::uint64_t age_ns) noexcept;
 
 std::size_t dirty_bytes() noexcept;
+std::size_t used_bytes() noexcept;
+
+// Whether every page of [first, first + count) is of a span in use. Takes the lock.
+bool is_dense(std::uintptr_t first_page, std::uintptr_t count) noexcept;
 
 // Every span in use, in address order. The page heap's lock is held by the caller (lock_page_heap).
 void visit_spans(void (*visit)(void* context, span* visited), void* context) noexcept;
@@ -48,7 +52,8 @@ void recover_page_heap_after_fork() noexcept;
 // Consistency of the free runs: links, merging, map entries, totals. Under the lock.
 void check_page_heap() noexcept;
 
-// Called with no lock held when dirty pages pass the threshold; the heap starts the background thread from it.
-void on_dirty(void (*callback)()) noexcept;
+// Called with no lock held when there is something to look after: dirty pages past a threshold, or a heap that has
+// grown. The heap starts the background thread from it.
+void on_change(void (*callback)()) noexcept;
 
 }  // namespace tenure::core

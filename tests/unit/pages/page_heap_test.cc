@@ -286,13 +286,13 @@ TEST(PageHeap, CutThatFailsHalfWayLeavesTheRunWhole) {
 
 TEST(PageHeap, CallbackIsToldWhenMuchIsDirtyAndNotBefore) {
   static int calls = 0;
-  on_dirty([] { ++calls; });
+  on_change([] { ++calls; });
   return_pages(0);
   release_span(allocate_span(8, 1, span_kind::large, false), false);
   EXPECT_EQ(calls, 0);
   release_span(allocate_span(1024, 1, span_kind::large, false), false);
   EXPECT_EQ(calls, 1);
-  on_dirty(nullptr);
+  on_change(nullptr);
 }
 
 TEST(PageHeap, ThreadsAllocateReleaseAndReturnAtOnce) {

@@ -1,0 +1,87 @@
+#include "core/pages/huge_pages.h"
+
+#include "core/base/bits.h"
+#include "core/base/check.h"
+#include "core/base/options.h"
+#include "core/os/virtual_memory.h"
+#include "core/pages/page_heap.h"
+#include "core/pages/page_map.h"
+#include "core/telemetry/telemetry.h"
+
+namespace tenure::core {
+namespace {
+
+constexpr std::uintptr_t region_pages = huge_page_bytes >> page_shift;
+// Below this much memory in use, page tables are not what a program waits for.
+constexpr std::uintptr_t least_pages = (std::uintptr_t{64} << 20) >> page_shift;
+constexpr std::size_t most_rebuilt = 8;  // in one look
+constexpr std::size_t least_resident_percent = 95;
+
+enum region_state : std::uint8_t { sparse = 0, was_dense = 1, rebuilt = 2, refused = 3 };
+
+std::uint8_t* states = nullptr;  // one a region of the window
+std::size_t state_count = 0;
+
+bool ready() noexcept {
+  if (states != nullptr) return true;
+  if (window.page_count == 0) return false;
+  const std::size_t count = window.page_count / region_pages;
+  void* memory = os::map_anywhere(align_up(count, os::page_bytes()));
+  if (memory == nullptr) return false;
+  state_count = count;
+  __atomic_store_n(&states, static_cast<std::uint8_t*>(memory), __ATOMIC_RELEASE);
+  return true;
+}
+
+void count_bytes(std::int64_t bytes) noexcept {
+  __atomic_fetch_add(&telemetry::statistics().huge_page_bytes, static_cast<std::uint64_t>(bytes), __ATOMIC_RELAXED);
+}
+
+// The region after another look: true when it is to be rebuilt now.
+bool look_at(std::size_t region) noexcept {
+  std::uint8_t* state = &states[region];
+  const std::uint8_t before = __atomic_load_n(state, __ATOMIC_RELAXED);
+  if (before == rebuilt || before == refused) return false;
+  const bool dense = is_dense(region * region_pages, region_pages);
+  if (dense && before == was_dense) return true;
+  __atomic_store_n(state, dense ? was_dense : sparse, __ATOMIC_RELAXED);
+  return false;
+}
+
+// True when the kernel made it a huge page.
+bool rebuild(std::size_t region) noexcept {
+  void* begin = reinterpret_cast<void*>(page_address(region * region_pages));
+  if (os::resident_percent(begin, huge_page_bytes) < least_resident_percent) {
+    __atomic_store_n(&states[region], std::uint8_t{sparse}, __ATOMIC_RELAXED);
+    return false;
+  }
+  const bool done = os::collapse(begin, huge_page_bytes);
+  __atomic_store_n(&states[region], std::uint8_t{done ? rebuilt : refused}, __ATOMIC_RELAXED);
+  if (done) count_bytes(huge_page_bytes);
+  return done;
+}
+
+}  // namespace
+
+std::size_t tend_huge_pages() noexcept {
+  const std::uintptr_t mapped = __atomic_load_n(&window.mapped_pages, __ATOMIC_ACQUIRE);
+  if (value(option::huge_pages) == 0 || mapped < least_pages || !ready()) return 0;
+  std::size_t count = 0;
+  for (std::size_t region = 0; (region + 1) * region_pages <= mapped && count < most_rebuilt; ++region) {
+    TENURE_DCHECK(region < state_count);
+    if (look_at(region) && rebuild(region)) ++count;
+  }
+  return count;
+}
+
+void forget_huge_pages(std::uintptr_t first_page, std::uintptr_t count) noexcept {
+  std::uint8_t* all = __atomic_load_n(&states, __ATOMIC_ACQUIRE);
+  if (all == nullptr) return;
+  for (std::size_t region = first_page / region_pages; region * region_pages < first_page + count; ++region) {
+    if (__atomic_exchange_n(&all[region], std::uint8_t{sparse}, __ATOMIC_RELAXED) == rebuilt) {
+      count_bytes(-static_cast<std::int64_t>(huge_page_bytes));
+    }
+  }
+}
+
+}  // namespace tenure::core
