@@ -89,11 +89,11 @@ machine_fact huge_pages() {
   const std::size_t begin = modes.find('['), end = modes.find(']');
   const bool is_known = begin != modes.npos && end != modes.npos;
   const std::string mode = is_known ? modes.substr(begin + 1, end - begin - 1) : "not in this kernel";
-  machine_fact result{"transparent huge pages", mode, fact_grade::good, ""};
-  if (mode == "always" || mode == "madvise") return result;
-  result.grade = fact_grade::missing;
-  result.cost = "Dense parts of the heap stay on small pages, so that large heaps miss the TLB more often.";
-  return result;
+  // The heap asks for each huge page itself (MADV_COLLAPSE), which the kernel grants in every mode.
+  if (mode != "always") return {"transparent huge pages", mode, fact_grade::information, ""};
+  return {"transparent huge pages", mode, fact_grade::missing,
+          "The first touch of 2 MiB makes all of it resident, so that sparse parts of the heap cost more; madvise does "
+          "not."};
 }
 
 std::string amount(std::uint64_t bytes) {
@@ -178,6 +178,9 @@ std::vector<machine_fact> memory_facts() {
   return {
       {"kernel", system.release, fact_grade::information, ""},
       huge_pages(),
+      fact("MADV_COLLAPSE", knows_advice(collapse),
+           "Dense parts of the heap stay on small pages, so that large heaps miss the TLB more often (since Linux "
+           "6.1)."),
       fact("MADV_POPULATE_WRITE", knows_advice(populate_write),
            "Where shared memory is full, a watched program dies of SIGBUS instead of running unwatched (since Linux "
            "5.14)."),
@@ -188,7 +191,6 @@ std::vector<machine_fact> memory_facts() {
       fact("membarrier", has_private_membarrier(),
            "A walk over the live blocks may be a moment behind on aarch64; nothing is lost on x86-64 (since Linux "
            "4.14)."),
-      unused("MADV_COLLAPSE", knows_advice(collapse)),
       unused("process_madvise", knows_call(syscall(SYS_process_madvise, -1, nullptr, 0, MADV_COLD, 0))),
       unused("userfaultfd", has_userfaultfd()),
   };
