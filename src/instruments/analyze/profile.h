@@ -86,8 +86,6 @@ struct call_site {
   lifetime_summary lifetimes;
 };
 
-enum class grouping { function, line, module, thread };
-
 struct site_group {
   std::string name;  // "std::vector<int>::reserve", "table.cc:42", "libfoo.so", "worker (4711)"
   std::uint32_t stack_count = 0;

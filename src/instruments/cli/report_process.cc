@@ -245,7 +245,7 @@ std::string findings_text(const process_profile& process, const palette& paint) 
 
 }  // namespace
 
-std::string process_text(const analyze::profile&, const process_profile& process, const report_options& options) {
+std::string process_text(const process_profile& process, const report_options& options) {
   const palette& paint = colors(options.uses_color);
   std::string text = summary(process) + where_it_lives(process, paint);
   if (process.record.samples.empty()) return text;

@@ -192,7 +192,7 @@ std::string report_text(const analyze::profile& profile, const report_options& o
                         is_main ? outcome(profile)
                                 : fmt::format("pid {}, {} after {}", one.record.pid, end_text(one.record.end),
                                               format_duration(one.record.end_ns - one.record.start_ns)));
-    text += process_text(profile, one, options);
+    text += process_text(one, options);
   }
   if (!which.in_a_line.empty()) text += other_processes(profile, which.in_a_line, paint);
   text += own_cost(profile, paint);

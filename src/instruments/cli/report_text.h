@@ -17,8 +17,7 @@ struct report_options {
 std::string report_text(const analyze::profile& profile, const report_options& options);
 
 // One process in full; a part of report_text().
-std::string process_text(const analyze::profile& profile, const analyze::process_profile& process,
-                         const report_options& options);
+std::string process_text(const analyze::process_profile& process, const report_options& options);
 
 // Which processes deserve a full report: the main one, those whose peak is a tenth of the largest, or all of them.
 // Those that left no sample and only became another program are in neither list.

@@ -118,7 +118,7 @@ struct process_record {
 
   std::vector<resident_point> resident;  // timeline
   std::vector<memory_map> maps;          // the one with the greatest RSS; empty when none was taken
-  memory_map exit_map;                   // empty when neither the program nor the collector took one
+  memory_map exit_map;                   // the last one: of the program's own at exit, or the newest that was read
   bool has_exit_map = false;
 
   wire::heap_statistics statistics{};  // the last state of the counters
