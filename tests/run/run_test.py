@@ -72,7 +72,7 @@ class RunTest(unittest.TestCase):
     # What it says of a program whose memory is known.
 
     def test_call_sites_and_lifetimes(self):
-        document = self.report("--sample-interval", "64K", "--", KNOWN, "keep", 40, "churn", 400, "hand", 60)
+        document = self.report("--sample-interval", "64K", "--", KNOWN, "keep", 40, "churn", 300, "hand", 150)
         process = self.main_of(document)
         kept, churned, handed = (self.site(process, name) for name in ("keep_blocks", "churn_blocks", "make_blocks"))
         self.assert_near(kept["live_at_exit"]["bytes"], 40 * MEBIBYTE)
