@@ -15,10 +15,37 @@ void before_fork() noexcept {
 
 void after_fork_in_parent() noexcept { unlock_heap(); }
 
+namespace {
+
+void chain_if_emptied(void* context, span* of) noexcept {
+  const bool blocks = of->kind == span_kind::small || of->kind == span_kind::named_small;
+  if (!blocks || of->free_count != of->block_count) return;
+  auto* chain = static_cast<span**>(context);
+  of->next = *chain;
+  *chain = of;
+}
+
+// A span without a block in use is in no list: the thread that was about to give it to the page heap is gone.
+void release_emptied_spans() noexcept {
+  span* chain = nullptr;
+  lock_page_heap();
+  visit_spans(chain_if_emptied, &chain);
+  unlock_page_heap();
+  while (chain != nullptr) {
+    span* emptied = chain;
+    chain = emptied->next;
+    emptied->next = nullptr;
+    release_span(emptied, false);
+  }
+}
+
+}  // namespace
+
 void after_fork_in_child() noexcept {
   unlock_heap();
   telemetry::after_fork_in_child();
   recover_page_heap_after_fork();
+  release_emptied_spans();
   forget_background_after_fork();
   adopt_caches_after_fork();
 }
