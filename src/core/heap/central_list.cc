@@ -117,7 +117,7 @@ void take_blocks(span* from, std::size_t size_class, std::uint32_t wanted, block
     chain->first = block;
   }
   chain->count += carved;
-  from->carve_next = begin + carved * size;
+  __atomic_store_n(&from->carve_next, begin + carved * size, __ATOMIC_RELAXED);  // free() reads it without the lock
   from->free_count -= carved;
 }
 

@@ -33,7 +33,7 @@ void* allocate_metadata(std::size_t bytes) noexcept {
   }
   void* result = reinterpret_cast<void*>(next);
   next += bytes;
-  used_bytes += bytes;
+  __atomic_store_n(&used_bytes, used_bytes + bytes, __ATOMIC_RELAXED);
   return result;
 }
 

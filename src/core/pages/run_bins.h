@@ -25,26 +25,28 @@ class run_bins {
     const unsigned bin = bin_of(run->page_count);
     bins_[bin].push_front(run);
     bitmap_[bin / 64] |= 1ull << (bin % 64);
-    pages_ += run->page_count;
+    set_pages(pages_ + run->page_count);
   }
 
   void remove(span* run) noexcept {
     const unsigned bin = bin_of(run->page_count);
     bins_[bin].remove(run);
     if (bins_[bin].empty()) bitmap_[bin / 64] &= ~(1ull << (bin % 64));
-    pages_ -= run->page_count;
+    set_pages(pages_ - run->page_count);
   }
 
   // The shortest run that holds `pages` at a multiple of `alignment` pages (of the window's index plus `phase`); among
   // equals the lowest address seen. Null if none. Looks at no more than `scan_limit` runs of a bin.
   span* best_fit(std::uint32_t pages, std::uint32_t alignment, std::uintptr_t phase) const noexcept;
 
-  std::uint64_t pages() const noexcept { return pages_; }
+  // Readable without the lock, as a hint.
+  std::uint64_t pages() const noexcept { return __atomic_load_n(&pages_, __ATOMIC_RELAXED); }
   span* first_of(unsigned bin) const noexcept { return bins_[bin].first(); }
 
  private:
   static constexpr unsigned scan_limit = 32;
   unsigned next_bin(unsigned from) const noexcept;
+  void set_pages(std::uint64_t pages) noexcept { __atomic_store_n(&pages_, pages, __ATOMIC_RELAXED); }
 
   span_list bins_[bin_count];
   std::uint64_t bitmap_[bin_count / 64] = {};
