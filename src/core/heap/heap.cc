@@ -48,6 +48,14 @@ void count_large(std::int64_t bytes, std::int64_t blocks) noexcept {
   __atomic_fetch_add(&totals.large_span_count, static_cast<std::uint64_t>(blocks), __ATOMIC_RELAXED);
 }
 
+// Whether a new large block is a sample.
+void note_sample(span* home, wire::allocation_entry entry) noexcept {
+  std::uint64_t interval_bytes = 0;
+  if (!meets_sample(span_bytes(home), &interval_bytes)) return;
+  home->sampled = true;
+  telemetry::record_allocation(span_start(home), home->requested_bytes, span_bytes(home), interval_bytes, entry);
+}
+
 void* allocate_large(std::size_t bytes, std::size_t alignment, bool want_clean, bool* zeroed,
                      wire::allocation_entry entry) noexcept {
   if (unlikely(hot.busy)) {
@@ -63,18 +71,19 @@ void* allocate_large(std::size_t bytes, std::size_t alignment, bool want_clean, 
   *zeroed = home->zeroed;
   count_large(static_cast<std::int64_t>(span_bytes(home)), 1);
   __atomic_fetch_add(&telemetry::statistics().large_allocations_total, 1, __ATOMIC_RELAXED);
-  std::uint64_t interval_bytes = 0;
-  if (meets_sample(span_bytes(home), &interval_bytes)) {
-    home->sampled = true;
-    telemetry::record_allocation(span_start(home), bytes, span_bytes(home), interval_bytes, entry);
-  }
+  note_sample(home, entry);
   return span_start(home);
 }
 
-void free_large(span* home) noexcept {
+// A large block goes; its pages are still the caller's to release.
+void forget_large(span* home) noexcept {
   if (unlikely(home->sampled)) telemetry::record_free(span_start(home));
   count_large(-static_cast<std::int64_t>(span_bytes(home)), -1);
   __atomic_fetch_add(&telemetry::statistics().large_frees_total, 1, __ATOMIC_RELAXED);
+}
+
+void free_large(span* home) noexcept {
+  forget_large(home);
   release_span(home, false);
 }
 
@@ -150,23 +159,32 @@ bool resize_in_place(span* home, std::size_t bytes) noexcept {
   return true;
 }
 
-// To a new place by moving the pages; null when that cannot be done.
+// A large block that grows, to a new place with as much room behind it again: the next growths stay there. The room
+// reads as zero, costs nothing, and anybody may have it. The kernel moves the page tables, into one mapping that spans
+// block and room; where it cannot, the bytes are copied. Null when there is no clean place for it.
 void* move_large(span* home, std::size_t bytes) noexcept {
-  bool zeroed = false;
-  void* moved = allocate_large(bytes, 1, true, &zeroed, wire::allocation_entry::realloc);
+  std::uint32_t pages = 0;
+  std::uint32_t aligned_pages = 0;
+  if (!pages_for(bytes, 1, &pages, &aligned_pages) || pages >= (1u << 30)) return nullptr;
+  span* moved = allocate_span(pages * 2, 1, span_kind::large, true);
   if (moved == nullptr) return nullptr;
-  const std::size_t kept = span_bytes(home) < bytes ? span_bytes(home) : align_up(bytes, os::page_bytes());
-  if (os::move_pages(span_start(home), moved, kept)) {
-    // What is left behind reads as zero and costs nothing.
-    if (unlikely(home->sampled)) telemetry::record_free(span_start(home));
-    count_large(-static_cast<std::int64_t>(span_bytes(home)), -1);
-    __atomic_fetch_add(&telemetry::statistics().large_frees_total, 1, __ATOMIC_RELAXED);
-    release_span(home, kept == span_bytes(home));
-    return moved;
+  if (!moved->zeroed) {
+    release_span(moved, false);
+    return nullptr;
   }
-  std::memcpy(moved, span_start(home), kept < bytes ? kept : bytes);
-  free_large(home);
-  return moved;
+  const std::size_t held_bytes = span_bytes(home);
+  const bool remapped = os::move_pages(span_start(home), held_bytes, span_start(moved), span_bytes(moved));
+  if (!remapped) std::memcpy(span_start(moved), span_start(home), held_bytes);
+  moved->moved_in = remapped;
+  moved->requested_bytes = bytes;
+  shrink_span(moved, pages, true);
+  count_large(static_cast<std::int64_t>(span_bytes(moved)), 1);
+  __atomic_fetch_add(&telemetry::statistics().large_allocations_total, 1, __ATOMIC_RELAXED);
+  note_sample(moved, wire::allocation_entry::realloc);
+  forget_large(home);
+  home->moved_in = home->moved_in && !remapped;
+  release_span(home, remapped);
+  return span_start(moved);
 }
 
 void* reallocate_by_copy(void* block, std::size_t old_bytes, std::size_t bytes) noexcept {
@@ -259,7 +277,9 @@ void* reallocate(void* block, std::size_t bytes) noexcept {
   if (bytes > largest_small_bytes && bytes <= PTRDIFF_MAX) {
     if (!home->sampled && resize_in_place(home, bytes)) return block;
     if (home->sampled && bytes <= old_bytes && bytes >= old_bytes / 2) return block;
-    if (old_bytes >= least_moved_bytes && !hot.busy) return move_large(home, bytes);
+    if (bytes > old_bytes && old_bytes >= least_moved_bytes && !hot.busy) {
+      if (void* moved = move_large(home, bytes)) return moved;
+    }
   }
   return reallocate_by_copy(block, old_bytes, bytes);
 }

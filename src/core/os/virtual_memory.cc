@@ -5,6 +5,8 @@
 #include <unistd.h>
 #include <cerrno>
 
+#include "core/base/check.h"
+
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -13,9 +15,6 @@
 #endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
-#endif
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
 #endif
 
 namespace tenure::os {
@@ -57,6 +56,11 @@ void* map(void* address, std::size_t bytes, int protection, int flags) noexcept 
   return result;
 }
 
+// Where something of ours was mapped a moment ago: takes no more than there was.
+bool map_fixed(void* address, std::size_t bytes) noexcept {
+  return ::mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == address;
+}
+
 bool advise(void* address, std::size_t bytes, int advice) noexcept {
   keep_errno keep;
   if (injected()) return refused();
@@ -78,6 +82,10 @@ bool map_at(void* address, std::size_t bytes) noexcept {
   if (result == address) return true;
   if (result != nullptr) unmap(result, bytes);  // a kernel without MAP_FIXED_NOREPLACE took it as a hint
   return false;
+}
+
+bool map_over(void* address, std::size_t bytes) noexcept {
+  return map(address, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == address;
 }
 
 void* map_reserved_zeroes(std::size_t bytes) noexcept { return map(nullptr, bytes, PROT_READ, MAP_NORESERVE); }
@@ -116,10 +124,17 @@ std::size_t resident_percent(void* address, std::size_t bytes) noexcept {
   return count * 100 / pages;
 }
 
-bool move_pages(void* from, void* to, std::size_t bytes) noexcept {
+bool move_pages(void* from, std::size_t bytes, void* to, std::size_t to_bytes) noexcept {
   keep_errno keep;
   if (injected()) return refused();
-  return ::mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to || refused();
+  if (::mremap(from, bytes, to_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to) {
+    // Kernels before 6.17 have unmapped `to` before they look at `from`.
+    TENURE_CHECK(map_fixed(to, to_bytes));
+    return refused();
+  }
+  if (map_fixed(from, bytes)) return true;
+  TENURE_CHECK(::mremap(to, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, from) == from && map_fixed(to, bytes));
+  return refused();
 }
 
 std::uint64_t address_space_limit_bytes() noexcept {

@@ -22,6 +22,9 @@ void unmap(void* address, std::size_t bytes) noexcept;
 // Whether something is mapped at the OS page of `address`.
 bool is_occupied(void* address) noexcept;
 
+// Fresh memory in place of what is mapped there: as release(), and the kernel also forgets where the pages were moved
+// from.
+bool map_over(void* address, std::size_t bytes) noexcept;
 // The pages are given back at once and read as zeroes when touched again.
 bool release(void* address, std::size_t bytes) noexcept;
 // Faults the pages in with one call instead of one fault each; a hint, failure is harmless.
@@ -32,9 +35,10 @@ bool refuse_huge_pages(void* address, std::size_t bytes) noexcept;
 bool collapse(void* address, std::size_t bytes) noexcept;
 // How much of the range is resident, in percent; 0 when that cannot be told. At most 2 MiB.
 std::size_t resident_percent(void* address, std::size_t bytes) noexcept;
-// Moves the pages of [from, from + bytes) to `to`, where memory of the same kind is mapped and whose content is
-// dropped; [from, from + bytes) stays mapped and reads as zeroes. False: nothing moved.
-bool move_pages(void* from, void* to, std::size_t bytes) noexcept;
+// Moves the pages of [from, from + bytes) to `to`; the mapping there becomes `to_bytes` long, in place of what was
+// mapped, and reads as zeroes behind what was moved. [from, from + bytes) is mapped afresh. False: nothing moved (the
+// range lies in several mappings, or the kernel has no room).
+bool move_pages(void* from, std::size_t bytes, void* to, std::size_t to_bytes) noexcept;
 
 // Least of RLIMIT_AS and what the architecture gives user space.
 std::uint64_t address_space_limit_bytes() noexcept;

@@ -57,7 +57,9 @@ span* neighbour(std::uintptr_t page, span_kind kind) noexcept {
   return page - found->first_page < found->page_count ? found : nullptr;
 }
 
-void merge_date(span* into, const span* other) noexcept {
+// What the merged run takes over: its age, weighted by size, and whether it must be mapped afresh.
+void merge_history(span* into, const span* other) noexcept {
+  into->moved_in = into->moved_in || other->moved_in;
   const std::uint64_t pages = into->page_count + std::uint64_t{other->page_count};
   const std::uint64_t older = into->free_since_ns < other->free_since_ns ? into->free_since_ns : other->free_since_ns;
   const std::uint64_t into_age = into->free_since_ns - older;
@@ -72,7 +74,7 @@ void add_run(span* run) noexcept {
   if (run->first_page != 0) {
     if (span* before = neighbour(run->first_page - 1, run->kind)) {
       bins.remove(before);
-      merge_date(run, before);
+      merge_history(run, before);
       run->first_page = before->first_page;
       run->page_count += before->page_count;
       free_span_record(before);
@@ -80,7 +82,7 @@ void add_run(span* run) noexcept {
   }
   if (span* after = neighbour(run->first_page + run->page_count, run->kind)) {
     bins.remove(after);
-    merge_date(run, after);
+    merge_history(run, after);
     run->page_count += after->page_count;
     free_span_record(after);
   }
@@ -97,6 +99,7 @@ bool split_off(span* run, std::uint32_t first, std::uint32_t pages) noexcept {
   part->first_page = first;
   part->page_count = pages;
   part->free_since_ns = run->free_since_ns;
+  part->moved_in = run->moved_in;
   map_span_ends(part);
   bins_of(part->kind).add(part);
   return true;
@@ -265,7 +268,9 @@ void release_span(span* released, bool is_clean) noexcept {
   span* run = released;
   const std::uint32_t first = run->first_page;
   const std::uint32_t pages = run->page_count;
+  const bool moved_in = run->moved_in;
   *run = span{};
+  run->moved_in = moved_in;
   run->first_page = first;
   run->page_count = pages;
   run->kind = is_clean ? span_kind::free_clean : span_kind::free_dirty;
@@ -296,6 +301,7 @@ bool grow_span(span* grown, std::uint32_t pages) noexcept {
   if (part == nullptr) return false;
   TENURE_CHECK(part->first_page == end);
   grown->zeroed = grown->zeroed && part->zeroed;
+  grown->moved_in = grown->moved_in || part->moved_in;
   grown->page_count = pages;
   free_span_record(part);
   map_span(grown);
@@ -303,12 +309,13 @@ bool grow_span(span* grown, std::uint32_t pages) noexcept {
   return true;
 }
 
-void shrink_span(span* shrunk, std::uint32_t pages) noexcept {
+void shrink_span(span* shrunk, std::uint32_t pages, bool tail_is_clean) noexcept {
   lock.lock();
   TENURE_DCHECK(pages != 0 && pages < shrunk->page_count);
   span* tail = allocate_span_record();
   if (tail != nullptr) {
-    tail->kind = span_kind::free_dirty;
+    tail->kind = tail_is_clean ? span_kind::free_clean : span_kind::free_dirty;
+    tail->moved_in = shrunk->moved_in;
     tail->first_page = shrunk->first_page + pages;
     tail->page_count = shrunk->page_count - pages;
     tail->free_since_ns = os::coarse_monotonic_ns();
@@ -334,7 +341,9 @@ std::size_t return_pages(std::uint64_t age_ns) noexcept {
     bool refused = false;
     for (span* run = chain; run != nullptr; run = run->next) {
       const std::size_t bytes = std::size_t{run->page_count} << page_shift;
-      run->zeroed = os::release(reinterpret_cast<void*>(page_address(run->first_page)), bytes);
+      void* begin = reinterpret_cast<void*>(page_address(run->first_page));
+      run->zeroed = run->moved_in ? os::map_over(begin, bytes) : os::release(begin, bytes);
+      if (run->zeroed) run->moved_in = false;
       if (run->zeroed) forget_huge_pages(run->first_page, run->page_count);
       returned_bytes += run->zeroed ? bytes : 0;
       refused = refused || !run->zeroed;

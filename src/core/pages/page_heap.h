@@ -27,9 +27,9 @@ span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kin
 void release_span(span* released, bool clean) noexcept;
 
 // Grows or shrinks a span where it stands. Growing takes the pages from the free run behind it, or the window's end;
-// false when there is none. Shrinking always works.
+// false when there is none. Shrinking always works; `tail_is_clean`: the pages given up were never touched.
 bool grow_span(span* grown, std::uint32_t pages) noexcept;
-void shrink_span(span* shrunk, std::uint32_t pages) noexcept;
+void shrink_span(span* shrunk, std::uint32_t pages, bool tail_is_clean = false) noexcept;
 
 // Returns to the OS what has been free for `age_ns` at least (0: everything). Bytes returned. One thread at a time; a
 // second caller returns 0 at once.

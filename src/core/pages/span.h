@@ -35,6 +35,7 @@ struct span {
   std::uint8_t size_class = 0;
   std::uint8_t bucket = 0;         // which of the list's buckets, by occupancy
   bool zeroed = false;             // handed out from clean pages: reads as zero
+  bool moved_in = false;           // holds pages that mremap brought: a mapping of its own until mapped afresh
   bool sampled = false;            // large block that is a live sample
   std::uint32_t sample_count = 0;  // live samples among the blocks of a named span
 

@@ -61,17 +61,6 @@ bool has_fixed_no_replace() {
   return refused;
 }
 
-bool has_remap_without_unmap() {
-  constexpr int remap_dontunmap = 4;  // MREMAP_DONTUNMAP, newer than glibc 2.31's header
-  const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  void* from = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (from == MAP_FAILED) return false;
-  void* to = mremap(from, size, size, MREMAP_MAYMOVE | remap_dontunmap, nullptr);
-  if (to != MAP_FAILED) munmap(to, size);
-  munmap(from, size);
-  return to != MAP_FAILED;
-}
-
 bool has_private_membarrier() {
   const long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
   return commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
@@ -184,8 +173,6 @@ std::vector<machine_fact> memory_facts() {
       fact("MADV_POPULATE_WRITE", knows_advice(populate_write),
            "Where shared memory is full, a watched program dies of SIGBUS instead of running unwatched (since Linux "
            "5.14)."),
-      fact("MREMAP_DONTUNMAP", has_remap_without_unmap(),
-           "Large blocks that grow are copied instead of moved (since Linux 5.7)."),
       fact("MAP_FIXED_NOREPLACE", has_fixed_no_replace(),
            "Address space beside the heap is claimed with two calls instead of one (since Linux 4.17)."),
       fact("membarrier", has_private_membarrier(),
