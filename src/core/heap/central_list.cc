@@ -2,6 +2,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "core/base/yield_point.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/page_heap.h"
 #include "core/pages/page_map.h"
@@ -34,6 +35,7 @@ std::uintptr_t end_of(const span* of) noexcept { return page_address(of->first_p
 
 void release_chain(span* emptied) noexcept {
   while (emptied != nullptr) {
+    TENURE_YIELD_POINT();
     span* following = emptied->next;
     emptied->next = nullptr;
     release_span(emptied, false);

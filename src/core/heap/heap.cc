@@ -173,7 +173,12 @@ void* move_large(span* home, std::size_t bytes) noexcept {
     return nullptr;
   }
   const std::size_t held_bytes = span_bytes(home);
-  const bool remapped = os::move_pages(span_start(home), held_bytes, span_start(moved), span_bytes(moved));
+  const os::move_outcome outcome = os::move_pages(span_start(home), held_bytes, span_start(moved), span_bytes(moved));
+  if (!outcome.to_mapped) {
+    abandon_span(moved);
+    return nullptr;
+  }
+  const bool remapped = outcome.moved;
   if (!remapped) std::memcpy(span_start(moved), span_start(home), held_bytes);
   moved->moved_in = remapped;
   moved->requested_bytes = bytes;
@@ -183,7 +188,11 @@ void* move_large(span* home, std::size_t bytes) noexcept {
   note_sample(moved, wire::allocation_entry::realloc);
   forget_large(home);
   home->moved_in = home->moved_in && !remapped;
-  release_span(home, remapped);
+  if (outcome.from_mapped) {
+    release_span(home, remapped);
+  } else {
+    abandon_span(home);
+  }
   return span_start(moved);
 }
 

@@ -8,11 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/yield_point.h"
 #include "core/heap/thread_cache.h"
 
 namespace tenure::core {
 
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(TENURE_SYSTEMATIC)
 
 class hot_access {
  public:
@@ -93,11 +95,13 @@ class hot_access {
   free_block* first_to_allocate(std::size_t size_class, bool* none) const noexcept {
     free_block* first = decode_link(__atomic_load_n(&hot.alloc[size_class], __ATOMIC_RELAXED));
     *none = first == nullptr;
+    TENURE_YIELD_POINT();
     return first;
   }
   // Release and relaxed: a walk reads these lists from another thread (walk.h).
   void set_alloc(std::size_t size_class, std::uintptr_t link) const noexcept {
     __atomic_store_n(&hot.alloc[size_class], link, __ATOMIC_RELAXED);
+    TENURE_YIELD_POINT();
   }
 
   bool is_no_start(std::uintptr_t address, std::size_t size_class) const noexcept {
@@ -108,6 +112,7 @@ class hot_access {
 
   void push_freed(std::size_t size_class, void* block) const noexcept {
     __atomic_store_n(&static_cast<free_block*>(block)->link, hot.freed[size_class], __ATOMIC_RELAXED);
+    TENURE_YIELD_POINT();
     __atomic_store_n(&hot.freed[size_class], encode_link(block), __ATOMIC_RELEASE);
   }
 };

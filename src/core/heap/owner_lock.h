@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "core/base/bits.h"
+#include "core/base/yield_point.h"
 #include "core/os/mutex.h"
 
 namespace tenure::core {
@@ -30,6 +31,7 @@ class owner_lock {
     for (;;) {
       __atomic_store_n(&inside_, true, __ATOMIC_RELAXED);
       __atomic_signal_fence(__ATOMIC_SEQ_CST);
+      TENURE_YIELD_POINT();
       if (likely(!__atomic_load_n(&wanted_, __ATOMIC_RELAXED))) return;
       __atomic_store_n(&inside_, false, __ATOMIC_RELEASE);
       os::lock_guard until_done(registry);
@@ -50,7 +52,10 @@ class owner_lock {
 #if defined(__SANITIZE_THREAD__)
     mutex_.lock();
 #else
-    while (__atomic_load_n(&inside_, __ATOMIC_ACQUIRE)) ::sched_yield();
+    while (__atomic_load_n(&inside_, __ATOMIC_ACQUIRE)) {
+      ::sched_yield();
+      TENURE_YIELD_POINT();
+    }
 #endif
   }
   void release() noexcept {

@@ -45,6 +45,7 @@ bool follow(std::uintptr_t head, std::size_t size_class, block_array* list) noex
     free_block* block = decode_link(link);
     if (list->count == list_capacity || !is_block_of(block, size_class)) return false;
     list->blocks[list->count++] = block;
+    TENURE_YIELD_POINT();
     link = read_link(block);
   }
   return true;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/base/yield_point.h"
 #include "core/os/futex.h"
 
 namespace tenure::os {
@@ -18,7 +19,13 @@ class mutex {
     return __atomic_compare_exchange_n(&state_, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
   }
   void lock() noexcept {
+#ifdef TENURE_SYSTEMATIC
+    do {  // who slept in the kernel would keep the turn
+      TENURE_YIELD_POINT();
+    } while (!try_lock());
+#else
     if (__builtin_expect(!try_lock(), 0)) lock_slow();
+#endif
   }
   void unlock() noexcept {
     if (__builtin_expect(__atomic_exchange_n(&state_, 0, __ATOMIC_RELEASE) == 2, 0)) futex_wake(&state_, 1);

@@ -5,8 +5,6 @@
 #include <unistd.h>
 #include <cerrno>
 
-#include "core/base/check.h"
-
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -124,17 +122,14 @@ std::size_t resident_percent(void* address, std::size_t bytes) noexcept {
   return count * 100 / pages;
 }
 
-bool move_pages(void* from, std::size_t bytes, void* to, std::size_t to_bytes) noexcept {
+move_outcome move_pages(void* from, std::size_t bytes, void* to, std::size_t to_bytes) noexcept {
   keep_errno keep;
-  if (injected()) return refused();
+  if (injected()) return refused(), move_outcome{false, true, true};
   if (::mremap(from, bytes, to_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to) {
     // Kernels before 6.17 have unmapped `to` before they look at `from`.
-    TENURE_CHECK(map_fixed(to, to_bytes));
-    return refused();
+    return refused(), move_outcome{false, true, map_fixed(to, to_bytes)};
   }
-  if (map_fixed(from, bytes)) return true;
-  TENURE_CHECK(::mremap(to, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, from) == from && map_fixed(to, bytes));
-  return refused();
+  return {true, map_fixed(from, bytes), true};
 }
 
 std::uint64_t address_space_limit_bytes() noexcept {

@@ -36,9 +36,13 @@ bool collapse(void* address, std::size_t bytes) noexcept;
 // How much of the range is resident, in percent; 0 when that cannot be told. At most 2 MiB.
 std::size_t resident_percent(void* address, std::size_t bytes) noexcept;
 // Moves the pages of [from, from + bytes) to `to`; the mapping there becomes `to_bytes` long, in place of what was
-// mapped, and reads as zeroes behind what was moved. [from, from + bytes) is mapped afresh. False: nothing moved (the
-// range lies in several mappings, or the kernel has no room).
-bool move_pages(void* from, std::size_t bytes, void* to, std::size_t to_bytes) noexcept;
+// mapped, and reads as zeroes behind what was moved. [from, from + bytes) is mapped afresh.
+struct move_outcome {
+  bool moved;        // false: the range lies in several mappings, or the kernel refused; its content is where it was
+  bool from_mapped;  // false: nothing is mapped at `from` any more
+  bool to_mapped;    // false: nothing is mapped at `to` any more
+};
+move_outcome move_pages(void* from, std::size_t bytes, void* to, std::size_t to_bytes) noexcept;
 
 // Least of RLIMIT_AS and what the architecture gives user space.
 std::uint64_t address_space_limit_bytes() noexcept;

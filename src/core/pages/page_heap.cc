@@ -281,6 +281,14 @@ void release_span(span* released, bool is_clean) noexcept {
   after_release();
 }
 
+void abandon_span(span* abandoned) noexcept {
+  TENURE_CHECK(abandoned->kind >= span_kind::small);
+  os::lock_guard held(lock);
+  used_pages -= abandoned->page_count;
+  abandoned->kind = span_kind::gone;
+  publish();
+}
+
 bool grow_span(span* grown, std::uint32_t pages) noexcept {
   os::lock_guard held(lock);
   TENURE_DCHECK(pages > grown->page_count);

@@ -26,6 +26,9 @@ span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kin
 // Takes the span back; it must be in no list. `clean`: its pages were already returned to the OS.
 void release_span(span* released, bool clean) noexcept;
 
+// The span's addresses are not mapped any more and must not be used: the record stays as their tombstone.
+void abandon_span(span* abandoned) noexcept;
+
 // Grows or shrinks a span where it stands. Growing takes the pages from the free run behind it, or the window's end;
 // false when there is none. Shrinking always works; `tail_is_clean`: the pages given up were never touched.
 bool grow_span(span* grown, std::uint32_t pages) noexcept;

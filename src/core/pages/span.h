@@ -18,11 +18,12 @@ enum class span_kind : std::uint8_t {
   unused = 0,       // descriptor in the free list of descriptors
   free_clean = 1,   // free pages that read as zero and cost nothing
   free_dirty = 2,   // free pages that may be resident
-  releasing = 3,    // free pages on their way to the OS: in no list
-  small = 4,        // blocks of one size class of the default heap
-  large = 5,        // one block of the default heap
-  named_small = 6,  // blocks of one size class of a named heap, or sampled blocks
-  named_large = 7,  // one block of a named heap
+  gone = 3,         // address space that the system would not map again: never used
+  releasing = 4,    // free pages on their way to the OS: in no list
+  small = 5,        // blocks of one size class of the default heap
+  large = 6,        // one block of the default heap
+  named_small = 7,  // blocks of one size class of a named heap, or sampled blocks
+  named_large = 8,  // one block of a named heap
 };
 
 struct span {

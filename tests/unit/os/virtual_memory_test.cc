@@ -92,7 +92,8 @@ TEST_F(VirtualMemory, MovedPagesTakeTheirContentAlongAndLeaveZeroes) {
   auto* to = static_cast<unsigned char*>(map());
   for (std::size_t i = 0; i < bytes; ++i) from[i] = static_cast<unsigned char>(i * 7 + i / 256);
   std::memset(to, 0xff, bytes);
-  ASSERT_TRUE(move_pages(from, bytes, to, bytes));
+  const move_outcome outcome = move_pages(from, bytes, to, bytes);
+  ASSERT_TRUE(outcome.moved && outcome.from_mapped && outcome.to_mapped);
   for (std::size_t i = 0; i < bytes; ++i) ASSERT_EQ(to[i], static_cast<unsigned char>(i * 7 + i / 256));
   EXPECT_TRUE(all_zero(from, bytes));
   std::memset(from, 1, bytes);  // still mapped, still writable
@@ -104,7 +105,7 @@ TEST_F(VirtualMemory, MoveThatIsRefusedMovesNothing) {
   std::memset(from, 1, bytes);
   std::memset(to, 2, bytes);
   fail_from_nth_call(1);
-  EXPECT_FALSE(move_pages(from, bytes, to, bytes));
+  EXPECT_FALSE(move_pages(from, bytes, to, bytes).moved);
   EXPECT_EQ(from[0], 1);
   EXPECT_EQ(to[0], 2);
 }
