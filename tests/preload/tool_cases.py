@@ -76,8 +76,8 @@ def git(session):
 
 
 def gs(session):
-    session.run("gs", "gs", "-q", "-dBATCH", "-dNOPAUSE", "-dSAFER", "-sDEVICE=ppmraw", "-r150", "-sOutputFile=page%d.ppm",
-                f"--permit-file-read={WORKLOADS}/", str(WORKLOADS / "work.ps"))
+    session.run("gs", "gs", "-q", "-dBATCH", "-dNOPAUSE", "-dSAFER", "-sDEVICE=ppmraw", "-r150",
+                "-sOutputFile=page%d.ppm", f"--permit-file-read={WORKLOADS}/", str(WORKLOADS / "work.ps"))
     for page in (1, 2):
         session.keep_file(f"page{page}.ppm")
 
