@@ -79,6 +79,7 @@ span* make_block_span(std::size_t size_class, std::uint32_t pages, span_kind kin
   const std::size_t size = class_bytes[size_class];
   span* made = allocate_span(pages, 1, kind, false);
   if (made == nullptr) return nullptr;
+  TENURE_YIELD_POINT();
   const std::uintptr_t first = first_block(made, size);
   const std::uintptr_t end = end_of(made);
   TENURE_CHECK(first + size <= end);

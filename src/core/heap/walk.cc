@@ -58,7 +58,6 @@ void read_list(const std::uintptr_t& head, std::uintptr_t* seen, std::size_t siz
                void* context, std::uint64_t* unread) noexcept {
   static block_array list;  // under the heap's locks
   *seen = __atomic_load_n(&head, __ATOMIC_ACQUIRE);
-  TENURE_YIELD_POINT();
   if (!follow(*seen, size_class, &list)) {
     ++*unread;
     return;
@@ -81,8 +80,8 @@ bool heads_stand(std::size_t first_class, std::size_t end_class) noexcept {
   os::process_barrier();
   for (const thread_record* record = first_record(); record != nullptr; record = record->next) {
     if (record->cache == nullptr) continue;
+    TENURE_YIELD_POINT();
     for (std::size_t i = first_class; i < end_class; ++i) {
-      TENURE_YIELD_POINT();
       if (__atomic_load_n(&record->cache->alloc[i], __ATOMIC_ACQUIRE) != record->classes[i].seen_alloc) return false;
       if (__atomic_load_n(&record->cache->freed[i], __ATOMIC_ACQUIRE) != record->classes[i].seen_freed) return false;
     }
