@@ -26,16 +26,15 @@ namespace tenure::core {
 namespace {
 
 // Only some of the points are taken, few or many by the seed: where turns are long, a thread gets through whole
-// operations between two steps of another. In the child of a fork there is nobody to hand the turn to.
+// operations between two steps of another. A thread that is ending, or the child of a fork, has no turn to hand over.
 test::dice* turn_dice = nullptr;
 std::uint32_t turn_length = 1;
-bool alone = false;
+thread_local bool takes_turns = false;
 
 }  // namespace
 
 void yield_point() noexcept {
-  if (alone || turn_dice == nullptr) return;
-  if (turn_dice->one_in(turn_length)) testing::systematic::yield();
+  if (takes_turns && turn_dice->one_in(turn_length)) testing::systematic::yield();
 }
 
 namespace {
@@ -49,8 +48,10 @@ class scenario {
   void add(std::function<void()> body) {
     ++bodies_;
     turns_.add([this, body = std::move(body)] {
+      takes_turns = true;
       body();
       flush_own_cache();
+      takes_turns = false;
       ++ended_;
       while (ended_ != bodies_) testing::systematic::yield();
     });
@@ -469,7 +470,7 @@ TEST_F(HeapSystematic, ForkAtAnyMomentLeavesTheChildASoundHeap) {
       before_fork();
       const pid_t child = ::fork();
       if (child == 0) {
-        alone = true;
+        takes_turns = false;
         after_fork_in_child();
         ::_exit(live_on_in_the_child(seed));
       }
