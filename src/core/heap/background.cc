@@ -1,15 +1,13 @@
 #include "core/heap/background.h"
 
-#include <pthread.h>
 #include <sys/prctl.h>
-#include <cerrno>
-#include <csignal>
 #include <cstdint>
 
 #include "core/base/bits.h"
 #include "core/base/options.h"
 #include "core/heap/central_list.h"
 #include "core/heap/thread_cache.h"
+#include "core/os/bare_thread.h"
 #include "core/os/clock.h"
 #include "core/os/futex.h"
 #include "core/pages/huge_pages.h"
@@ -40,7 +38,7 @@ void trim_batches() noexcept {
   for (std::size_t i = 1; i < class_count; ++i) central_lists[i].trim(i);
 }
 
-void* run(void*) noexcept {
+void run() noexcept {
   ::prctl(PR_SET_NAME, "tenure");
   __atomic_store_n(&thread_state, running, __ATOMIC_RELEASE);
   std::uint32_t clock = 0;
@@ -58,23 +56,6 @@ void* run(void*) noexcept {
     __atomic_store_n(&thread_state, asleep, __ATOMIC_RELEASE);
     while (__atomic_load_n(&thread_state, __ATOMIC_ACQUIRE) == asleep) os::futex_wait(&thread_state, asleep, 0);
   }
-  return nullptr;
-}
-
-bool start_thread() noexcept {
-  sigset_t all;
-  sigset_t saved;
-  ::sigfillset(&all);
-  pthread_attr_t attributes;
-  if (::pthread_attr_init(&attributes) != 0) return false;
-  ::pthread_attr_setstacksize(&attributes, stack_bytes);
-  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  ::pthread_sigmask(SIG_SETMASK, &all, &saved);
-  pthread_t thread;
-  const bool started = ::pthread_create(&thread, &attributes, run, nullptr) == 0;
-  ::pthread_sigmask(SIG_SETMASK, &saved, nullptr);
-  ::pthread_attr_destroy(&attributes);
-  return started;
 }
 
 // Without the thread: now and then, on whoever comes by.
@@ -110,10 +91,7 @@ void wake_background() noexcept {
   if (!__atomic_compare_exchange_n(&thread_state, &expected, starting, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     return;
   }
-  const int saved_errno = errno;
-  const bool started = start_thread();
-  errno = saved_errno;
-  if (!started) __atomic_store_n(&thread_state, impossible, __ATOMIC_RELEASE);
+  if (!os::start_bare_thread(run, stack_bytes, &hot)) __atomic_store_n(&thread_state, impossible, __ATOMIC_RELEASE);
 }
 
 void forget_background_after_fork() noexcept { __atomic_store_n(&thread_state, not_started, __ATOMIC_RELEASE); }

@@ -22,6 +22,9 @@ namespace {
 // Blocks moved by remapping rather than copying: where the page tables are cheaper than the bytes.
 constexpr std::size_t least_moved_bytes = 512 * 1024;
 
+// calloc of this much prefers pages that read as zero.
+constexpr std::size_t least_clean_bytes = 1024 * 1024;
+
 std::uint32_t initialization = 0;  // 0 not begun, 1 under way, 2 without the environment, 3 complete
 
 std::size_t span_bytes(const span* of) noexcept { return std::size_t{of->page_count} << page_shift; }
@@ -231,7 +234,9 @@ void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept {
 void* allocate_zeroed(std::size_t bytes) noexcept {
   if (bytes > largest_small_bytes) {
     bool zeroed = false;
-    void* block = allocate_large(bytes, 1, true, &zeroed, wire::allocation_entry::calloc);
+    // Writing zeroes over pages that are there is cheaper than faulting new ones in, unless most are never touched.
+    const bool want_clean = bytes >= least_clean_bytes;
+    void* block = allocate_large(bytes, 1, want_clean, &zeroed, wire::allocation_entry::calloc);
     if (block != nullptr && !zeroed) std::memset(block, 0, bytes);
     return block;
   }

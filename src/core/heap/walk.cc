@@ -33,7 +33,7 @@ bool is_block_of(const free_block* block, std::size_t size_class) noexcept {
 // The block may have been popped a moment ago, and this be the program's data, which it writes as it likes: what comes
 // back is looked at with suspicion, and forgotten when the head has moved. No order between the two could be had, so
 // ThreadSanitizer is not asked to look for one.
-[[gnu::noinline, gnu::no_sanitize("thread")]] std::uintptr_t read_link(const free_block* block) noexcept {
+__attribute__((noinline, no_sanitize("thread"))) std::uintptr_t read_link(const free_block* block) noexcept {
   return __atomic_load_n(&block->link, __ATOMIC_ACQUIRE);
 }
 

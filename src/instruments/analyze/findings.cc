@@ -65,12 +65,12 @@ void find_short_lived(const process_profile& profile, findings& into) {
   if (candidates.size() > findings_a_rule) candidates.resize(findings_a_rule);
   for (const site_group* const group : candidates) {
     const lifetime_summary& lives = group->totals.lifetimes;
-    into.push_back(
-        {"short-lived",
-         fmt::format("{}: 90% of the {} it allocated was gone within {} (half within {}): a candidate for "
-                     "an arena, or for a buffer that is kept.",
-                     group->name, format_with_error(group->totals.allocated.bytes),
-                     format_duration(*lives.ninth_decile_ns), format_duration(lives.median_ns.value_or(0)))});
+    into.push_back({"short-lived",
+                    fmt::format("{}: 90% of the {} it allocated was gone within {} (half within {}): a candidate for "
+                                "an arena, or for a buffer that is kept.",
+                                group->name, format_with_error(group->totals.allocated.bytes),
+                                format_duration(lives.ninth_decile_ns.value_or(0)),
+                                format_duration(lives.median_ns.value_or(0)))});
   }
 }
 

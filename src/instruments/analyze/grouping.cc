@@ -49,7 +49,7 @@ std::vector<site_group> make_groups(const process_profile& profile, const replay
   std::vector<site_group> groups(keys.names.size());
   for (std::size_t key = 0; key < groups.size(); ++key) {
     groups[key].name = keys.names[key];
-    groups[key].totals = std::move(totals[key]);
+    groups[key].totals = totals[key];
   }
   // The heaviest stack of each group: by what it holds at the peak, then by what it allocates.
   std::vector<std::vector<std::uint32_t>> stacks_of(groups.size());

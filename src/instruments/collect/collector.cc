@@ -167,15 +167,16 @@ void collector::open_pending() {
 }
 
 void collector::add(std::unique_ptr<region_reader> reader, const std::string& name) {
-  const region_name named = *parse_region_name(name);
-  auto watch = std::make_unique<process_watch>(std::move(reader), options_.session / name, named.generation);
-  if (watch->pid() != named.pid) {
+  const std::optional<region_name> named = parse_region_name(name);
+  if (!named) return;
+  auto watch = std::make_unique<process_watch>(std::move(reader), options_.session / name, named->generation);
+  if (watch->pid() != named->pid) {
     recording_.notes.push_back(fmt::format("the region {} says it belongs to process {}", name, watch->pid()));
     return;
   }
   // The same process has become another program.
   for (const auto& earlier : watches_) {
-    if (earlier->is_finished() || earlier->pid() != named.pid) continue;
+    if (earlier->is_finished() || earlier->pid() != named->pid) continue;
     earlier->finish(earlier->has_exited() ? process_end::exited : process_end::replaced, watch->start_ns());
   }
   watches_.push_back(std::move(watch));
