@@ -8,12 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/sanitizers.h"
 #include "core/base/yield_point.h"
 #include "core/heap/thread_cache.h"
 
 namespace tenure::core {
 
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__) && \
+#if defined(__x86_64__) && !defined(TENURE_THREAD_SANITIZER) && !defined(TENURE_ADDRESS_SANITIZER) && \
     !defined(TENURE_SYSTEMATIC)
 
 class hot_access {

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "core/base/bits.h"
+#include "core/base/sanitizers.h"
 #include "core/base/yield_point.h"
 #include "core/os/mutex.h"
 
@@ -25,7 +26,7 @@ class owner_lock {
  public:
   // The owner. `registry` is the lock a stranger holds for as long as it looks.
   void enter([[maybe_unused]] os::mutex& registry) noexcept {
-#if defined(__SANITIZE_THREAD__)
+#if defined(TENURE_THREAD_SANITIZER)
     mutex_.lock();
 #else
     for (;;) {
@@ -39,7 +40,7 @@ class owner_lock {
 #endif
   }
   void leave() noexcept {
-#if defined(__SANITIZE_THREAD__)
+#if defined(TENURE_THREAD_SANITIZER)
     mutex_.unlock();
 #else
     __atomic_store_n(&inside_, false, __ATOMIC_RELEASE);
@@ -49,7 +50,7 @@ class owner_lock {
   // A stranger, in three steps: want() all, one os::process_barrier(), wait() for each.
   void want() noexcept { __atomic_store_n(&wanted_, true, __ATOMIC_RELAXED); }
   void wait() noexcept {
-#if defined(__SANITIZE_THREAD__)
+#if defined(TENURE_THREAD_SANITIZER)
     mutex_.lock();
 #else
     while (__atomic_load_n(&inside_, __ATOMIC_ACQUIRE)) {
@@ -60,7 +61,7 @@ class owner_lock {
   }
   void release() noexcept {
     __atomic_store_n(&wanted_, false, __ATOMIC_RELEASE);
-#if defined(__SANITIZE_THREAD__)
+#if defined(TENURE_THREAD_SANITIZER)
     mutex_.unlock();
 #endif
   }
@@ -68,7 +69,7 @@ class owner_lock {
  private:
   bool inside_ = false;
   bool wanted_ = false;
-#if defined(__SANITIZE_THREAD__)
+#if defined(TENURE_THREAD_SANITIZER)
   os::mutex mutex_;
 #endif
 };

@@ -9,12 +9,13 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "core/base/sanitizers.h"
 #include "core/os/virtual_memory.h"
 
 namespace tenure::os {
 namespace {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if defined(TENURE_THREAD_SANITIZER) || defined(TENURE_ADDRESS_SANITIZER)
 
 // The sanitizers keep books on each thread: it must be one that they know.
 void* run_known(void* run) noexcept {
@@ -64,9 +65,9 @@ bool start(void (*run)(), std::size_t stack_bytes, const void* used_local) noexc
   // The head of the control block: its own address twice, and the guards that compiled code compares with.
   constexpr std::size_t head_bytes = 64;
   std::memcpy(pointer, own, head_bytes);
-  std::memcpy(pointer, &pointer, sizeof pointer);
-  std::memcpy(pointer + 16, &pointer, sizeof pointer);
-  std::memset(pointer + 8, 0, 8);  // no dynamic thread-local storage
+  auto** words = reinterpret_cast<char**>(pointer);
+  words[0] = words[2] = pointer;
+  words[1] = nullptr;  // no dynamic thread-local storage
 #endif
   constexpr int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS;
   const int thread = ::clone(run_bare, memory + stack_bytes, flags, reinterpret_cast<void*>(run), nullptr, pointer);

@@ -5,6 +5,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "core/base/sanitizers.h"
 #include "core/os/virtual_memory.h"
 
 namespace tenure::core {
@@ -23,7 +24,7 @@ struct candidate {
   std::uint64_t begin, largest_bytes, random_step_bytes;
 };
 constexpr candidate candidates[] = {
-#if !defined(__SANITIZE_THREAD__)
+#if !defined(TENURE_THREAD_SANITIZER)
     {2 * tib, 64 * tib, 64ull << 20},
     {32 * tib, 32 * tib, 64ull << 20},
 #endif
