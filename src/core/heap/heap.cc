@@ -11,6 +11,7 @@
 #include "core/heap/misuse.h"
 #include "core/heap/sampled.h"
 #include "core/heap/walk.h"
+#include "core/os/barrier.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/page_heap.h"
 
@@ -158,23 +159,26 @@ bool resize_in_place(span* home, std::size_t bytes) noexcept {
     shrink_span(home, pages);
   }
   home->requested_bytes = bytes;
+  if (unlikely(home->sampled)) {
+    // To the sampler a block that went and one that came, as everywhere in realloc.
+    telemetry::record_free(span_start(home));
+    home->sampled = false;
+    note_sample(home, wire::allocation_entry::realloc);
+  }
   count_large(static_cast<std::int64_t>(span_bytes(home) - before), 0);
   return true;
 }
 
-// A large block that grows, to a new place with as much room behind it again: the next growths stay there. The room
-// reads as zero, costs nothing, and anybody may have it. The kernel moves the page tables, into one mapping that spans
-// block and room; where it cannot, the bytes are copied. Null when there is no clean place for it.
+// A large block that grows, to a new place with as much room behind it again: the next growths stay there, and
+// anybody may have the room. The kernel moves the page tables, into one mapping that spans
+// block and room; where it cannot, the bytes are copied. Null when there is no place for it.
 void* move_large(span* home, std::size_t bytes) noexcept {
   std::uint32_t pages = 0;
   std::uint32_t aligned_pages = 0;
   if (!pages_for(bytes, 1, &pages, &aligned_pages) || pages >= (1u << 30)) return nullptr;
-  span* moved = allocate_span(pages * 2, 1, span_kind::large, true);
+  // Resident pages are welcome: what is moved in takes their place.
+  span* moved = allocate_span(pages * 2, 1, span_kind::large, false);
   if (moved == nullptr) return nullptr;
-  if (!moved->zeroed) {
-    release_span(moved, false);
-    return nullptr;
-  }
   const std::size_t held_bytes = span_bytes(home);
   const os::move_outcome outcome = os::move_pages(span_start(home), held_bytes, span_start(moved), span_bytes(moved));
   if (!outcome.to_mapped) {
@@ -185,7 +189,7 @@ void* move_large(span* home, std::size_t bytes) noexcept {
   if (!remapped) std::memcpy(span_start(moved), span_start(home), held_bytes);
   moved->moved_in = remapped;
   moved->requested_bytes = bytes;
-  shrink_span(moved, pages, true);
+  shrink_span(moved, pages, remapped || moved->zeroed);
   count_large(static_cast<std::int64_t>(span_bytes(moved)), 1);
   __atomic_fetch_add(&telemetry::statistics().large_allocations_total, 1, __ATOMIC_RELAXED);
   note_sample(moved, wire::allocation_entry::realloc);
@@ -218,6 +222,7 @@ void initialize() noexcept {
       !__atomic_compare_exchange_n(&initialization, &expected, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     return;  // another thread is at it; the defaults serve until then
   }
+  os::prepare_process_barrier();
   if (environ != nullptr) configure();
   __atomic_store_n(&initialization, environ != nullptr ? 3u : 2u, __ATOMIC_RELEASE);
 }
@@ -289,8 +294,7 @@ void* reallocate(void* block, std::size_t bytes) noexcept {
     return reallocate_by_copy(block, old_bytes, bytes);
   }
   if (bytes > largest_small_bytes && bytes <= PTRDIFF_MAX) {
-    if (!home->sampled && resize_in_place(home, bytes)) return block;
-    if (home->sampled && bytes <= old_bytes && bytes >= old_bytes / 2) return block;
+    if (resize_in_place(home, bytes)) return block;
     if (bytes > old_bytes && old_bytes >= least_moved_bytes && !hot.busy) {
       if (void* moved = move_large(home, bytes)) return moved;
     }

@@ -18,6 +18,7 @@
 #include "core/base/bits.h"
 #include "core/base/sanitizers.h"
 #include "core/base/yield_point.h"
+#include "core/os/barrier.h"
 #include "core/os/mutex.h"
 
 namespace tenure::core {
@@ -32,6 +33,7 @@ class owner_lock {
     for (;;) {
       __atomic_store_n(&inside_, true, __ATOMIC_RELAXED);
       __atomic_signal_fence(__ATOMIC_SEQ_CST);
+      if (unlikely(os::process_barrier_missing())) __atomic_thread_fence(__ATOMIC_SEQ_CST);
       TENURE_YIELD_POINT();
       if (likely(!__atomic_load_n(&wanted_, __ATOMIC_RELAXED))) return;
       __atomic_store_n(&inside_, false, __ATOMIC_RELEASE);
