@@ -48,25 +48,13 @@ run_options run_options_of(const arguments& given) {
   options.is_quiet = given.has("quiet");
   options.uses_debuginfod = given.has("debuginfod");
   options.color = color_choice_named(given.value("color").value_or("auto"));
+  options.preload = given.value("preload");
   return options;
 }
 
 int run(const arguments& given) {
   if (given.program.empty()) return fail_usage("run needs a command: " + command_usage(*given.command) + ".");
-  run_options options;
-  options.command = given.program;
-  options.output = given.value("output");
-  options.is_json = given.has("json");
-  options.pprof = given.value("pprof");
-  options.pprof_at_peak = given.value("pprof-at") == "peak";
-  options.interval_bytes = given.bytes("sample-interval");
-  if (const auto rows = given.value("top")) options.top = std::strtoull(rows->c_str(), nullptr, 10);
-  options.shows_all = given.has("all");
-  options.is_quiet = given.has("quiet");
-  options.uses_debuginfod = given.has("debuginfod");
-  options.color = color_choice_named(given.value("color").value_or("auto"));
-  options.preload = given.value("preload");
-  return run_command(options);
+  return run_command(run_options_of(given));
 }
 
 int dispatch(const arguments& given) {
@@ -81,7 +69,6 @@ int dispatch(const arguments& given) {
     return 0;
   }
   if (name == "help" || name.empty()) return show_help(given.words, columns, paint);
-  if (name == "run") return run_command(run_options_of(given));
   if (name == "run") return run(given);
   if (name == "doctor") return doctor_command({given.program, given.has("json"), color, columns});
   if (name == "options") {
