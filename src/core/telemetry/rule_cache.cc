@@ -53,7 +53,7 @@ void rule_cache::insert(std::uint64_t address, compact_rule rule, std::uint32_t 
   const view in = current();
   auto* words = const_cast<std::uint64_t*>(in.words);
   std::uint64_t* first = &words[address & in.mask];
-  std::uint64_t* second = &words[(address & in.mask) ^ 1];
+  std::uint64_t* second = &words[second_place(in, address)];
   const std::uint64_t displaced = __atomic_load_n(first, __ATOMIC_RELAXED);
   const bool gives_way = displaced != 0 && !matches(displaced, address);
   if (gives_way) {

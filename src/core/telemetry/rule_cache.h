@@ -11,9 +11,10 @@
 // dependent loads, and every cycle in it counts once a frame). A rule that does not fit 27 bits is kept whole in a
 // table that is only ever added to, and the word holds its number.
 //
-// Two neighbouring words share an address's place. When both are taken, the older gives way. When many have given way,
-// the table is replaced by one four times as large, up to 2^16 words; the old one stays mapped (a reader may be in it),
-// which costs at most a third of the largest.
+// Each address has two places, which differ in bit 11. That bit is in the word as well, so a word in its second place
+// is not taken for the rule of the address whose first place that is. When both are taken, the older gives way. When
+// many have given way, the table is replaced by one four times as large, up to 2^16 words; the old one stays mapped (a
+// reader may be in it), which costs at most a third of the largest.
 #pragma once
 
 #include <cstddef>
@@ -46,7 +47,7 @@ class rule_cache {
     return __atomic_load_n(&in.words[address & in.mask], __ATOMIC_ACQUIRE);
   }
   static std::uint64_t second_word(view in, std::uint64_t address) noexcept {
-    return __atomic_load_n(&in.words[(address & in.mask) ^ 1], __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&in.words[second_place(in, address)], __ATOMIC_ACQUIRE);
   }
   static bool matches(std::uint64_t word, std::uint64_t address) noexcept {
     return (word ^ tag(address)) >> compact_rule_bits == 0 && rule_in(word) != 0;
@@ -77,7 +78,13 @@ class rule_cache {
     std::uint32_t ready;  // atomic
   };
 
-  static std::uint64_t tag(std::uint64_t address) noexcept { return address >> (least_bits - 1) << compact_rule_bits; }
+  // The lowest bit of an address that its word holds.
+  static constexpr unsigned tag_shift = least_bits - 1;
+
+  static std::uint64_t second_place(view in, std::uint64_t address) noexcept {
+    return (address & in.mask) ^ std::uint64_t{1} << tag_shift;
+  }
+  static std::uint64_t tag(std::uint64_t address) noexcept { return address >> tag_shift << compact_rule_bits; }
   void grow(std::uintptr_t from) noexcept;
 
   std::uintptr_t table_ = 0;  // atomic: address of the words, with log2 of their count in the low bits; 0: first_
