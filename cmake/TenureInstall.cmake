@@ -1,10 +1,14 @@
 # What others link against: an installed Tenure (find_package, pkg-config) or one that is part of their build.
 #
+#   tenure::tenure    libtenure.so: the C++ library and the C ABI on heaps of their own; malloc stays whose it is
 #   tenure::preload   libtenure-malloc.so: for LD_PRELOAD, or linked first
 #   tenure::malloc    one relocatable object with the whole heap. Linked into a program it replaces malloc and operator
 #                     new for all of it: an object cannot be left out as a member of an archive is, wherever it stands
 #                     among the arguments of the linker.
 include(CMakePackageConfigHelpers)
+
+add_library(tenure::tenure ALIAS tenure_tenure)
+set_target_properties(tenure_tenure PROPERTIES EXPORT_NAME tenure)
 
 if(NOT TARGET tenure_preload)
   return()
@@ -17,7 +21,7 @@ set_target_properties(tenure_preload PROPERTIES EXPORT_NAME preload)
 set(malloc_object ${Tenure_BINARY_DIR}/lib/tenure-malloc.o)
 set(room_archives)
 set(room_targets)
-foreach(room base os telemetry pages heap)
+foreach(room base os telemetry pages heap interface)
   get_target_property(kind tenure_${room} TYPE)
   if(kind STREQUAL STATIC_LIBRARY)
     list(APPEND room_archives $<TARGET_FILE:tenure_${room}>)
@@ -46,7 +50,7 @@ if(NOT TENURE_INSTALL)
 endif()
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Tenure)
-install(TARGETS tenure_preload tenure_malloc EXPORT TenureTargets
+install(TARGETS tenure_tenure tenure_preload tenure_malloc EXPORT TenureTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${malloc_object} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/tenure DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -61,5 +65,7 @@ install(FILES ${Tenure_BINARY_DIR}/TenureConfig.cmake ${Tenure_BINARY_DIR}/Tenur
 
 # Relative, so that an installed tree can be moved.
 file(RELATIVE_PATH includes_from_pkgconfig ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
-configure_file(cmake/tenure-malloc.pc.in ${Tenure_BINARY_DIR}/tenure-malloc.pc @ONLY)
-install(FILES ${Tenure_BINARY_DIR}/tenure-malloc.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(package tenure tenure-malloc)
+  configure_file(cmake/${package}.pc.in ${Tenure_BINARY_DIR}/${package}.pc @ONLY)
+  install(FILES ${Tenure_BINARY_DIR}/${package}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()

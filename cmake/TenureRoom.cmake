@@ -50,6 +50,50 @@ function(tenure_instrument_room room)
     LIBRARIES ${ROOM_LIBRARIES})
 endfunction()
 
+# What C++ programs include: the standard library, exceptions and RTTI. Of its symbols the loader sees those that
+# include/tenure marks with TENURE_API. A room reaches the core's state through the C ABI only, which it links as an
+# archive here and as part of libtenure.so there.
+set(TENURE_LIBRARY_OPTIONS -fvisibility=hidden -fvisibility-inlines-hidden)
+
+function(tenure_library_room room)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;ROOMS" ${ARGN})
+  tenure_room(library ${room} STANDARD 20 SOURCES ${ROOM_SOURCES} ROOMS ${ROOM_ROOMS}
+    LIBRARIES tenure_library_base OPTIONS ${TENURE_LIBRARY_OPTIONS})
+  if(ROOM_SOURCES)
+    target_link_libraries(tenure_${room} INTERFACE tenure_interface)
+  else()
+    target_link_libraries(tenure_${room} INTERFACE tenure_library_base tenure_interface)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY TENURE_LIBRARY_ROOMS tenure_${room})
+endfunction()
+
+# A shared library of the core without its override and of the rooms given, all of them whole:
+# tenure_shared_library(target ROOMS targets...). No flag here may bind tenure_* within the library: they are called
+# through the loader, so that the core which comes first in the process serves them.
+function(tenure_shared_library target)
+  cmake_parse_arguments(LIBRARY "" "" "ROOMS" ${ARGN})
+  add_library(${target} SHARED $<TARGET_OBJECTS:tenure_interface>)
+  foreach(room IN LISTS LIBRARY_ROOMS)
+    get_target_property(kind ${room} TYPE)
+    if(kind STREQUAL STATIC_LIBRARY)
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${room}>)
+    endif()
+  endforeach()
+  find_package(Threads REQUIRED)
+  set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX
+    LINK_DEPENDS ${Tenure_SOURCE_DIR}/src/library/exports.map)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${Tenure_SOURCE_DIR}/include>)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PRIVATE
+    tenure_heap tenure_pages tenure_telemetry tenure_os tenure_base Threads::Threads)
+  # Never unloaded: threads have its memory in their caches.
+  target_link_options(${target} PRIVATE -Wl,-z,nodelete -Wl,-z,now
+    -Wl,--version-script=${Tenure_SOURCE_DIR}/src/library/exports.map)
+  if(NOT TENURE_SANITIZER)
+    target_link_options(${target} PRIVATE -Wl,-z,defs)
+  endif()
+endfunction()
+
 # A GoogleTest program for rooms: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ...).
 function(tenure_unit_test name)
   cmake_parse_arguments(UNIT "" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})

@@ -19,28 +19,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tenure/api.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* 1 when malloc and free of this process are Tenure's. The library overrides them where it is loaded first. */
-int tenure_is_active(void);
+/* 1 when malloc and free of this process are those of the heap that this interface speaks of; 0 where another malloc
+ * came first, and in a program that has libtenure.so alone, whose heaps (below) work all the same.
+ *
+ * libtenure-malloc.so, or the object tenure-malloc.o, replaces malloc: by LD_PRELOAD, or linked. A program may have it
+ * beside libtenure.so, and then one of the two serves every tenure_*: the one that the loader finds first, which has to
+ * be the one that serves malloc. It is, except where a program links both and names libtenure.so first. */
+TENURE_API int tenure_is_active(void);
 
 /* "0.1.0". */
-const char* tenure_version(void);
+TENURE_API const char* tenure_version(void);
 
 /* Options, by the lower-case names of `tenure options`; 0 for an unknown name or a value outside the option's range. */
-int tenure_option_get(const char* name, int64_t* value);
-int tenure_option_set(const char* name, int64_t value);
+TENURE_API int tenure_option_get(const char* name, int64_t* value);
+TENURE_API int tenure_option_set(const char* name, int64_t value);
 
 /* --- looking ----------------------------------------------------------------------------------------------------- */
 
 /* Bytes usable in the block that begins at `block`; 0 for null and for what is no block's start. */
-size_t tenure_block_size(const void* block);
+TENURE_API size_t tenure_block_size(const void* block);
 
 /* The start of the block that covers `interior`, and its size; null for addresses of no block. Exact for blocks the
  * caller keeps alive; a free block's place answers as well. */
-void* tenure_block_start(const void* interior, size_t* size);
+TENURE_API void* tenure_block_start(const void* interior, size_t* size);
 
 typedef struct tenure_class_statistics {
   uint64_t block_bytes; /* 0: unused entry */
@@ -75,11 +82,11 @@ typedef struct tenure_statistics {
 
 /* Fills as much as struct_size has room for. Costs a pass over all spans and caches with the heap's locks held: other
  * threads go on until they need more than their caches have. 0 when struct_size is too small for a figure. */
-int tenure_statistics_get(tenure_statistics* statistics);
+TENURE_API int tenure_statistics_get(tenure_statistics* statistics);
 
 /* The same as text or JSON, NUL-terminated. Returns the bytes needed without the NUL; what does not fit is cut. */
-size_t tenure_statistics_text(char* buffer, size_t capacity);
-size_t tenure_statistics_json(char* buffer, size_t capacity);
+TENURE_API size_t tenure_statistics_text(char* buffer, size_t capacity);
+TENURE_API size_t tenure_statistics_json(char* buffer, size_t capacity);
 
 /* Calls visit for every block that was live at one moment, without a lock held; stops when it returns 0. heap_name is
  * null for the default heap. 0 when there was no memory for the walk. */
@@ -87,34 +94,36 @@ typedef int (*tenure_walk_visitor)(void* context, const void* block, size_t size
 typedef struct tenure_walk_result {
   uint64_t blocks, bytes, unread_lists;
 } tenure_walk_result;
-int tenure_walk(tenure_walk_visitor visit, void* context, tenure_walk_result* result);
+TENURE_API int tenure_walk(tenure_walk_visitor visit, void* context, tenure_walk_result* result);
 
 /* --- changing ---------------------------------------------------------------------------------------------------- */
 
 /* Gives what is cached and free back to the system now: the calling thread's cache, batches, free pages. Bytes
  * returned. */
-size_t tenure_purge(void);
+TENURE_API size_t tenure_purge(void);
 
 /* Aborts with a message if a structure of the heap is inconsistent. */
-void tenure_check(void);
+TENURE_API void tenure_check(void);
 
-/* First-class heaps: blocks in spans of their own, exact counts, all freed at once. free() and realloc() accept their
- * blocks too. Destroying a heap while another thread uses it is the caller's error. */
+/* First-class heaps: blocks in spans of their own, exact counts, all freed at once. Where tenure_is_active(), free()
+ * and realloc() accept their blocks too. Destroying a heap while another thread uses it is the caller's error. */
 typedef struct tenure_heap tenure_heap;
 typedef struct tenure_heap_stats {
   size_t struct_size;
   uint64_t live_bytes, live_blocks, span_bytes, allocated_bytes, allocations, peak_live_bytes;
 } tenure_heap_stats;
 
-tenure_heap* tenure_heap_create(const char* name); /* null with ENOMEM; the name is cut at 63 bytes */
-void* tenure_heap_allocate(tenure_heap* heap, size_t bytes, size_t alignment); /* null with ENOMEM or EINVAL */
-void tenure_heap_free(tenure_heap* heap, void* block); /* a block of another heap ends in a message */
-int tenure_heap_statistics(tenure_heap* heap, tenure_heap_stats* statistics);
-const char* tenure_heap_name(const tenure_heap* heap);
-void tenure_heap_destroy(tenure_heap* heap); /* every block of it is gone */
+/* null with ENOMEM; the name is cut at 63 bytes */
+TENURE_API tenure_heap* tenure_heap_create(const char* name);
+/* null with ENOMEM or EINVAL */
+TENURE_API void* tenure_heap_allocate(tenure_heap* heap, size_t bytes, size_t alignment);
+TENURE_API void tenure_heap_free(tenure_heap* heap, void* block); /* a block of another heap ends in a message */
+TENURE_API int tenure_heap_statistics(tenure_heap* heap, tenure_heap_stats* statistics);
+TENURE_API const char* tenure_heap_name(const tenure_heap* heap);
+TENURE_API void tenure_heap_destroy(tenure_heap* heap); /* every block of it is gone */
 
 /* For tests: the nth call to the system from now on, and each one after it, fails; 0 ends that. */
-void tenure_testing_fail_from_nth_call(uint64_t nth);
+TENURE_API void tenure_testing_fail_from_nth_call(uint64_t nth);
 
 #ifdef __cplusplus
 }

@@ -163,6 +163,11 @@ answer = heap.tenure_version().decode()
             self.assertEqual(other.returncode, 1)
             self.assertIn("malloc came from", " ".join(other.stdout.split()))
 
+            # The library without the override speaks for its own heaps and leaves malloc alone.
+            alone = run("doctor", TENURE_LIBRARY=str(pathlib.Path(LIBRARY).parent / "libtenure.so"))
+            self.assertEqual(alone.returncode, 1)
+            self.assertIn("malloc came from", " ".join(alone.stdout.split()))
+
             crash = pathlib.Path(folder, "crash.c")
             crash.write_text("#include <stdlib.h>\n"
                              "__attribute__((constructor)) static void end(void) { abort(); }")

@@ -13,6 +13,12 @@ install_and_move() {
   mv "$work/first" "$work/tenure"
 }
 
+# The library leaves malloc alone, and the preloaded heap serves both.
+expect_library() { # PROGRAM PRELOAD_LIBRARY
+  [[ $("$1") == "heaps alone" ]] || { echo "$1 does not leave malloc alone"; exit 1; }
+  [[ $(LD_PRELOAD=$2 "$1") == "heaps and malloc" ]] || { echo "$1 does not meet the preloaded heap"; exit 1; }
+}
+
 case $kind in
   find_package)
     install_and_move
@@ -21,6 +27,7 @@ case $kind in
     "$work/build/linked"
     "$work/build/shared"
     "$work/build/plain"
+    expect_library "$work/build/library" "$(find "$work/tenure" -name libtenure-malloc.so)"
     ;;
   pkg_config)
     install_and_move
@@ -30,11 +37,15 @@ case $kind in
     "$work/linked"
     gcc "$here/consumer/main.c" "${flags[@]}" -o "$work/plain"
     "$work/plain"
+    read -r -a flags < <(PKG_CONFIG_PATH=$folder pkg-config --cflags --libs tenure)
+    g++ -std=c++20 "$here/consumer/library.cc" "${flags[@]}" -Wl,-rpath,"${folder%/*}" -o "$work/library"
+    expect_library "$work/library" "${folder%/*}/libtenure-malloc.so"
     ;;
   fetch_content)
     cmake -S "$here/subproject" -B "$work/build" -G Ninja -DTENURE_CHECKOUT="$checkout"
-    cmake --build "$work/build" --target linked
+    cmake --build "$work/build" --target linked library tenure_preload
     "$work/build/linked"
+    expect_library "$work/build/library" "$(find "$work/build" -name libtenure-malloc.so)"
     ;;
   *)
     echo "consume.sh: unknown kind $kind" >&2

@@ -17,6 +17,14 @@ public = ["tenure/"]
 [core.rooms]
 base = []
 heap = ["base", "wire"]
+[library]
+floors = ["resource", "gc"]
+headers = ["*"]
+public = ["tenure/"]
+stateless = ["core/base/bits.h"]
+[library.rooms]
+resource = []
+gc = []
 [instruments]
 floors = ["symbols", "cli"]
 headers = ["*"]
@@ -36,6 +44,8 @@ GOOD = {
     "src/core/base/bits.h": "#include <cstdint>\n",
     "src/core/heap/heap.h": '#include <sys/mman.h>\n#include "core/base/bits.h"\n#include "tenure/heap.h"\n',
     "src/core/heap/CMakeLists.txt": "tenure_core_room(heap SOURCES heap.cc ROOMS base wire)\n",
+    "src/library/gc/mark.cc": '#include <vector>\n#include "core/base/bits.h"\n#include "tenure/heap.h"\n',
+    "src/library/gc/CMakeLists.txt": "tenure_library_room(gc SOURCES mark.cc)\n",
     "src/instruments/symbols/name.h": "#include <string>\n",
     "src/instruments/cli/main.cc": '#include <CLI/CLI.hpp>\n#include "instruments/symbols/name.h"\n',
     "src/instruments/cli/event.h": '#include "wire/event.h"\n',
@@ -62,13 +72,24 @@ class CheckLayers(unittest.TestCase):
             self.assertIn(word, said)
 
     def test_a_good_tree_passes(self):
-        self.assertEqual(check({}), (0, "7 files\n"))
+        self.assertEqual(check({}), (0, "8 files\n"))
 
     def test_an_upper_room(self):
         self.refuses({"src/core/base/up.h": '\n#include "core/heap/heap.h"\n'}, "src/core/base/up.h:2", "core/heap")
 
     def test_the_other_wing(self):
         self.refuses({"src/instruments/cli/x.cc": '#include "core/base/bits.h"\n'}, "instruments/cli", "wing core")
+
+    def test_state_of_the_core_in_the_library(self):
+        self.refuses({"src/library/gc/x.cc": '#include "core/heap/heap.h"\n'}, "library/gc", "wing core")
+
+    def test_a_room_of_the_library_that_stands_apart(self):
+        files = {"src/library/resource/arena.h": "", "src/library/gc/x.cc": '#include "library/resource/arena.h"\n'}
+        self.refuses(files, "library/gc may not include library/resource")
+
+    def test_a_target_of_the_library_that_names_too_much(self):
+        text = "tenure_library_room(gc SOURCES mark.cc ROOMS resource)\n"
+        self.refuses({"src/library/gc/CMakeLists.txt": text}, "library/gc may not name the room resource")
 
     def test_the_corridor_where_it_is_not_named(self):
         self.refuses({"src/core/base/x.h": '#include "wire/event.h"\n'}, "core/base may not include wire")

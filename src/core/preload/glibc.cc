@@ -8,10 +8,10 @@
 #include "core/base/options.h"
 #include "core/heap/heap.h"
 #include "core/heap/walk.h"
+#include "core/interface/export.h"
+#include "core/interface/report.h"
 #include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
-#include "core/preload/export.h"
-#include "core/preload/report.h"
 
 using namespace tenure::core;
 

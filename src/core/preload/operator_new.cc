@@ -10,7 +10,7 @@
 #include "core/heap/heap.h"
 #include "core/heap/misuse.h"
 #include "core/heap/sampled.h"
-#include "core/preload/export.h"
+#include "core/interface/export.h"
 
 using namespace tenure::core;
 using tenure::wire::allocation_entry;

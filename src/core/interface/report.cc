@@ -1,4 +1,4 @@
-#include "core/preload/report.h"
+#include "core/interface/report.h"
 
 #include "core/heap/walk.h"
 #include "core/os/mutex.h"

@@ -8,8 +8,9 @@
 #include "core/heap/background.h"
 #include "core/heap/fork.h"
 #include "core/heap/heap.h"
-#include "core/preload/export.h"
-#include "core/preload/report.h"
+#include "core/interface/export.h"
+#include "core/interface/live_core.h"
+#include "core/interface/report.h"
 #include "core/telemetry/telemetry.h"
 #include "core/telemetry/unwind.h"
 
@@ -17,8 +18,12 @@ using namespace tenure;
 
 namespace {
 
+// One that was chosen for neither is inert: live_core.h says why there can be two.
+bool has_a_part() noexcept { return core::is_live_core() || core::serves_malloc(); }
+
 // Runs before the program's own constructors; malloc has been called before, by the loader and by libraries.
 [[gnu::constructor(101)]] void begin() {
+  if (!has_a_part()) return;
   core::initialize();
   ::pthread_atfork(core::before_fork, core::after_fork_in_parent, core::after_fork_in_child);
   core::allow_background();
@@ -26,6 +31,7 @@ namespace {
 
 // Runs after the program's destructors and atexit functions, as far as the loader can tell. Memory is served on.
 [[gnu::destructor(101)]] void end() {
+  if (!has_a_part()) return;
   core::forbid_background();
   if (core::value(core::option::report_at_exit) != 0) core::write_report(STDERR_FILENO);
   telemetry::finish();

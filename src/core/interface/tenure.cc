@@ -10,10 +10,11 @@
 #include "core/heap/misuse.h"
 #include "core/heap/named_heap.h"
 #include "core/heap/walk.h"
+#include "core/interface/export.h"
+#include "core/interface/live_core.h"
+#include "core/interface/report.h"
 #include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
-#include "core/preload/export.h"
-#include "core/preload/report.h"
 
 using namespace tenure::core;
 
@@ -64,8 +65,19 @@ std::size_t finish_text(char* buffer, std::size_t capacity, const text_writer& t
 
 }  // namespace
 
-TENURE_EXPORT int tenure_is_active() { return 1; }
+TENURE_EXPORT int tenure_is_active() { return serves_malloc() ? 1 : 0; }
 TENURE_EXPORT const char* tenure_version() { return TENURE_VERSION_TEXT; }
+
+// The same function by a name that the loader has no say in.
+extern "C" [[gnu::visibility("hidden"), gnu::alias("tenure_version")]] const char* tenure_own_version();
+
+namespace tenure::core {
+
+bool is_live_core() noexcept { return chosen_address(&tenure_version) == chosen_address(&tenure_own_version); }
+
+[[gnu::weak]] bool serves_malloc() noexcept { return false; }
+
+}  // namespace tenure::core
 
 TENURE_EXPORT int tenure_option_get(const char* name, std::int64_t* result) {
   const option which = find_option(name);
