@@ -124,7 +124,7 @@ TENURE_API void tenure_heap_destroy(tenure_heap* heap); /* every block of it is 
 
 /* The heap's account, below: its limits bound the heap's spans. Null where the ledger had no record for it. */
 struct tenure_account;
-struct tenure_account* tenure_heap_account(const tenure_heap* heap);
+TENURE_API struct tenure_account* tenure_heap_account(const tenure_heap* heap);
 
 /* --- the budget --------------------------------------------------------------------------------------------------
  *
@@ -145,22 +145,22 @@ typedef struct tenure_account tenure_account;
 
 /* Name and kind are copied, and cut at 63 and 23 bytes. `parent` may be null. Null with ENOMEM when the ledger has no
  * record left (2048 are open) or the system no memory: the tenure_account_* functions take null and do nothing then. */
-tenure_account* tenure_account_create(const char* name, const char* kind, tenure_account* parent);
+TENURE_API tenure_account* tenure_account_create(const char* name, const char* kind, tenure_account* parent);
 
 /* What it still holds leaves the accounts above as well. 0, and nothing happens, while accounts stand below it or
  * shrinkers are registered with it. Its name and peaks stay in the report. */
-int tenure_account_destroy(tenure_account* account);
+TENURE_API int tenure_account_destroy(tenure_account* account);
 
 /* Adds to what the account and those above it hold. Beyond a hard limit shrinkers are asked first (the caller holds no
  * lock that one of them needs), and 0 is returned when they do not give enough: nothing has been charged then. Held
  * bytes are never beyond the limit, not for a moment. Beyond a soft limit shrinkers are asked, and it is 1. */
-int tenure_account_charge(tenure_account* account, uint64_t bytes, uint64_t blocks);
+TENURE_API int tenure_account_charge(tenure_account* account, uint64_t bytes, uint64_t blocks);
 
 /* More than is held ends in a message that names the account. */
-void tenure_account_release(tenure_account* account, uint64_t bytes, uint64_t blocks);
+TENURE_API void tenure_account_release(tenure_account* account, uint64_t bytes, uint64_t blocks);
 
 /* A limit below what is held refuses further charges and takes nothing away. */
-void tenure_account_set_limits(tenure_account* account, uint64_t soft_bytes, uint64_t hard_bytes);
+TENURE_API void tenure_account_set_limits(tenure_account* account, uint64_t soft_bytes, uint64_t hard_bytes);
 
 /* What the owner's users have of what it holds, published by the owner: one writer, or writers under one lock, by
  * relaxed atomic stores. An account whose owner has asked for this line is shown with it. A cache line of its own. */
@@ -170,7 +170,7 @@ typedef struct tenure_account_use {
   uint64_t peak_used_bytes;
   uint64_t allocations; /* since the account was first created */
 } tenure_account_use;
-tenure_account_use* tenure_account_publish_use(tenure_account* account);
+TENURE_API tenure_account_use* tenure_account_publish_use(tenure_account* account);
 
 typedef struct tenure_account_stats {
   size_t struct_size;
@@ -183,15 +183,15 @@ typedef struct tenure_account_stats {
   const char* kind;
   tenure_account* parent; /* or null */
 } tenure_account_stats;
-int tenure_account_statistics(const tenure_account* account, tenure_account_stats* statistics);
+TENURE_API int tenure_account_statistics(const tenure_account* account, tenure_account_stats* statistics);
 
 /* Calls visit for every open account, with no lock held; stops when it returns 0. An account that is created or
  * destroyed meanwhile may be left out. */
 typedef int (*tenure_account_visitor)(void* context, tenure_account* account, const tenure_account_stats* statistics);
-void tenure_account_visit(tenure_account_visitor visit, void* context);
+TENURE_API void tenure_account_visit(tenure_account_visitor visit, void* context);
 
 /* Accounts for which the ledger had no record: what they hold is in no figure. */
-uint64_t tenure_account_refused_count(void);
+TENURE_API uint64_t tenure_account_refused_count(void);
 
 typedef enum tenure_pressure_level {
   TENURE_PRESSURE_SOFT_LIMIT = 1, /* an account is beyond its soft limit; nobody waits */
@@ -212,14 +212,20 @@ typedef struct tenure_pressure {
  * process is short, and not at an account's limit. 0 when 256 are registered. */
 typedef uint64_t (*tenure_shrink_function)(void* context, const tenure_pressure* pressure);
 typedef uint32_t tenure_shrinker;
-tenure_shrinker tenure_shrinker_register(tenure_account* account, int32_t priority, tenure_shrink_function shrink,
-                                         void* context);
+TENURE_API tenure_shrinker tenure_shrinker_register(tenure_account* account, int32_t priority,
+                                                    tenure_shrink_function shrink, void* context);
 
 /* Returns when the function has returned on every thread; not to be called within it. */
-void tenure_shrinker_unregister(tenure_shrinker shrinker);
+TENURE_API void tenure_shrinker_unregister(tenure_shrinker shrinker);
 
 /* Asks all shrinkers until so many bytes have come back. Bytes that did. */
-uint64_t tenure_relieve_pressure(uint64_t wanted_bytes);
+TENURE_API uint64_t tenure_relieve_pressure(uint64_t wanted_bytes);
+
+/* --- stacks ------------------------------------------------------------------------------------------------------ */
+
+/* Return addresses of the caller and of its callers, innermost first; without frame pointers, by the program's unwind
+ * tables. The number written. Some 20 ns a frame when the tables are known; safe in a signal handler. */
+TENURE_API uint32_t tenure_stack_capture(uint64_t* frames, uint32_t capacity);
 
 /* For tests: the nth call to the system from now on, and each one after it, fails; 0 ends that. */
 TENURE_API void tenure_testing_fail_from_nth_call(uint64_t nth);

@@ -88,6 +88,22 @@ TEST(account, bounds_a_first_class_heap) {
   tenure_heap_destroy(heap);
 }
 
+[[gnu::noinline]] std::uint32_t outer(std::uint64_t* frames, std::uint32_t capacity) {
+  const std::uint32_t count = tenure_stack_capture(frames, capacity);
+  asm volatile("" ::: "memory");  // a call in this place, and no jump
+  return count;
+}
+
+TEST(stack, begins_with_the_caller) {
+  std::uint64_t frames[16] = {};
+  ASSERT_GE(outer(frames, 16), 3u);
+  // The first lies in the function that asked.
+  const auto begin = reinterpret_cast<std::uint64_t>(&outer);
+  EXPECT_GT(frames[0], begin);
+  EXPECT_LT(frames[0], begin + 200);
+  EXPECT_EQ(outer(frames, 1), 1u);
+}
+
 TEST(pressure, asks_everybody_when_the_process_is_short) {
   tenure::account one("some", "cache");
   int calls = 0;
