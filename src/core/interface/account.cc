@@ -8,8 +8,8 @@
 #include "core/budget/shrinker.h"
 #include "core/heap/heap.h"
 #include "core/heap/named_heap.h"
-#include "core/os/mutex.h"
 #include "core/interface/export.h"
+#include "core/os/mutex.h"
 
 using namespace tenure;
 
