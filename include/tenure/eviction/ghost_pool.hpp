@@ -1,0 +1,82 @@
+// Ghosts that are nodes themselves, for a policy that keeps them in the same list as the entries that are here.
+//
+//   chunks  [ node x 32 ]...     nodes stay where they are; a free one is linked by its first `next`
+//
+// Their second links make a list in order of arrival. Chunks are added while the limit in bytes allows; then full() says
+// so, and the policy forgets one before it adds one.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include <tenure/eviction/identity_table.hpp>
+#include <tenure/eviction/policy.hpp>
+
+namespace tenure::eviction {
+
+template <class node>
+class ghost_pool {
+ public:
+  explicit ghost_pool(std::size_t side_limit_bytes) noexcept : limit_(side_limit_bytes / bytes_each) {}
+
+  std::size_t count() const noexcept { return arrivals_.count(); }
+  std::uint64_t weight() const noexcept { return arrivals_.weight(); }
+  bool full() const noexcept { return free_ == nullptr && made() + chunk_nodes > limit_; }
+  node& oldest() noexcept { return arrivals_.back(); }
+  node* find(std::uint64_t identity) const noexcept { return table_.find(identity); }
+  std::size_t size_bytes() const noexcept {
+    return made() * sizeof(node) + table_.size_bytes() + chunks_.capacity() * sizeof(void*);
+  }
+
+  // `identity` is not here, and the pool is not full.
+  node* add(std::uint64_t identity, std::uint32_t weight) {
+    if (free_ == nullptr) grow();
+    node* const one = free_;
+    free_ = static_cast<node*>(one->link<0>::next);
+    one->link<0>::next = nullptr;
+    one->identity = identity;
+    one->weight = weight;
+    arrivals_.push_front(*one);
+    table_.put(*one);
+    return one;
+  }
+
+  // `one` is in no list of the policy any more.
+  void forget(node& one) noexcept {
+    table_.erase(one);
+    arrivals_.erase(one);
+    one.place = 0;
+    one.link<0>::next = free_;
+    free_ = &one;
+  }
+
+  template <class predicate>
+  void check(predicate holds) const noexcept {
+    arrivals_.check([&](const node& one) { return find(one.identity) == &one && holds(one); });
+  }
+
+ private:
+  static constexpr std::size_t chunk_nodes = 32;
+  // A node, up to four slots for it in the table, two in the one that is being replaced, and its share of the chunks.
+  static constexpr std::size_t bytes_each = sizeof(node) + 6 * sizeof(void*) + 1;
+
+  std::size_t made() const noexcept { return chunks_.size() * chunk_nodes; }
+
+  void grow() {
+    chunks_.push_back(std::make_unique<std::array<node, chunk_nodes>>());
+    for (node& one : *chunks_.back()) {
+      one.link<0>::next = free_;
+      free_ = &one;
+    }
+    table_.reserve(made());
+  }
+
+  std::vector<std::unique_ptr<std::array<node, chunk_nodes>>> chunks_;
+  identity_table<node> table_;
+  node_list<node, 1> arrivals_;
+  node* free_ = nullptr;
+  std::size_t limit_;
+};
+
+}  // namespace tenure::eviction

@@ -1,0 +1,119 @@
+// Each policy against its naive statement: the same requests must be hits, every one of them, on a million requests of
+// several kinds, with entries of one weight and of many.
+#include <gtest/gtest.h>
+
+#include <tenure/eviction.hpp>
+
+#include "naive_policies.h"
+#include "request_streams.h"
+
+namespace tenure::test {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::size_t requests_each = 2'500;
+#else
+constexpr std::size_t requests_each = 62'500;
+#endif
+
+template <class policy_type, class naive_type>
+struct pairing {
+  using policy = policy_type;
+  using naive = naive_type;
+};
+
+template <class pair>
+class policy_reference : public testing::Test {};
+
+using pairings =
+    testing::Types<pairing<eviction::fifo, naive_fifo>, pairing<eviction::lru, naive_lru>,
+                   pairing<eviction::clock, naive_clock>, pairing<eviction::lfu, naive_lfu>,
+                   pairing<eviction::lru_k, naive_lru_k>, pairing<eviction::two_queue, naive_two_queue>,
+                   pairing<eviction::arc, naive_arc>, pairing<eviction::lirs, naive_lirs>,
+                   pairing<eviction::sieve, naive_sieve>, pairing<eviction::s3_fifo, naive_s3_fifo>,
+                   pairing<eviction::w_tiny_lfu, naive_w_tiny_lfu>, pairing<eviction::random_choice, naive_random>>;
+TYPED_TEST_SUITE(policy_reference, pairings);
+
+std::vector<stream> streams(std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const std::size_t n = requests_each;
+  return {zipf(random, n, 150, 0.9), joined({recency(random, n / 2, 30, 1000), loop(n / 2, 70)}),
+          scan_and_hot(random, n, 90, 100'000), zipf(random, n, 60, 0.2)};
+}
+
+template <class pair>
+void compare(std::uint64_t capacity, bool weighted) {
+  for (std::uint64_t seed : {1u, 2u}) {
+    int kind = 0;
+    for (const stream& requests : streams(seed)) {
+      eviction::simulation<typename pair::policy> shipped(capacity);
+      typename pair::naive naive(capacity);
+      for (std::size_t place = 0; place < requests.size(); ++place) {
+        const std::uint64_t id = requests[place];
+        const auto weight = weighted ? static_cast<std::uint32_t>(1 + id * 2654435761u % 7) : 1u;
+        ASSERT_EQ(shipped.access(id, weight), naive.access(id, weight))
+            << "seed " << seed << ", stream " << kind << ", request " << place;
+        if (place % 1024 == 0) shipped.check();
+      }
+      shipped.check();
+      EXPECT_GT(shipped.hits(), 0u);
+      ++kind;
+    }
+  }
+}
+
+// Twice 8 streams of 62,500 requests: a million.
+TYPED_TEST(policy_reference, hits_what_its_naive_statement_hits) { compare<TypeParam>(50, false); }
+TYPED_TEST(policy_reference, hits_what_its_naive_statement_hits_with_weights) { compare<TypeParam>(120, true); }
+
+// The corners: everything has to leave at once, and nothing fits beside another.
+TYPED_TEST(policy_reference, agrees_at_the_smallest_capacities) {
+  std::mt19937_64 random(3);
+  const stream requests = zipf(random, 3000, 12, 0.5);
+  for (std::uint64_t capacity = 1; capacity <= 12; ++capacity) {
+    for (const bool weighted : {false, true}) {
+      eviction::simulation<typename TypeParam::policy> shipped(capacity);
+      typename TypeParam::naive naive(capacity);
+      for (const std::uint64_t id : requests) {
+        const auto weight = weighted ? static_cast<std::uint32_t>(1 + id % 5) : 1u;
+        ASSERT_EQ(shipped.access(id, weight), naive.access(id, weight)) << "capacity " << capacity;
+        shipped.check();
+      }
+    }
+  }
+}
+
+// The best that can be, by trying every choice.
+std::uint64_t best_by_trying(const stream& requests, std::size_t place, std::vector<std::uint64_t> here,
+                             std::size_t capacity) {
+  if (place == requests.size()) return 0;
+  if (std::find(here.begin(), here.end(), requests[place]) != here.end()) {
+    return 1 + best_by_trying(requests, place + 1, here, capacity);
+  }
+  std::uint64_t best = best_by_trying(requests, place + 1, here, capacity);
+  if (here.size() < capacity) {
+    here.push_back(requests[place]);
+    return std::max(best, best_by_trying(requests, place + 1, here, capacity));
+  }
+  for (std::uint64_t& one : here) {
+    const std::uint64_t given_up = std::exchange(one, requests[place]);
+    best = std::max(best, best_by_trying(requests, place + 1, here, capacity));
+    one = given_up;
+  }
+  return best;
+}
+
+TEST(belady, hits_as_many_as_can_be_hit) {
+  std::mt19937_64 random(4);
+  for (int round = 0; round < 60; ++round) {
+    const stream requests = zipf(random, 11, 5, 0.3);
+    std::vector<eviction::request> trace;
+    for (const std::uint64_t id : requests) trace.push_back({id, 1});
+    for (std::size_t capacity = 1; capacity <= 3; ++capacity) {
+      EXPECT_EQ(eviction::optimal_hits(trace, capacity), best_by_trying(requests, 0, {}, capacity));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tenure::test
