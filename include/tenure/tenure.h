@@ -122,6 +122,111 @@ TENURE_API int tenure_heap_statistics(tenure_heap* heap, tenure_heap_stats* stat
 TENURE_API const char* tenure_heap_name(const tenure_heap* heap);
 TENURE_API void tenure_heap_destroy(tenure_heap* heap); /* every block of it is gone */
 
+/* The heap's account, below: its limits bound the heap's spans. Null where the ledger had no record for it. */
+struct tenure_account;
+TENURE_API struct tenure_account* tenure_heap_account(const tenure_heap* heap);
+
+/* --- the budget --------------------------------------------------------------------------------------------------
+ *
+ * One ledger for the process. An account has a name, a kind ("arena", "cache", ...), limits, and stands below another
+ * one or by itself. What an owner takes it charges, what it gives back it releases; accounts above hold the sum of
+ * those below. `tenure run` shows each account with these figures, read from shared memory.
+ *
+ *     tenure_account* images = tenure_account_create("decoded images", "cache", NULL);
+ *     tenure_account_set_limits(images, 200 << 20, 256 << 20);
+ *     if (!tenure_account_charge(images, bytes, 1)) return too_much();
+ *     ...
+ *     tenure_account_release(images, bytes, 1);
+ *
+ * Cost: a compare-and-swap for each account from this one up, some 6 ns; two when blocks are counted. */
+typedef struct tenure_account tenure_account;
+
+#define TENURE_NO_LIMIT UINT64_MAX
+
+/* Name and kind are copied, and cut at 63 and 23 bytes. `parent` may be null. Null with ENOMEM when the ledger has no
+ * record left (2048 are open) or the system no memory: the tenure_account_* functions take null and do nothing then. */
+TENURE_API tenure_account* tenure_account_create(const char* name, const char* kind, tenure_account* parent);
+
+/* What it still holds leaves the accounts above as well. 0, and nothing happens, while accounts stand below it or
+ * shrinkers are registered with it. Its name and peaks stay in the report. */
+TENURE_API int tenure_account_destroy(tenure_account* account);
+
+/* Adds to what the account and those above it hold. Beyond a hard limit shrinkers are asked first (the caller holds no
+ * lock that one of them needs), and 0 is returned when they do not give enough: nothing has been charged then. Held
+ * bytes are never beyond the limit, not for a moment. Beyond a soft limit shrinkers are asked, and it is 1. */
+TENURE_API int tenure_account_charge(tenure_account* account, uint64_t bytes, uint64_t blocks);
+
+/* More than is held ends in a message that names the account. */
+TENURE_API void tenure_account_release(tenure_account* account, uint64_t bytes, uint64_t blocks);
+
+/* A limit below what is held refuses further charges and takes nothing away. */
+TENURE_API void tenure_account_set_limits(tenure_account* account, uint64_t soft_bytes, uint64_t hard_bytes);
+
+/* What the owner's users have of what it holds, published by the owner: one writer, or writers under one lock, by
+ * relaxed atomic stores. An account whose owner has asked for this line is shown with it. A cache line of its own. */
+typedef struct tenure_account_use {
+  uint64_t used_bytes;
+  uint64_t used_blocks;
+  uint64_t peak_used_bytes;
+  uint64_t allocations; /* since the account was first created */
+} tenure_account_use;
+TENURE_API tenure_account_use* tenure_account_publish_use(tenure_account* account);
+
+typedef struct tenure_account_stats {
+  size_t struct_size;
+  uint64_t held_bytes, held_blocks, peak_held_bytes;              /* those of accounts below included */
+  uint64_t soft_limit_bytes, hard_limit_bytes;                    /* TENURE_NO_LIMIT: none */
+  uint64_t refusals;                                              /* charges that this account's hard limit refused */
+  uint64_t used_bytes, used_blocks, peak_used_bytes, allocations; /* 0 where the owner does not publish them */
+  int publishes_use;
+  const char* name; /* until the account is destroyed */
+  const char* kind;
+  tenure_account* parent; /* or null */
+} tenure_account_stats;
+TENURE_API int tenure_account_statistics(const tenure_account* account, tenure_account_stats* statistics);
+
+/* Calls visit for every open account, with no lock held; stops when it returns 0. An account that is created or
+ * destroyed meanwhile may be left out. */
+typedef int (*tenure_account_visitor)(void* context, tenure_account* account, const tenure_account_stats* statistics);
+TENURE_API void tenure_account_visit(tenure_account_visitor visit, void* context);
+
+/* Accounts for which the ledger had no record: what they hold is in no figure. */
+TENURE_API uint64_t tenure_account_refused_count(void);
+
+typedef enum tenure_pressure_level {
+  TENURE_PRESSURE_SOFT_LIMIT = 1, /* an account is beyond its soft limit; nobody waits */
+  TENURE_PRESSURE_HARD_LIMIT = 2, /* an allocation fails unless memory comes back */
+  TENURE_PRESSURE_PROCESS = 3     /* the process is short of memory: tenure_relieve_pressure() */
+} tenure_pressure_level;
+
+typedef struct tenure_pressure {
+  size_t struct_size;
+  tenure_pressure_level level;
+  tenure_account* origin; /* whose limit it is; null for the process */
+  uint64_t wanted_bytes;  /* what is still missing */
+} tenure_pressure;
+
+/* A function that can give memory back, registered with the account it is charged to. Those with the least priority are
+ * asked first, among equals the oldest. It runs on the thread that met the limit, with no lock of Tenure's held, and
+ * returns the bytes that it released. Within it no other shrinker is started. A null account: it is asked when the
+ * process is short, and not at an account's limit. 0 when 256 are registered. */
+typedef uint64_t (*tenure_shrink_function)(void* context, const tenure_pressure* pressure);
+typedef uint32_t tenure_shrinker;
+TENURE_API tenure_shrinker tenure_shrinker_register(tenure_account* account, int32_t priority,
+                                                    tenure_shrink_function shrink, void* context);
+
+/* Returns when the function has returned on every thread; not to be called within it. */
+TENURE_API void tenure_shrinker_unregister(tenure_shrinker shrinker);
+
+/* Asks all shrinkers until so many bytes have come back. Bytes that did. */
+TENURE_API uint64_t tenure_relieve_pressure(uint64_t wanted_bytes);
+
+/* --- stacks ------------------------------------------------------------------------------------------------------ */
+
+/* Return addresses of the caller and of its callers, innermost first; without frame pointers, by the program's unwind
+ * tables. The number written. Some 20 ns a frame when the tables are known; safe in a signal handler. */
+TENURE_API uint32_t tenure_stack_capture(uint64_t* frames, uint32_t capacity);
+
 /* For tests: the nth call to the system from now on, and each one after it, fails; 0 ends that. */
 TENURE_API void tenure_testing_fail_from_nth_call(uint64_t nth);
 

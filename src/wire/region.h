@@ -12,6 +12,7 @@
 //   +8 KiB       heap_statistics      counters kept in place by the heap (heap_statistics.h)
 //   +24 KiB      text snapshots       /proc/self/{cmdline,smaps} copied as they are, at start and at exit
 //   +1.25 MiB    event ring           samples, frees, modules, threads (event.h)
+//   +9.25 MiB    accounts             who holds how much, exactly (account.h)
 //
 // All integers are little-endian and naturally aligned. Fields that change while both sides run are accessed with
 // __atomic built-ins; the layout itself is plain data, so that C, Python or a debugger can read it.
@@ -19,12 +20,13 @@
 
 #include <cstdint>
 
+#include "wire/account.h"
 #include "wire/heap_statistics.h"
 
 namespace tenure::wire {
 
 inline constexpr std::uint64_t region_magic = 0x314e4f4947455254;  // "TREGION1" in memory order
-inline constexpr std::uint32_t region_version = 1;
+inline constexpr std::uint32_t region_version = 2;
 
 inline constexpr std::uint64_t header_offset_bytes = 0;
 inline constexpr std::uint64_t control_offset_bytes = 4096;
@@ -32,7 +34,8 @@ inline constexpr std::uint64_t statistics_offset_bytes = 8192;
 inline constexpr std::uint64_t text_offset_bytes = 24 * 1024;
 inline constexpr std::uint64_t ring_offset_bytes = 1280 * 1024;
 inline constexpr std::uint64_t ring_bytes = 8 * 1024 * 1024;  // a power of two
-inline constexpr std::uint64_t region_bytes = ring_offset_bytes + ring_bytes;
+inline constexpr std::uint64_t accounts_offset_bytes = ring_offset_bytes + ring_bytes;
+inline constexpr std::uint64_t region_bytes = accounts_offset_bytes + account_table_bytes;
 
 // How the process came to be.
 enum class origin : std::uint32_t { exec = 0, fork = 1 };

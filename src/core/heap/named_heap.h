@@ -2,13 +2,15 @@
 //
 // A heap's blocks lie in spans that belong to it alone, whose pages have class 0 in the page map: free() finds them on
 // its slow path, so nobody else pays for them, and destroying a heap returns its spans without looking at a block.
-// Counts are exact because every call takes the heap's lock. The sampled blocks of the default heap live in such a heap
+// Counts are exact because every call takes the heap's lock; they stand in the heap's account too, whose hard limit
+// bounds its spans. The sampled blocks of the default heap live in such a heap
 // too (sampled.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "core/budget/ledger.h"
 #include "core/heap/central_list.h"
 #include "core/os/mutex.h"
 #include "core/pages/span.h"
@@ -29,8 +31,9 @@ class named_heap {
  public:
   static constexpr std::size_t name_capacity_bytes = 64;
 
-  // The name is cut at name_capacity_bytes - 1.
-  explicit named_heap(const char* name) noexcept;
+  // The name is cut at name_capacity_bytes - 1. Spans are charged to the account, and what is live is published in it;
+  // null: to none.
+  named_heap(const char* name, budget::account* account) noexcept;
 
   // `alignment` is a power of two. Null when the system refuses. Thread-safe.
   void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
@@ -46,6 +49,7 @@ class named_heap {
 
   named_heap_statistics statistics() noexcept;
   const char* name() const noexcept { return name_; }
+  budget::account* account() const noexcept { return account_; }
   named_heap* next() const noexcept { return next_; }
   void check() noexcept;
 
@@ -60,9 +64,20 @@ class named_heap {
   static void remove_from_list(named_heap* removed) noexcept;
 
  private:
-  void* allocate_small(std::size_t size_class) noexcept;
-  void* allocate_large(std::size_t bytes, std::size_t alignment) noexcept;
+  // What an attempt under the lock came to; what the budget wants is done when the lock has been let go.
+  struct attempt {
+    void* block = nullptr;
+    std::uint64_t missing_bytes = 0;  // the account's hard limit refused so many
+    bool is_over_soft_limit = false;
+  };
+  attempt try_small(std::size_t size_class) noexcept;
+  attempt try_large(std::size_t bytes, std::size_t alignment) noexcept;
+  // Tries, and tries again as long as shrinkers give memory back.
+  void* allocate_block(std::size_t size_class, std::size_t bytes, std::size_t alignment) noexcept;
+  bool charge_span(std::uint64_t bytes, attempt* outcome) noexcept;
+  void release_charge(std::uint64_t bytes) noexcept;
   void count_allocation(std::uint64_t bytes) noexcept;
+  void publish_use() noexcept;
   void add_span(span* added) noexcept;
 
   os::mutex lock_;
@@ -70,6 +85,8 @@ class named_heap {
   span_list full_[class_count];  // spans without a free block
   span_list large_;
   named_heap_statistics counts_{};
+  budget::account* account_;
+  wire::account_use* use_;
   named_heap* next_ = nullptr;
   char name_[name_capacity_bytes];
 };

@@ -18,7 +18,7 @@ named_heap& sampled_heap() noexcept {
   while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) != 2) {
     std::uint32_t untouched = 0;
     if (!__atomic_compare_exchange_n(&state, &untouched, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) continue;
-    new (storage) named_heap("sampled");
+    new (storage) named_heap("sampled", nullptr);
     __atomic_store_n(&state, 2, __ATOMIC_RELEASE);
   }
   return *heap;

@@ -11,20 +11,21 @@
 // second region for the process and start a second background thread.
 #pragma once
 
+#include "core/interface/export.h"
+
+// Where the core of the library that the loader chose has its state. Exported so that each core can ask which one that
+// is, and no part of the C interface.
+TENURE_EXPORT const void* tenure_core_identity();
+
 namespace tenure::core {
+
+// Nothing is read of it; each library has its own, at its own address.
+extern const char core_identity;
 
 // Whether the tenure_* that the loader chose for this process are those of this library.
 bool is_live_core() noexcept;
 
-// Whether the malloc that the loader chose is this library's. Weak, and no, where the library brings none.
+// Whether the malloc that the loader chose gives blocks of this core's heap. Asks it for one, the first time.
 bool serves_malloc() noexcept;
-
-// The address that the loader chose for an exported function. A compiler that sees both a function and its alias may
-// take them for equal; it does not see through this.
-template <class function>
-const void* chosen_address(function* of) noexcept {
-  asm("" : "+r"(of));
-  return reinterpret_cast<const void*>(of);
-}
 
 }  // namespace tenure::core

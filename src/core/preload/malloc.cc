@@ -7,7 +7,6 @@
 #include "core/heap/heap.h"
 #include "core/heap/misuse.h"
 #include "core/interface/export.h"
-#include "core/interface/live_core.h"
 #include "core/os/virtual_memory.h"
 
 namespace tenure::core {
@@ -52,11 +51,6 @@ TENURE_EXPORT void* malloc(std::size_t bytes) {
   void* block = try_allocate(bytes);
   return likely(block != nullptr) ? block : malloc_slow(bytes);
 }
-
-// The same function by a name that the loader has no say in.
-extern "C" [[gnu::visibility("hidden"), gnu::alias("malloc")]] void* tenure_own_malloc(std::size_t) noexcept;
-
-bool tenure::core::serves_malloc() noexcept { return chosen_address(&::malloc) == chosen_address(&tenure_own_malloc); }
 
 TENURE_EXPORT void free(void* block) { deallocate(block); }
 

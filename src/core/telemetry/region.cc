@@ -10,6 +10,7 @@
 #include "core/base/bits.h"
 #include "core/base/check.h"
 #include "core/base/format.h"
+#include "core/budget/ledger.h"
 #include "core/os/clock.h"
 #include "core/os/virtual_memory.h"
 
@@ -26,6 +27,8 @@ namespace {
 
 constexpr std::uint64_t generation_limit = 100000;
 constexpr std::size_t path_capacity_bytes = 4096;
+// The accounts, which come last, are mapped by the ledger, where they stay for good.
+constexpr std::size_t mapped_bytes = wire::accounts_offset_bytes;
 
 int open_file(const char* path, int flags) noexcept {
   return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0600));
@@ -85,7 +88,7 @@ int create_file(const char* folder, char* path) noexcept {
 
 std::byte* map_file(int descriptor) noexcept {
   if (::syscall(SYS_ftruncate, descriptor, wire::region_bytes) != 0) return nullptr;
-  void* address = ::mmap(nullptr, wire::region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  void* address = ::mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
   if (address == MAP_FAILED) return nullptr;
   auto* base = static_cast<std::byte*>(address);
   // What is touched without asking again; the texts are filled by read(), which fails instead of raising SIGBUS.
@@ -93,7 +96,7 @@ std::byte* map_file(int descriptor) noexcept {
       populate_shared(base + wire::ring_offset_bytes, wire::ring_records_offset_bytes - wire::ring_offset_bytes)) {
     return base;
   }
-  ::munmap(address, wire::region_bytes);
+  ::munmap(address, mapped_bytes);
   return errno = ENOSPC, nullptr;
 }
 
@@ -139,6 +142,10 @@ bool region::create(const char* folder, wire::origin origin) noexcept {
   const int descriptor = create_file(folder, path);
   if (descriptor < 0) return false;
   base_ = map_file(descriptor);
+  if (base_ != nullptr && !budget::move_to_file(descriptor, wire::accounts_offset_bytes, populate_shared)) {
+    unmap();
+    errno = ENOSPC;
+  }
   if (base_ == nullptr) {
     const int saved_errno = errno;
     ::syscall(SYS_unlinkat, AT_FDCWD, path, 0);
@@ -177,7 +184,7 @@ void region::open_for_readers() noexcept {
 }
 
 void region::unmap() noexcept {
-  if (base_ != nullptr) ::munmap(base_, wire::region_bytes);
+  if (base_ != nullptr) ::munmap(base_, mapped_bytes);
   base_ = nullptr;
 }
 

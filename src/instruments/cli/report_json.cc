@@ -1,9 +1,11 @@
 // Boost.JSON is known to this file alone, which also compiles it.
 #include "instruments/cli/report_json.h"
 
+#include <algorithm>
 #include <boost/json/src.hpp>
 #include <cmath>
 
+#include "instruments/analyze/ledger.h"
 #include "instruments/analyze/memory_parts.h"
 #include "instruments/cli/report_text.h"
 #include "instruments/cli/version.h"
@@ -174,6 +176,46 @@ json::object sampling_json(const collect::process_record& of) {
           {"unmatched_frees", of.unmatched_frees}};
 }
 
+json::value limit_json(std::uint64_t bytes) {
+  return bytes == wire::no_limit ? json::value(nullptr) : json::value(bytes);
+}
+
+json::object account_json(const process_profile& of, const collect::account& one) {
+  const auto& accounts = of.record.accounts;
+  const auto above = std::find_if(accounts.begin(), accounts.end(),
+                                  [&](const collect::account& other) { return other.record == one.parent; });
+  const auto at_peak = analyze::account_at_peak(of, one);
+  const auto then = [&](std::uint64_t collect::account::*figure) {
+    return at_peak ? json::value((*at_peak).*figure) : json::value(nullptr);
+  };
+  json::object result{
+      {"name", valid_text(one.name)},
+      {"kind", valid_text(one.kind)},
+      {"parent", above == accounts.end() ? json::value(nullptr) : json::value(above - accounts.begin())},
+      {"open", one.is_open},
+      {"openings", one.openings},
+      {"held_bytes", one.held_bytes},
+      {"held_blocks", one.held_blocks},
+      {"peak_held_bytes", one.peak_held_bytes},
+      {"held_at_peak_bytes", then(&collect::account::held_bytes)},
+      {"soft_limit_bytes", limit_json(one.soft_limit_bytes)},
+      {"hard_limit_bytes", limit_json(one.hard_limit_bytes)},
+      {"refusals", one.refusals}};
+  if (one.publishes_use)
+    result["use"] = json::object{{"used_bytes", one.used_bytes},
+                                 {"used_blocks", one.used_blocks},
+                                 {"peak_used_bytes", one.peak_used_bytes},
+                                 {"used_at_peak_bytes", then(&collect::account::used_bytes)},
+                                 {"allocations", one.allocations}};
+  return result;
+}
+
+json::object accounts_json(const process_profile& of) {
+  json::array all;
+  for (const collect::account& one : of.record.accounts) all.push_back(account_json(of, one));
+  return {{"refused", of.record.refused_accounts}, {"accounts", std::move(all)}};
+}
+
 json::object process_json(const process_profile& of, std::size_t site_limit) {
   const collect::process_record& record = of.record;
   const auto since_start = [&](std::uint64_t time_ns) {
@@ -193,6 +235,7 @@ json::object process_json(const process_profile& of, std::size_t site_limit) {
   result["sampling"] = sampling_json(record);
   result["memory_at_peak"] = memory_json(of.memory_at_peak, record.start_ns);
   result["memory_at_exit"] = memory_json(of.memory_at_exit, record.start_ns);
+  result["ledger"] = accounts_json(of);
   result["by_function"] = groups_json(of.by_function, site_limit);
   result["by_line"] = groups_json(of.by_line, site_limit);
   result["by_module"] = groups_json(of.by_module, site_limit);

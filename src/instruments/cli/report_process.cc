@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "instruments/analyze/format.h"
+#include "instruments/analyze/ledger.h"
 #include "instruments/analyze/memory_parts.h"
 #include "instruments/cli/report_table.h"
 #include "instruments/cli/report_text.h"
@@ -119,6 +120,38 @@ std::string where_it_lives(const process_profile& process, const palette& paint)
     note += fmt::format("{} last mappings were read after {}", note.empty() ? "The" : "; the",
                         since_start(process, exit->time_ns));
   if (!note.empty()) text += fmt::format("  {}{}.{}\n", paint.dim, note, paint.reset);
+  return text;
+}
+
+std::string limit_text(const collect::account& account) {
+  if (account.hard_limit_bytes == wire::no_limit) return "";
+  const std::string refused =
+      account.refusals == 0 ? "" : fmt::format(", {} refused", format_count(static_cast<double>(account.refusals)));
+  return fmt::format("limit {}{}", size_of(account.hard_limit_bytes), refused);
+}
+
+// Exact, and across the parts above: what the program's own ledger says of its heaps, arenas, pools and caches.
+std::string who_holds_it(const process_profile& process, const report_options& options, const palette& paint) {
+  const std::vector<const collect::account*> accounts = analyze::accounts_by_size(process);
+  if (accounts.empty() && process.record.refused_accounts == 0) return "";
+  std::string text = heading(paint, "Who holds it, by account", "exact; the memory lies in the parts above");
+  std::vector<table_row> rows;
+  const std::size_t shown = options.shows_all ? accounts.size() : std::min(options.top, accounts.size());
+  for (std::size_t index = 0; index < shown; ++index) {
+    const collect::account& one = *accounts[index];
+    const auto at_peak = analyze::account_at_peak(process, one);
+    rows.push_back(
+        {{at_peak ? size_of(at_peak->held_bytes) : "-", size_of(one.held_bytes), size_of(one.peak_held_bytes),
+          one.publishes_use ? size_of(one.used_bytes) : "", one.publishes_use ? size_of(one.peak_used_bytes) : "",
+          one.kind, analyze::account_path(process.record.accounts, one)},
+         limit_text(one)});
+  }
+  text += format_table(
+      {{"at peak"}, {"at exit"}, {"highest"}, {"in use"}, {"highest"}, {"kind", true}, {"account", true}}, rows, paint);
+  if (shown < accounts.size()) text += fmt::format("  and {} more\n", accounts.size() - shown);
+  if (process.record.refused_accounts != 0)
+    text += fmt::format("  {}{} owners found the ledger full; what they hold is in no row.{}\n", paint.warning,
+                        process.record.refused_accounts, paint.reset);
   return text;
 }
 
@@ -247,7 +280,7 @@ std::string findings_text(const process_profile& process, const palette& paint) 
 
 std::string process_text(const process_profile& process, const report_options& options) {
   const palette& paint = colors(options.uses_color);
-  std::string text = summary(process) + where_it_lives(process, paint);
+  std::string text = summary(process) + where_it_lives(process, paint) + who_holds_it(process, options, paint);
   if (process.record.samples.empty()) return text;
   return text + who_owns_it(process, options, paint) + when_it_goes(process, options, paint) +
          findings_text(process, paint);

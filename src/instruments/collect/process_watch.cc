@@ -92,6 +92,7 @@ void process_watch::take_map(std::uint64_t now_ns, std::string& buffer, collecto
   if (!is_read) return;
   memory_map map = make_memory_map(buffer, false, now_ns);
   map.statistics = reader_->statistics();
+  map.accounts = reader_->accounts();
   if (map.resident_bytes == 0) return;
   // Only the greatest one can become the map of the peak.
   if (map.resident_bytes > peak_map_bytes_) {

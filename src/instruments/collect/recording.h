@@ -75,13 +75,35 @@ struct mapping {
   bool operator==(const mapping&) const = default;
 };
 
-// All mappings at one moment, with the heap's counters of the same moment.
+// One account of the program's ledger: exact figures that it keeps itself.
+struct account {
+  std::string name;
+  std::string kind;                 // "heap", "arena" ...
+  std::uint32_t record = no_index;  // its place in the ledger
+  std::uint32_t parent = no_index;  // record of the account above, whose figures contain these
+  bool is_open = false;             // false: its owner is gone, only the peaks and totals mean something
+  bool publishes_use = false;       // the used figures are told apart from the held ones
+  std::uint32_t openings = 0;
+  std::uint64_t held_bytes = 0;
+  std::uint64_t held_blocks = 0;
+  std::uint64_t peak_held_bytes = 0;
+  std::uint64_t soft_limit_bytes = wire::no_limit;
+  std::uint64_t hard_limit_bytes = wire::no_limit;
+  std::uint64_t refusals = 0;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t used_blocks = 0;
+  std::uint64_t peak_used_bytes = 0;
+  std::uint64_t allocations = 0;
+};
+
+// All mappings at one moment, with the heap's counters and the accounts of the same moment.
 struct memory_map {
   std::uint64_t time_ns = 0;
   std::uint64_t resident_bytes = 0;  // the sum over the mappings
   bool truncated = false;            // the program's own copy at exit did not fit
   std::vector<mapping> mappings;
   wire::heap_statistics statistics{};
+  std::vector<account> accounts;
 };
 
 struct resident_point {
@@ -122,6 +144,8 @@ struct process_record {
   bool has_exit_map = false;
 
   wire::heap_statistics statistics{};  // the last state of the counters
+  std::vector<account> accounts;       // the last state of the ledger, in the order of its records
+  std::uint64_t refused_accounts = 0;  // owners for which the ledger had no record
   std::uint64_t dropped_events = 0;    // the ring was full
   std::uint64_t dropped_bytes = 0;     // weight of the dropped allocation samples
   std::uint64_t lost_bytes = 0;        // ring bytes without a readable record (writer killed in mid-write)

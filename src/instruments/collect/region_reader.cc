@@ -18,6 +18,38 @@ namespace {
 
 std::uint64_t load(const std::uint64_t& word) { return __atomic_load_n(&word, __ATOMIC_RELAXED); }
 
+const wire::account_table_header* table_header(const std::byte* memory) {
+  return reinterpret_cast<const wire::account_table_header*>(memory + wire::accounts_offset_bytes);
+}
+
+// A field of text that need not be terminated.
+template <std::size_t Capacity>
+std::string text_of(const char (&field)[Capacity]) {
+  return {field, ::strnlen(field, Capacity)};
+}
+
+account read_account(const wire::account_record& from, std::uint32_t index) {
+  account to;
+  to.name = text_of(from.name);
+  to.kind = text_of(from.kind);
+  to.record = index;
+  to.parent = __atomic_load_n(&from.parent, __ATOMIC_RELAXED);
+  to.publishes_use = __atomic_load_n(&from.publishes_use, __ATOMIC_RELAXED) != 0;
+  to.openings = __atomic_load_n(&from.openings, __ATOMIC_RELAXED);
+  to.held_bytes = load(from.held_bytes);
+  to.held_blocks = load(from.held_blocks);
+  to.peak_held_bytes = std::max(load(from.peak_held_bytes), to.held_bytes);
+  to.soft_limit_bytes = load(from.soft_limit_bytes);
+  to.hard_limit_bytes = load(from.hard_limit_bytes);
+  to.refusals = load(from.refusals);
+  to.used_bytes = load(from.use.used_bytes);
+  to.used_blocks = load(from.use.used_blocks);
+  // An owner that counts without atomics raises its peak when it next looks.
+  to.peak_used_bytes = std::max(load(from.use.peak_used_bytes), to.used_bytes);
+  to.allocations = load(from.use.allocations);
+  return to;
+}
+
 std::vector<std::string> split_command_line(std::string_view text) {
   std::vector<std::string> result;
   while (!text.empty()) {
@@ -125,6 +157,8 @@ std::size_t region_reader::drain(event_decoder& decoder, wire::hole at_hole, std
 void region_reader::read_state(process_record& into) const {
   const wire::region_header head = header();
   into.statistics = statistics();
+  into.accounts = accounts();
+  into.refused_accounts = __atomic_load_n(&table_header(memory_)->refused, __ATOMIC_RELAXED);
   into.dropped_events = ring_.dropped_events();
   into.dropped_bytes = ring_.dropped_bytes();
   into.lost_bytes = ring_.losses().bytes;
@@ -142,6 +176,23 @@ std::optional<memory_map> region_reader::read_exit_map() const {
                       head.exit_smaps_truncated != 0, head.end_monotonic_ns);
   if (result.mappings.empty()) return std::nullopt;
   result.statistics = statistics();
+  result.accounts = accounts();
+  return result;
+}
+
+std::vector<account> region_reader::accounts() const {
+  std::vector<account> result;
+  const std::uint32_t count =
+      std::min(__atomic_load_n(&table_header(memory_)->record_count, __ATOMIC_ACQUIRE), wire::account_capacity);
+  const auto* const records = reinterpret_cast<const wire::account_record*>(memory_ + wire::accounts_offset_bytes +
+                                                                            wire::account_records_offset_bytes);
+  for (std::uint32_t index = 0; index < count; ++index) {
+    const auto state = static_cast<wire::account_state>(__atomic_load_n(&records[index].state, __ATOMIC_ACQUIRE));
+    if (state != wire::account_state::open && state != wire::account_state::closed) continue;
+    result.push_back(read_account(records[index], index));
+    result.back().is_open = state == wire::account_state::open;
+    if (result.back().parent >= count) result.back().parent = no_index;
+  }
   return result;
 }
 

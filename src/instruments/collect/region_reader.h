@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "instruments/collect/event_decoder.h"
 #include "instruments/collect/fault_guard.h"
@@ -44,6 +45,8 @@ class region_reader {
   std::optional<memory_map> read_exit_map() const;
 
   wire::heap_statistics statistics() const;
+  // The ledger as it stands. Contents that make no sense are cut to what does.
+  std::vector<account> accounts() const;
   bool has_exited() const;             // the program's last destructor ran
   std::uint64_t exit_time_ns() const;  // 0 until then
   std::uint64_t exit_resident_bytes() const;

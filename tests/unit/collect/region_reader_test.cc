@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <cstring>
 #include <fstream>
 #include <random>
 
@@ -230,6 +231,65 @@ TEST(RegionName, IsPidAndGeneration) {
   for (const char* name : {"", ".", "4711", "4711.", "4711.2", "4711.2.regio", "x.2.region", "4711.2.region.tmp",
                            "99999999999999.2.region", "../1.2.region"})
     EXPECT_FALSE(parse_region_name(name)) << name;
+}
+
+wire::account_record& account_in(region_writer& region, std::uint32_t index) {
+  return reinterpret_cast<wire::account_record*>(region.memory() + wire::accounts_offset_bytes +
+                                                 wire::account_records_offset_bytes)[index];
+}
+
+std::uint32_t& account_count_in(region_writer& region) {
+  return reinterpret_cast<wire::account_table_header*>(region.memory() + wire::accounts_offset_bytes)->record_count;
+}
+
+TEST_F(RegionReader, ReadsOpenAndClosedAccounts) {
+  region_writer region(folder_, 41, 0);
+  account_count_in(region) = 3;
+  wire::account_record& server = account_in(region, 0);
+  server.state = 1;
+  server.parent = wire::no_account;
+  std::strcpy(server.name, "server");
+  std::strcpy(server.kind, "application");
+  server.held_bytes = 500;
+  server.peak_held_bytes = 900;
+  wire::account_record& sessions = account_in(region, 2);
+  sessions.state = 2;
+  sessions.parent = 0;
+  std::strcpy(sessions.name, "sessions");
+  sessions.publishes_use = 1;
+  sessions.use.used_bytes = 70;
+  sessions.use.peak_used_bytes = 60;  // not yet raised by its owner
+  region.publish();
+  const std::vector<account> accounts = read_all(region.path()).accounts;
+  ASSERT_EQ(accounts.size(), 2u) << "the one in between was never used";
+  EXPECT_EQ(accounts[0].name, "server");
+  EXPECT_EQ(accounts[0].kind, "application");
+  EXPECT_TRUE(accounts[0].is_open);
+  EXPECT_EQ(accounts[0].parent, no_index);
+  EXPECT_EQ(accounts[0].peak_held_bytes, 900u);
+  EXPECT_EQ(accounts[1].record, 2u);
+  EXPECT_EQ(accounts[1].parent, 0u);
+  EXPECT_FALSE(accounts[1].is_open);
+  EXPECT_EQ(accounts[1].peak_used_bytes, 70u);
+}
+
+TEST_F(RegionReader, CutsAccountsThatMakeNoSense) {
+  region_writer region(folder_, 41, 0);
+  account_count_in(region) = ~0u;
+  for (std::uint32_t index = 0; index < wire::account_capacity; ++index) {
+    wire::account_record& one = account_in(region, index);
+    std::memset(&one, 0xff, sizeof one);
+    one.state = index % 5;
+    one.parent = index % 2 == 0 ? 5'000'000 : index;  // itself
+  }
+  region.publish();
+  const std::vector<account> accounts = read_all(region.path()).accounts;
+  EXPECT_EQ(accounts.size(), (wire::account_capacity * 2 + 4) / 5);
+  for (const account& one : accounts) {
+    EXPECT_EQ(one.name.size(), sizeof account_in(region, 0).name);
+    EXPECT_LE(one.kind.size(), sizeof account_in(region, 0).kind);
+    EXPECT_EQ(one.parent, one.record % 2 == 0 ? no_index : one.record);
+  }
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "core/base/options.h"
+#include "core/budget/charge.h"
+#include "core/budget/shrinker.h"
 #include "core/os/virtual_memory.h"
 #include "support/dice.h"
 #include "unit/heap/heap_support.h"
@@ -161,6 +163,62 @@ TEST_F(NamedHeap, ThreadsShareItAndTheCountsStayExact) {
   EXPECT_EQ(heap->statistics().live_bytes, 0u);
   EXPECT_EQ(heap->statistics().span_bytes, 0u);
   heap->check();
+}
+
+// Figures of its account, beside those of the heap itself.
+void expect_account_to_agree(named_heap* heap) {
+  const named_heap_statistics now = heap->statistics();
+  EXPECT_EQ(heap->account()->held_bytes, now.span_bytes);
+  EXPECT_EQ(heap->account()->use.used_bytes, now.live_bytes);
+  EXPECT_EQ(heap->account()->use.used_blocks, now.live_blocks);
+  EXPECT_EQ(heap->account()->use.allocations, now.allocations);
+}
+
+TEST(named_heap, charges_its_account_with_what_it_holds) {
+  named_heap* heap = create_named_heap("accounted");
+  std::vector<void*> blocks;
+  for (std::size_t i = 0; i < 3000; ++i) blocks.push_back(heap->allocate(i % 100 == 0 ? 100'000 : 8 + i % 700, 8));
+  expect_account_to_agree(heap);
+  for (std::size_t i = 0; i < blocks.size(); i += 2) deallocate(blocks[i]);
+  expect_account_to_agree(heap);
+  const std::uint64_t others = heap->account()->held_blocks;
+  EXPECT_GT(others, 0u);
+  heap->free_all();
+  expect_account_to_agree(heap);
+  EXPECT_EQ(heap->account()->held_bytes, 0u);
+  EXPECT_EQ(heap->account()->held_blocks, 0u);
+  budget::account* account = heap->account();
+  destroy_named_heap(heap);
+  EXPECT_FALSE(budget::is_open(account));
+}
+
+TEST(named_heap, stays_within_its_accounts_limit) {
+  named_heap* heap = create_named_heap("bounded");
+  budget::set_limits(heap->account(), wire::no_limit, 1 << 20);
+  std::vector<void*> blocks;
+  while (void* block = heap->allocate(blocks.size() % 50 == 49 ? 40'000 : 500, 8)) blocks.push_back(block);
+  EXPECT_LE(heap->statistics().span_bytes, 1u << 20);
+  EXPECT_GT(heap->statistics().live_bytes, 900'000u);
+  EXPECT_GE(heap->account()->refusals, 1u);
+  expect_account_to_agree(heap);
+  // A shrinker may free blocks of this very heap: it runs with no lock of the heap's held.
+  const auto shrink = [](void* context, const budget::pressure&) -> std::uint64_t {
+    auto* all = static_cast<std::vector<void*>*>(context);
+    const std::size_t count = all->size() / 2;
+    for (std::size_t i = 0; i < count; ++i) {
+      deallocate(all->back());
+      all->pop_back();
+    }
+    return count;
+  };
+  const std::uint32_t handle = budget::register_shrinker(heap->account(), 0, shrink, &blocks);
+  void* large = heap->allocate(300'000, 8);
+  EXPECT_NE(large, nullptr);
+  EXPECT_LE(heap->account()->peak_held_bytes, 1u << 20);
+  budget::unregister_shrinker(handle);
+  expect_account_to_agree(heap);
+  heap->check();
+  destroy_named_heap(heap);
 }
 
 }  // namespace
