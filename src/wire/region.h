@@ -80,8 +80,26 @@ inline constexpr std::uint64_t text_smaps_capacity_bytes = ring_offset_bytes - t
 // the value: 0 switches sampling off, anything below 4 KiB counts as 4 KiB.
 struct control_page {
   std::uint64_t sample_interval_bytes;  // atomic; the program stores its own default at start
-  std::uint64_t reserved[15];
+  std::uint32_t recording;              // atomic: enum recording_mode; from the session's wishes at start
+  std::uint32_t reserved_word;
+  std::uint64_t reserved[14];
 };
+
+// Whether every allocation and free is told (tape.h), and what becomes of one that finds its ring full.
+enum class recording_mode : std::uint32_t {
+  off = 0,
+  drop = 1,   // it is counted as lost, and the program goes on
+  block = 2,  // the thread waits for the reader, as long as there is one
+};
+
+// <session>/wishes: how the command wants processes of this session to start. Optional; read once a process, when it
+// opens its region.
+struct session_wishes {
+  std::uint64_t magic;      // wishes_magic
+  std::uint32_t version;    // region_version
+  std::uint32_t recording;  // enum recording_mode
+};
+inline constexpr std::uint64_t wishes_magic = 0x3148534957454e54;  // "TNEWISH1" in memory order
 
 static_assert(statistics_offset_bytes + sizeof(heap_statistics) <= text_offset_bytes);
 

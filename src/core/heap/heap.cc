@@ -14,6 +14,7 @@
 #include "core/os/barrier.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/page_heap.h"
+#include "core/telemetry/recorder.h"
 
 extern char** environ;
 
@@ -52,6 +53,12 @@ void count_large(std::int64_t bytes, std::int64_t blocks) noexcept {
   __atomic_fetch_add(&totals.large_span_count, static_cast<std::uint64_t>(blocks), __ATOMIC_RELAXED);
 }
 
+// A new block, told where everything is.
+[[gnu::always_inline]] inline void* told(void* block, std::size_t bytes, wire::allocation_entry entry) noexcept {
+  if (telemetry::is_recording() && block != nullptr) telemetry::tell_allocation(block, bytes, entry);
+  return block;
+}
+
 // Whether a new large block is a sample.
 void note_sample(span* home, wire::allocation_entry entry) noexcept {
   std::uint64_t interval_bytes = 0;
@@ -87,6 +94,7 @@ void forget_large(span* home) noexcept {
 }
 
 void free_large(span* home) noexcept {
+  if (telemetry::is_recording()) telemetry::tell_free(span_start(home));
   forget_large(home);
   release_span(home, false);
 }
@@ -108,13 +116,19 @@ void free_named(span* home, void* block) noexcept {
   if (home->kind == span_kind::named_small && (tagged || is_uncarved(home, block)) && owner->is_free(home, block)) {
     return report_misuse(misuse::double_free, block);
   }
+  if (telemetry::is_recording()) telemetry::tell_free(block);
   if (owner == &sampled_heap()) return free_sampled(home, block);
   owner->free(home, block);
 }
 
+// A block that a signal handler got is never handed out again.
+void free_emergency(const void* block) noexcept {
+  if (telemetry::is_recording()) telemetry::tell_free(block);
+}
+
 // A free in a page that is not of a size class.
 void free_other(void* block) noexcept {
-  if (is_emergency_block(block)) return;
+  if (is_emergency_block(block)) return free_emergency(block);
   span* home = find_span(block);
   if (home == nullptr) {
     return report_misuse(is_in_window(block) ? misuse::double_free : misuse::foreign_pointer, block);
@@ -147,6 +161,13 @@ bool was_freed_in(span* home, void* block) noexcept {
          static_cast<named_heap*>(home->owner)->is_free(home, block);
 }
 
+// What the program takes for a new block, in the place of the old one.
+void tell_resized(const void* block, std::size_t bytes) noexcept {
+  if (!telemetry::is_recording()) return;
+  telemetry::tell_free(block);
+  telemetry::tell_allocation(block, bytes, wire::allocation_entry::realloc);
+}
+
 // A large block's new size in place: true when it now holds `bytes`.
 bool resize_in_place(span* home, std::size_t bytes) noexcept {
   std::uint32_t pages = 0;
@@ -166,6 +187,7 @@ bool resize_in_place(span* home, std::size_t bytes) noexcept {
     note_sample(home, wire::allocation_entry::realloc);
   }
   count_large(static_cast<std::int64_t>(span_bytes(home) - before), 0);
+  tell_resized(span_start(home), bytes);
   return true;
 }
 
@@ -193,6 +215,10 @@ void* move_large(span* home, std::size_t bytes) noexcept {
   count_large(static_cast<std::int64_t>(span_bytes(moved)), 1);
   __atomic_fetch_add(&telemetry::statistics().large_allocations_total, 1, __ATOMIC_RELAXED);
   note_sample(moved, wire::allocation_entry::realloc);
+  if (telemetry::is_recording()) {
+    telemetry::tell_allocation(span_start(moved), bytes, wire::allocation_entry::realloc);
+    telemetry::tell_free(span_start(home));
+  }
   forget_large(home);
   home->moved_in = home->moved_in && !remapped;
   if (outcome.from_mapped) {
@@ -228,12 +254,15 @@ void initialize() noexcept {
 }
 
 void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept {
+  void* block = nullptr;
   if (unlikely(bytes > largest_small_bytes)) {
     bool zeroed = false;
-    return allocate_large(bytes, 1, false, &zeroed, entry);
+    block = allocate_large(bytes, 1, false, &zeroed, entry);
+  } else {
+    block = try_allocate_medium(bytes);
+    if (block == nullptr) block = refill(class_of(bytes == 0 ? 1 : bytes), bytes, entry);
   }
-  if (void* block = try_allocate_medium(bytes)) return block;
-  return refill(class_of(bytes == 0 ? 1 : bytes), bytes, entry);
+  return told(block, bytes, entry);
 }
 
 void* allocate_zeroed(std::size_t bytes) noexcept {
@@ -243,7 +272,7 @@ void* allocate_zeroed(std::size_t bytes) noexcept {
     const bool want_clean = bytes >= least_clean_bytes;
     void* block = allocate_large(bytes, 1, want_clean, &zeroed, wire::allocation_entry::calloc);
     if (block != nullptr && !zeroed) std::memset(block, 0, bytes);
-    return block;
+    return told(block, bytes, wire::allocation_entry::calloc);
   }
   void* block = allocate(bytes, wire::allocation_entry::calloc);
   if (block != nullptr) std::memset(block, 0, bytes);
@@ -254,15 +283,18 @@ void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocatio
   TENURE_DCHECK(is_power_of_two(alignment));
   if (alignment <= 16) return allocate(bytes, entry);
   const std::size_t size_class = class_of_aligned(bytes, alignment);
-  if (size_class != 0) return allocate(class_bytes[size_class], entry);
+  if (size_class != 0) {
+    void* block = pop_block(hot_access(), size_class);
+    return block != nullptr ? block : told(refill(size_class, class_bytes[size_class], entry), bytes, entry);
+  }
   bool zeroed = false;
-  return allocate_large(bytes == 0 ? 1 : bytes, alignment, false, &zeroed, entry);
+  return told(allocate_large(bytes == 0 ? 1 : bytes, alignment, false, &zeroed, entry), bytes, entry);
 }
 
 void deallocate_slow(void* block) noexcept {
   if (block == nullptr) return;
   if (!is_mapped(block)) {
-    if (is_emergency_block(block)) return;
+    if (is_emergency_block(block)) return free_emergency(block);
     return report_misuse(misuse::foreign_pointer, block);
   }
   const std::size_t size_class = window.class_map[page_index(block)];
@@ -273,6 +305,8 @@ void deallocate_slow(void* block) noexcept {
   }
   auto* small = static_cast<free_block*>(block);
   if (was_freed(small, size_class)) return report_misuse(misuse::double_free, block);
+  // What a signal handler leaves while its thread is in a slow path comes by here once more.
+  if (telemetry::is_recording() && !hot.busy) telemetry::tell_free(block);
   free_small_slow(small, size_class);
 }
 
@@ -290,7 +324,10 @@ void* reallocate(void* block, std::size_t bytes) noexcept {
   }
   if (home == nullptr || home->kind != span_kind::large) {
     // In place while the block is not more than twice what is needed.
-    if (bytes <= old_bytes && (bytes >= old_bytes / 2 || old_bytes <= 32)) return block;
+    if (bytes <= old_bytes && (bytes >= old_bytes / 2 || old_bytes <= 32)) {
+      tell_resized(block, bytes);
+      return block;
+    }
     return reallocate_by_copy(block, old_bytes, bytes);
   }
   if (bytes > largest_small_bytes && bytes <= PTRDIFF_MAX) {

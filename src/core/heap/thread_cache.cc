@@ -10,6 +10,7 @@
 #include "core/heap/central_list.h"
 #include "core/heap/emergency.h"
 #include "core/heap/heap.h"
+#include "core/heap/recorded_cache.h"
 #include "core/heap/sampled.h"
 #include "core/os/clock.h"
 #include "core/pages/metadata.h"
@@ -284,6 +285,7 @@ void* allocate_uncached(std::size_t size_class) noexcept {
 void on_thread_exit(void*) noexcept {
   hot_cache& cache = hot;
   thread_record* record = cache.record;
+  telemetry::end_thread_recording();
   if (record == nullptr) return;
   flush_own_cache();
   lock_threads();
@@ -322,6 +324,8 @@ thread_record* make_record(hot_cache& cache) noexcept {
   record->sample_doublings = 0;
   record->held_limit_bytes = 0;
   record->slow_paths = 0;
+  record->recorded = false;
+  record->recorded_bytes = 0;
   record->thread_id = os::thread_id();
   record->cache = &cache;
   __atomic_fetch_add(&telemetry::statistics().thread_cache_count, 1, __ATOMIC_RELAXED);
@@ -416,6 +420,7 @@ void* refill(std::size_t size_class, std::size_t requested_bytes, wire::allocati
   thread_record* record = own_record();
   slow_path entered(cache);
   if (unlikely(record == nullptr)) return allocate_uncached(size_class);
+  if (unlikely(follow_recording(cache, *record))) return allocate_recorded(*record, size_class);
   if (likely(swap_lists(cache, *record, size_class))) return pop(cache, size_class);
   return refill_held(cache, *record, size_class, requested_bytes, entry);
 }
@@ -435,6 +440,7 @@ void free_small_slow(free_block* block, std::size_t size_class) noexcept {
     central_lists[size_class].give_back(size_class, {block, 1});
     return;
   }
+  if (unlikely(follow_recording(cache, *record))) return free_recorded(cache, *record, size_class, block);
   push_freed(cache, *record, size_class, block);
 }
 
@@ -459,6 +465,17 @@ void flush_own_cache() noexcept {
   if (cache.record == nullptr || cache.busy) return;
   slow_path entered(cache);
   for (std::size_t i = 1; i < class_count; ++i) flush_class(cache, cache.record->classes[i], i);
+  cache.record->recorded_bytes = 0;
+}
+
+void empty_cache(hot_cache& cache, thread_record& record) noexcept {
+  for (std::size_t i = 1; i < class_count; ++i) {
+    flush_class(cache, record.classes[i], i);
+    record.classes[i] = class_state{};
+    cache.room[i] = 0;
+  }
+  record.held_limit_bytes = 0;
+  record.recorded_bytes = 0;
 }
 
 thread_record* first_record() noexcept { return __atomic_load_n(&records, __ATOMIC_ACQUIRE); }

@@ -82,6 +82,8 @@ struct thread_record {
   unsigned sample_doublings = 0;       // of the interval, while samples come too fast (option sample_spacing)
   std::uint64_t held_limit_bytes = 0;  // sum over classes of what capacity and target allow
   std::uint32_t slow_paths = 0;
+  bool recorded = false;             // every malloc and free of the thread takes its slow path (recorded_cache.h)
+  std::uint64_t recorded_bytes = 0;  // that it holds then
   class_state classes[class_count];
 };
 
@@ -110,5 +112,7 @@ void adopt_caches_after_fork() noexcept;
 
 // Blocks of the calling thread's cache go to the central lists; at thread exit, and for tenure_purge().
 void flush_own_cache() noexcept;
+// The same of any cache that the caller may change; lengths begin anew.
+void empty_cache(hot_cache& cache, thread_record& record) noexcept;
 
 }  // namespace tenure::core

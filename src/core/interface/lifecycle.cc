@@ -11,6 +11,7 @@
 #include "core/interface/export.h"
 #include "core/interface/live_core.h"
 #include "core/interface/report.h"
+#include "core/telemetry/recorder.h"
 #include "core/telemetry/telemetry.h"
 #include "core/telemetry/unwind.h"
 
@@ -45,6 +46,7 @@ TENURE_EXPORT int dlclose(void* handle) {
   static function next = nullptr;
   if (next == nullptr) next = reinterpret_cast<function>(::dlsym(RTLD_NEXT, "dlclose"));
   const int result = next == nullptr ? -1 : next(handle);
+  telemetry::forget_recorded_stacks();
   telemetry::forget_rules();
   return result;
 }

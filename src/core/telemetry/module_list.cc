@@ -135,7 +135,10 @@ bool module_list::verify(std::uint64_t address, std::uint64_t time_ns) noexcept 
   entry& at = entries_[position];
   TENURE_DCHECK(at.begin <= address && address < at.end);
   at.verified = round_;
-  if (!at.told && has_region()) at.told = tell(module, time_ns);
+  if (!at.told && has_region() && tell(module, time_ns)) {
+    at.told = true;
+    __atomic_store_n(&told_count_, told_count_ + 1, __ATOMIC_RELAXED);
+  }
   return replaced;
 }
 
@@ -161,6 +164,7 @@ bool module_list::replace(const loaded_module& module) noexcept {
 
 void module_list::forget_told() noexcept {
   for (std::size_t i = 0; i < count_; ++i) entries_[i].told = false;
+  __atomic_store_n(&told_count_, 0, __ATOMIC_RELAXED);
 }
 
 void module_list::check() const noexcept {

@@ -21,6 +21,9 @@ class module_list {
   // Tells the modules of `frames` that the reader does not know. True when a module known before was found replaced.
   bool announce(const std::uint64_t* frames, std::size_t frame_count, std::uint64_t time_ns) noexcept;
 
+  // How many were told so far; the next one told has this number. Read without the lock it may be a little old.
+  std::uint32_t told_count() const noexcept { return __atomic_load_n(&told_count_, __ATOMIC_RELAXED); }
+
   // In the child of fork, whose reader has been told nothing.
   void forget_told() noexcept;
 
@@ -46,6 +49,7 @@ class module_list {
   entry entries_[capacity] = {};  // by address, disjoint
   std::size_t count_ = 0;
   std::uint64_t round_ = 0;
+  std::uint32_t told_count_ = 0;  // atomic
 };
 
 }  // namespace tenure::telemetry

@@ -11,6 +11,7 @@
 #include "core/telemetry/events.h"
 #include "core/telemetry/live_samples.h"
 #include "core/telemetry/module_list.h"
+#include "core/telemetry/recorder.h"
 #include "core/telemetry/ring.h"
 #include "core/telemetry/sampling_math.h"
 #include "core/telemetry/telemetry.h"
@@ -71,6 +72,7 @@ struct captured_stack {
 // Tells the modules of the stack; where one was replaced since it was told, the rules are stale and so is the stack.
 [[gnu::always_inline]] inline void make_known(captured_stack* stack, std::uint64_t time_ns) noexcept {
   if (!modules.announce(stack->frames, stack->walk.frame_count, time_ns)) return;
+  forget_recorded_stacks();
   forget_rules();
   capture(stack);
   modules.announce(stack->frames, stack->walk.frame_count, time_ns);
@@ -211,6 +213,15 @@ void catch_up(std::uint64_t time_ns) noexcept {
     end_sample(&entry, &stack, begin_ns, thread_id);
   });
   add_overhead_ns(os::monotonic_ns() - begin_ns);
+}
+
+std::uint32_t announce_module_of(std::uint64_t address) noexcept {
+  turn mine;
+  if (mine && modules.announce(&address, 1, os::monotonic_ns())) {
+    forget_recorded_stacks();
+    forget_rules();
+  }
+  return modules.told_count();
 }
 
 std::size_t visit_live_samples(void (*visit)(void* context, const live_sample& sample), void* context) noexcept {

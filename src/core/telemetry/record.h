@@ -1,7 +1,12 @@
 // The records' part in the life of the process.
 #pragma once
 
+#include <cstdint>
+
 namespace tenure::telemetry {
+
+// Tells the file that is mapped at `address`, unless its reader knows it. How many modules have been told by then.
+std::uint32_t announce_module_of(std::uint64_t address) noexcept;
 
 // Does what was put aside, before the end.
 void settle_records() noexcept;

@@ -100,6 +100,8 @@ std::byte* map_file(int descriptor) noexcept {
   return errno = ENOSPC, nullptr;
 }
 
+char region_path[path_capacity_bytes];  // of the region that was made last; empty: none
+
 char** environment() noexcept {
   if (environ != nullptr) return environ;
   if (&__libc_stack_end == nullptr || __libc_stack_end == nullptr) return nullptr;
@@ -136,10 +138,32 @@ const char* session_folder() noexcept {
   return nullptr;
 }
 
+int create_beside_region(const char* extension) noexcept {
+  static char path[path_capacity_bytes];  // under the lock of the recorder; stacks may be small
+  constexpr std::size_t replaced_bytes = sizeof "region" - 1;
+  const std::size_t length = std::strlen(region_path);
+  if (length < replaced_bytes) return errno = ENOENT, -1;
+  core::text_writer name(path, sizeof path);
+  name.add(region_path, length - replaced_bytes).add(extension).add("", 1);
+  if (name.needed_bytes() > sizeof path) return errno = ENAMETOOLONG, -1;
+  return open_file(path, O_CREAT | O_EXCL | O_RDWR);
+}
+
+bool read_wishes(const char* folder, wire::session_wishes* wishes) noexcept {
+  char path[512];
+  core::text_writer name(path, sizeof path);
+  name.add(folder).add("/wishes").add("", 1);
+  if (name.needed_bytes() > sizeof path) return false;
+  bool cut;
+  return copy_file(path, reinterpret_cast<std::byte*>(wishes), sizeof *wishes, &cut) == sizeof *wishes && !cut &&
+         wishes->magic == wire::wishes_magic && wishes->version == wire::region_version &&
+         wishes->recording <= static_cast<std::uint32_t>(wire::recording_mode::block);
+}
+
 bool region::create(const char* folder, wire::origin origin) noexcept {
   TENURE_CHECK(base_ == nullptr && folder != nullptr);
-  static char path[path_capacity_bytes];  // one process creates one region at a time; stacks may be small
-  const int descriptor = create_file(folder, path);
+  // One process creates one region at a time; stacks may be small.
+  const int descriptor = create_file(folder, region_path);
   if (descriptor < 0) return false;
   base_ = map_file(descriptor);
   if (base_ != nullptr && !budget::move_to_file(descriptor, wire::accounts_offset_bytes, populate_shared)) {
@@ -148,7 +172,8 @@ bool region::create(const char* folder, wire::origin origin) noexcept {
   }
   if (base_ == nullptr) {
     const int saved_errno = errno;
-    ::syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+    ::syscall(SYS_unlinkat, AT_FDCWD, region_path, 0);
+    region_path[0] = '\0';
     errno = saved_errno;
   }
   close_file(descriptor);

@@ -50,6 +50,13 @@ class region {
 // Asks for the pages of [begin, begin + bytes) by a call that can fail, where a touch would end in SIGBUS.
 bool populate_shared(std::byte* begin, std::size_t bytes) noexcept;
 
+// A fresh file with the region's name and another extension in place of "region"; negative, with errno, when there is
+// no region or the file cannot be made.
+int create_beside_region(const char* extension) noexcept;
+
+// What the session wants of the processes that start in it: false when it says nothing that can be understood.
+bool read_wishes(const char* folder, wire::session_wishes* wishes) noexcept;
+
 // The folder that TENURE_SESSION names; null when it names none. Works before the C library knows its environment.
 const char* session_folder() noexcept;
 

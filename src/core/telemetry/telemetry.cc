@@ -9,6 +9,7 @@
 #include "core/base/options.h"
 #include "core/os/clock.h"
 #include "core/telemetry/record.h"
+#include "core/telemetry/recorder.h"
 #include "core/telemetry/region.h"
 #include "core/telemetry/ring.h"
 #include "core/telemetry/telemetry_state.h"
@@ -25,9 +26,14 @@ struct private_state {
 };
 private_state own;
 
+}  // namespace
+
+wire::control_page* current_control = &own.control;
+
+namespace {
+
 region process_region;
 wire::heap_statistics* current_statistics = &own.statistics;  // atomic
-wire::control_page* current_control = &own.control;           // atomic
 std::uint64_t* current_overhead_ns = &own.overhead_nanoseconds;
 std::uint64_t* current_overhead_bytes = &own.overhead_bytes;
 std::uint32_t started = 0;
@@ -66,6 +72,7 @@ void use_region() noexcept {
   wire::region_header& header = process_region.header();
   copy_statistics(own.statistics, process_region.statistics());
   process_region.control().sample_interval_bytes = own.control.sample_interval_bytes;
+  process_region.control().recording = own.control.recording;
   header.overhead_nanoseconds = own.overhead_nanoseconds;
   header.overhead_bytes = own.overhead_bytes;
   publish(current_statistics, &process_region.statistics());
@@ -83,7 +90,9 @@ void open_region(wire::origin origin) noexcept {
   if (folder != nullptr) {
     if (process_region.create(folder, origin)) {
       use_region();
+      own.control.recording = 0;  // without a region there is nowhere to tell it to
     } else {
+      own.control.recording = 0;
       const char* reason = ::strerrordesc_np(errno);
       core::message sentence;
       sentence.add("tenure: no region file can be made in ").add(folder).add(" (TENURE_SESSION): ");
@@ -99,6 +108,13 @@ void open_region(wire::origin origin) noexcept {
 void start() noexcept {
   if (__atomic_exchange_n(&started, 1, __ATOMIC_ACQ_REL) != 0) return;
   set_sample_interval_bytes(static_cast<std::uint64_t>(core::value(core::option::sample_interval)));
+  wire::session_wishes wishes;
+  const char* folder = session_folder();
+  if (folder != nullptr && read_wishes(folder, &wishes)) {
+    own.control.recording = wishes.recording;
+    // Everything is told: samples would tell some of it twice.
+    if (wishes.recording != 0) set_sample_interval_bytes(0);
+  }
   open_region(wire::origin::exec);
 }
 
@@ -112,6 +128,7 @@ void after_fork_in_child() noexcept {
   if (process_region.mapped()) {
     copy_statistics(before_fork_taken ? before_fork_statistics : process_region.statistics(), own.statistics);
     own.control.sample_interval_bytes = sample_interval_bytes();
+    own.control.recording = __atomic_load_n(&control().recording, __ATOMIC_RELAXED);
     own.overhead_bytes = overhead_bytes();
   }
   own.overhead_nanoseconds = 0;
@@ -119,6 +136,7 @@ void after_fork_in_child() noexcept {
   use_private_state();
   process_ring().detach();
   process_region.unmap();
+  leave_tape_after_fork();
   inherit_records();
   __atomic_store_n(&finished, 0, __ATOMIC_RELEASE);
   open_region(wire::origin::fork);

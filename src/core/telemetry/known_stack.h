@@ -1,0 +1,70 @@
+// The stack of one thread as it was seen last, so that the next capture walks only what is new.
+//
+//   frames[0]        the outermost: its caller has none
+//   frames[count-1]  the innermost of the last walk
+//
+//   walk ──► main ──► serve ──► parse ──► grow      the last one:    0 main, 1 serve, 2 parse, 3 grow
+//   walk ──► main ──► serve ──► print               the next one:    print is new; serve is met where it was,
+//            └── as it was ──┘                      and what lies outside of it is held against memory
+//
+// A walk goes from frame to frame by rules that depend on the return address alone. So when it arrives at a frame that
+// it has met before (the same return address at the same place in the stack, the same frame pointer where that is
+// needed to go on), it would go on as before if the words that it read then are still there: one or two loads a frame,
+// which do not wait for each other, instead of a chain of rules. Nothing is taken on trust: a frame whose words have
+// changed is walked again. So is everything after a step that is more than two words on the stack (a signal's frame).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/telemetry/stack_trie.h"
+#include "core/telemetry/unwind.h"
+#include "wire/tape.h"
+
+namespace tenure::telemetry {
+
+struct walker;
+
+class known_stack {
+ public:
+  static constexpr std::uint32_t capacity = wire::tape_stack_capacity_frames;
+
+  // The calling thread's stack as a node of the trie, without the frame of capture() itself. Never allocates, takes no
+  // lock; may run inside malloc. Not in a signal handler that has interrupted it.
+  std::uint32_t capture(stack_trie& trie) noexcept;
+
+  // Whether code was found replaced since the last capture began: then that one is worth nothing.
+  bool is_stale() const noexcept;
+
+  // Nodes of another trie mean nothing.
+  void forget() noexcept { count_ = 0; }
+
+  // Frames that the last capture had to walk; for tests and benchmarks.
+  std::uint32_t fresh_count() const noexcept { return fresh_count_; }
+  std::uint32_t frame_count() const noexcept { return count_; }
+  void check() const noexcept;
+
+ private:
+  struct frame {
+    std::uint64_t stack;           // the stack pointer when the step was done: the CFA of the frame inside of it
+    std::uint64_t return_address;  // what was found on the stack; the frame's name
+    std::uint64_t frame_pointer;   // its own
+    std::uint64_t return_slot;     // where the return address was read
+    std::uint64_t frame_slot;      // where the frame pointer was read; 0: it was passed on
+    std::uint32_t node;
+    bool uses_frame;    // the step out of it needs the frame pointer
+    bool passes_frame;  // the step out of it passes the frame pointer on
+    bool needs_frame;   // it or one further out needs the frame pointer that it has
+  };
+
+  bool is_as_it_was(const walker& at, std::uint32_t known) const noexcept;
+  std::uint32_t give_numbers(stack_trie& trie, std::uint32_t kept, walk_end end) noexcept;
+
+  std::uint32_t count_ = 0;
+  std::uint32_t fresh_count_ = 0;
+  std::uint32_t rules_generation_ = 0;
+  frame frames_[capacity];
+  frame fresh_[capacity];  // innermost first
+};
+
+}  // namespace tenure::telemetry

@@ -1,0 +1,328 @@
+#include "core/telemetry/recorder.h"
+
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <new>
+
+#include "core/base/check.h"
+#include "core/base/format.h"
+#include "core/os/clock.h"
+#include "core/os/mutex.h"
+#include "core/os/virtual_memory.h"
+#include "core/telemetry/events.h"
+#include "core/telemetry/known_stack.h"
+#include "core/telemetry/record.h"
+#include "core/telemetry/region.h"
+#include "core/telemetry/stack_trie.h"
+#include "core/telemetry/tape_ring.h"
+#include "core/telemetry/telemetry_state.h"
+#include "wire/ticks.h"
+
+namespace tenure::telemetry {
+namespace {
+
+constexpr std::uint64_t reader_patience_ns = 2'000'000'000;
+
+// What one thread needs to record: private memory, one to each ring of the tape, handed on with it.
+struct recording_thread {
+  tape_ring ring;
+  known_stack stack;
+  recording_thread* next_free = nullptr;
+  recording_thread* next = nullptr;  // all that were ever made
+  std::uint32_t number = 0;          // of its ring
+  std::uint32_t thread_id = 0;
+};
+
+enum class tape_state : std::uint32_t { closed, open, refused };
+
+// A byte of memory that the kernel wipes in the child of any fork, those that call nobody included: there the mark is
+// gone, and the parent's tape, which is not mapped either, is left alone.
+const volatile std::uint8_t* mark = nullptr;  // atomic pointer; null until there is a tape
+
+os::mutex tape_lock;      // opening and closing, handing rings out and back
+std::uint32_t state = 0;  // atomic: enum tape_state
+std::byte* tape = nullptr;
+stack_trie trie;
+recording_thread* all_threads = nullptr;
+recording_thread* free_threads = nullptr;
+std::uint32_t ring_count = 0;
+
+os::mutex shared_lock;                      // the shared ring, of threads that have none of their own
+recording_thread* shared_thread = nullptr;  // guarded by shared_lock
+
+struct own_state {
+  recording_thread* thread = nullptr;
+  bool inside = false;  // this thread is in here: a signal handler must not enter
+  bool ended = false;
+};
+__attribute__((tls_model("initial-exec"))) thread_local own_state own;
+
+wire::tape_header& header() noexcept { return *reinterpret_cast<wire::tape_header*>(tape); }
+
+void count_lost_without_ring(bool is_allocation, std::uint64_t bytes) noexcept {
+  if (__atomic_load_n(&state, __ATOMIC_ACQUIRE) != static_cast<std::uint32_t>(tape_state::open)) return;
+  __atomic_fetch_add(is_allocation ? &header().lost_allocations : &header().lost_frees, 1, __ATOMIC_RELAXED);
+  if (is_allocation) __atomic_fetch_add(&header().lost_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+bool make_mark() noexcept {
+  constexpr int wipe_on_fork = 18;  // MADV_WIPEONFORK
+  auto* page = static_cast<std::uint8_t*>(os::map_anywhere(os::page_bytes()));
+  if (page == nullptr) return false;
+  ::madvise(page, os::page_bytes(), wipe_on_fork);
+  *page = 1;
+  __atomic_store_n(&mark, page, __ATOMIC_RELEASE);
+  return true;
+}
+
+bool is_marked() noexcept {
+  const volatile std::uint8_t* page = __atomic_load_n(&mark, __ATOMIC_RELAXED);
+  return page == nullptr || *page != 0;
+}
+
+// Under tape_lock.
+bool open_tape() noexcept {
+  const int saved_errno = errno;
+  const int descriptor = create_beside_region("tape");
+  void* memory = MAP_FAILED;
+  if (descriptor >= 0 && ::syscall(SYS_ftruncate, descriptor, wire::tape_bytes) == 0) {
+    memory = ::mmap(nullptr, wire::tape_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, descriptor, 0);
+  }
+  if (memory != MAP_FAILED &&
+      (!populate_shared(static_cast<std::byte*>(memory), wire::tape_nodes_offset_bytes) || !make_mark())) {
+    ::munmap(memory, wire::tape_bytes);
+    memory = MAP_FAILED;
+    errno = ENOSPC;
+  }
+  if (memory == MAP_FAILED) {
+    const char* reason = ::strerrordesc_np(errno);
+    core::message sentence;
+    sentence.add("tenure: no tape can be made beside the region: ").add(reason == nullptr ? "unknown error" : reason);
+    sentence.add("; this process is not recorded.\n");
+    sentence.write_to(2);
+  }
+  if (descriptor >= 0) ::syscall(SYS_close, descriptor);
+  errno = saved_errno;
+  if (memory == MAP_FAILED) return false;
+  // Not for the children of fork: each makes one of its own.
+  ::madvise(memory, wire::tape_bytes, MADV_DONTFORK);
+  tape = static_cast<std::byte*>(memory);
+  header().version = wire::tape_version;
+  header().pid = static_cast<std::uint32_t>(::syscall(SYS_getpid));
+  header().total_bytes = wire::tape_bytes;
+  header().begin_ticks = wire::read_ticks();
+  header().begin_ns = os::monotonic_ns();
+  trie.attach(&header(), reinterpret_cast<wire::stack_node*>(tape + wire::tape_nodes_offset_bytes),
+              wire::stack_node_capacity, populate_shared, announce_module_of);
+  __atomic_store_n(&header().magic, wire::tape_magic, __ATOMIC_RELEASE);
+  return true;
+}
+
+// Under tape_lock. Whether there is a tape to write to; it is opened by the first who asks.
+bool have_tape() noexcept {
+  if (state == static_cast<std::uint32_t>(tape_state::closed)) {
+    const tape_state now = open_tape() ? tape_state::open : tape_state::refused;
+    __atomic_store_n(&state, static_cast<std::uint32_t>(now), __ATOMIC_RELEASE);
+  }
+  return state == static_cast<std::uint32_t>(tape_state::open);
+}
+
+// Under tape_lock. Ties the thread's memory to its ring; false when the ring's first page cannot be had.
+bool attach_ring(recording_thread& thread) noexcept {
+  const wire::ring_place place = wire::ring_place_of(thread.number);
+  if (!populate_shared(tape + place.header_offset_bytes, wire::tape_ring_header_bytes)) return false;
+  thread.ring.attach(reinterpret_cast<wire::tape_ring_header*>(tape + place.header_offset_bytes),
+                     reinterpret_cast<std::uint64_t*>(tape + place.words_offset_bytes), place.capacity_words,
+                     populate_shared);
+  return true;
+}
+
+// A ring that no thread has, with what belongs to it. Null when there is none to be had.
+recording_thread* take_thread() noexcept {
+  if (__atomic_load_n(&state, __ATOMIC_ACQUIRE) == static_cast<std::uint32_t>(tape_state::refused)) return nullptr;
+  os::lock_guard held(tape_lock);
+  if (!have_tape()) return nullptr;
+  recording_thread* thread = free_threads;
+  if (thread != nullptr) {
+    free_threads = thread->next_free;
+  } else {
+    if (ring_count == wire::tape_ring_limit) return nullptr;
+    void* memory = os::map_anywhere(sizeof(recording_thread));
+    if (memory == nullptr) return nullptr;
+    thread = new (memory) recording_thread;
+    thread->next = all_threads;
+    all_threads = thread;
+    thread->number = ring_count++;
+    add_overhead_bytes(sizeof(recording_thread));
+  }
+  if (!attach_ring(*thread)) {
+    thread->next_free = free_threads;
+    free_threads = thread;
+    return nullptr;
+  }
+  __atomic_store_n(&header().ring_count, ring_count, __ATOMIC_RELEASE);
+  thread->stack.forget();
+  thread->thread_id = 0;
+  return thread;
+}
+
+bool is_reader_there(std::uint64_t now_ns) noexcept {
+  const std::uint64_t seen_ns = __atomic_load_n(&header().reader_ns, __ATOMIC_RELAXED);
+  const std::uint64_t last_ns = seen_ns > header().begin_ns ? seen_ns : header().begin_ns;
+  return last_ns + reader_patience_ns > now_ns;
+}
+
+// Waits for room, if that is wanted and there is somebody to wait for.
+[[gnu::noinline, gnu::cold]] bool wait_for_room(tape_ring& ring) noexcept {
+  constexpr std::uint64_t first_pause_ns = 20'000;
+  constexpr std::uint64_t longest_pause_ns = 1'000'000;
+  constexpr auto blocks = static_cast<std::uint32_t>(wire::recording_mode::block);
+  const std::uint64_t begin_ns = os::monotonic_ns();
+  const int saved_errno = errno;
+  bool found = false;
+  std::uint64_t pause_ns = first_pause_ns;
+  for (std::uint64_t now_ns = begin_ns;
+       __atomic_load_n(&control().recording, __ATOMIC_RELAXED) == blocks && is_reader_there(now_ns);
+       now_ns = os::monotonic_ns()) {
+    const timespec pause{0, static_cast<long>(pause_ns)};
+    ::syscall(SYS_nanosleep, &pause, nullptr);
+    found = ring.has_room(wire::tape_record_limit_words);
+    if (found) break;
+    if (pause_ns < longest_pause_ns) pause_ns *= 2;
+  }
+  errno = saved_errno;
+  ring.count_wait(os::monotonic_ns() - begin_ns);
+  return found;
+}
+
+bool make_room(recording_thread& thread) noexcept {
+  return __builtin_expect(thread.ring.has_room(wire::tape_record_limit_words), 1) || wait_for_room(thread.ring);
+}
+
+// Tells whose records follow, where that is not known.
+bool announce(recording_thread& thread, std::uint32_t thread_id) noexcept {
+  if (!make_room(thread)) return false;
+  announce_thread(thread_id, os::monotonic_ns());
+  thread.ring.write_thread(thread_id, wire::read_ticks());
+  thread.thread_id = thread_id;
+  return true;
+}
+
+// A child that was forked past the C library's handlers is not recorded: it has no region of its own either.
+void leave_unannounced_fork() noexcept {
+  leave_tape_after_fork();
+  __atomic_store_n(&state, static_cast<std::uint32_t>(tape_state::refused), __ATOMIC_RELEASE);
+}
+
+// Calls tell(thread) for the thread's own ring, or for the shared one with its lock held; lost() when there is none.
+template <class Tell, class Lost>
+[[gnu::noinline, gnu::cold]] void tell_elsewhere(Tell&& tell, Lost&& lost) noexcept {
+  if (!is_marked()) return leave_unannounced_fork();
+  const std::uint32_t thread_id = os::thread_id();
+  if (!own.ended && own.thread == nullptr) own.thread = take_thread();
+  if (own.thread != nullptr) return announce(*own.thread, thread_id) ? tell(*own.thread) : lost();
+  os::lock_guard held(shared_lock);
+  if (shared_thread == nullptr) shared_thread = take_thread();
+  if (shared_thread == nullptr) return lost();
+  if (shared_thread->thread_id != thread_id) {
+    shared_thread->stack.forget();
+    if (!announce(*shared_thread, thread_id)) return lost();
+  }
+  tell(*shared_thread);
+}
+
+template <class Tell, class Lost>
+[[gnu::always_inline]] inline void tell_with_ring(Tell&& tell, Lost&& lost) noexcept {
+  if (__builtin_expect(own.inside, 0)) return lost();
+  own.inside = true;
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  recording_thread* mine = own.thread;
+  if (__builtin_expect(mine != nullptr && mine->thread_id != 0 && is_marked(), 1)) {
+    tell(*mine);
+  } else {
+    tell_elsewhere(tell, lost);
+  }
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  own.inside = false;
+}
+
+}  // namespace
+
+[[gnu::noinline]] void tell_allocation(const void* block, std::size_t bytes, wire::allocation_entry entry) noexcept {
+  tell_with_ring(
+      [=](recording_thread& thread) noexcept {
+        std::uint32_t stack = thread.stack.capture(trie);
+        if (__builtin_expect(thread.stack.is_stale(), 0)) stack = thread.stack.capture(trie);
+        if (!make_room(thread)) return thread.ring.count_lost_allocation(bytes);
+        thread.ring.write_allocation(reinterpret_cast<std::uintptr_t>(block), wire::read_ticks(), stack, bytes, entry);
+      },
+      [=]() noexcept { count_lost_without_ring(true, bytes); });
+}
+
+[[gnu::noinline]] void tell_free(const void* block) noexcept {
+  tell_with_ring(
+      [=](recording_thread& thread) noexcept {
+        if (!make_room(thread)) return thread.ring.count_lost_free();
+        thread.ring.write_free(reinterpret_cast<std::uintptr_t>(block), wire::read_ticks());
+      },
+      []() noexcept { count_lost_without_ring(false, 0); });
+}
+
+[[gnu::noinline]] void tell_free_range(std::uintptr_t begin, std::size_t bytes) noexcept {
+  tell_with_ring(
+      [=](recording_thread& thread) noexcept {
+        if (!make_room(thread)) return thread.ring.count_lost_free();
+        thread.ring.write_free_range(begin, bytes, wire::read_ticks());
+      },
+      []() noexcept { count_lost_without_ring(false, 0); });
+}
+
+void end_thread_recording() noexcept {
+  recording_thread* mine = own.thread;
+  own.ended = true;
+  own.thread = nullptr;
+  if (mine == nullptr) return;
+  announce_thread(mine->thread_id, os::monotonic_ns());  // its name may have come later
+  os::lock_guard held(tape_lock);
+  mine->next_free = free_threads;
+  free_threads = mine;
+}
+
+void leave_tape_after_fork() noexcept {
+  tape_lock.reset_after_fork();
+  shared_lock.reset_after_fork();
+  own.thread = nullptr;
+  own.inside = false;
+  if (mark != nullptr) os::unmap(const_cast<std::uint8_t*>(mark), os::page_bytes());
+  mark = nullptr;
+  tape = nullptr;  // not mapped here
+  trie.detach();
+  shared_thread = nullptr;
+  ring_count = 0;
+  free_threads = nullptr;
+  // The parent's threads are gone, and what they had is memory of ours.
+  while (recording_thread* thread = all_threads) {
+    all_threads = thread->next;
+    add_overhead_bytes(-static_cast<std::int64_t>(sizeof(recording_thread)));
+    os::unmap(thread, sizeof(recording_thread));
+  }
+  __atomic_store_n(&state, static_cast<std::uint32_t>(tape_state::closed), __ATOMIC_RELEASE);
+}
+
+void forget_recorded_stacks() noexcept { trie.forget(); }
+
+void check_recorder() noexcept {
+  os::lock_guard held(tape_lock);
+  trie.check();
+  for (const recording_thread* thread = all_threads; thread != nullptr; thread = thread->next) {
+    thread->ring.check();
+    thread->stack.check();
+  }
+}
+
+}  // namespace tenure::telemetry

@@ -1,0 +1,96 @@
+// Stacks as numbers: a tree of return addresses in the tape (wire/tape.h), and an index that finds a node by its caller
+// and its address.
+//
+//   index (private memory)                       nodes (in the tape, appended)
+//   [ hash : 32 | number : 32 ]  ──number──►     parent, address
+//
+// No lock: a node is written before its number is published in the index by one compare-and-swap. Two threads that add
+// the same node at once, or one that adds to an index that is just being replaced by a larger one, may give it two
+// numbers: the reader goes by what nodes say and not by their numbers, so that costs sixteen bytes and nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "wire/tape.h"
+
+namespace tenure::telemetry {
+
+class stack_trie {
+ public:
+  // Makes [begin, begin + bytes) safe to write; false when there is no memory for it.
+  using prepare_function = bool (*)(std::byte* begin, std::size_t bytes) noexcept;
+  // Called for the address of a node about to be added; what it returns becomes stack_node::modules_told.
+  using announce_function = std::uint32_t (*)(std::uint64_t address) noexcept;
+
+  static constexpr unsigned least_index_bits = 14;
+  static constexpr unsigned most_index_bits = 23;
+
+  // Starts with the roots alone. Null `prepare`: the memory is safe as it is. Not while other threads use it.
+  void attach(wire::tape_header* header, wire::stack_node* nodes, std::uint32_t capacity, prepare_function prepare,
+              announce_function announce) noexcept;
+  void detach() noexcept;
+
+  // The node of `address` below `parent`, added if need be; root not_kept when there is no room for it.
+  std::uint32_t child(std::uint32_t parent, std::uint64_t address) noexcept {
+    const std::uint64_t hash = hash_of(parent, address);
+    const std::uintptr_t index = __atomic_load_n(&index_, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(index != 0, 1)) {
+      const std::uint32_t found = find(index, hash, parent, address);
+      if (__builtin_expect(found != 0, 1)) return found;
+    }
+    return add(hash, parent, address);
+  }
+
+  // Code was unloaded and other code may take its place: from now on addresses get nodes of their own. What the index
+  // holds is found no more, and left behind when it is replaced.
+  void forget() noexcept;
+
+  std::size_t mapped_bytes() const noexcept { return __atomic_load_n(&mapped_bytes_, __ATOMIC_RELAXED); }
+  void check() const noexcept;
+
+ private:
+  static constexpr std::uintptr_t bits_mask = 63;
+
+  std::uint64_t hash_of(std::uint32_t parent, std::uint64_t address) const noexcept {
+    const std::uint64_t key = address ^ std::uint64_t{parent} << 40 ^ __atomic_load_n(&epoch_, __ATOMIC_RELAXED);
+    const std::uint64_t product = key * 0x9e3779b97f4a7c15u;
+    return product ^ product >> 29;
+  }
+  static std::uint64_t* entries(std::uintptr_t index) noexcept {
+    return reinterpret_cast<std::uint64_t*>(index & ~bits_mask);
+  }
+  static std::uint64_t mask(std::uintptr_t index) noexcept { return (std::uint64_t{1} << (index & bits_mask)) - 1; }
+
+  // 0, the number of a root, when it is not there.
+  std::uint32_t find(std::uintptr_t index, std::uint64_t hash, std::uint32_t parent,
+                     std::uint64_t address) const noexcept {
+    const std::uint64_t* table = entries(index);
+    for (std::uint64_t place = hash & mask(index);; place = (place + 1) & mask(index)) {
+      const std::uint64_t entry = __atomic_load_n(&table[place], __ATOMIC_ACQUIRE);
+      if (entry == 0) return 0;
+      if ((entry ^ hash) >> 32 != 0) continue;
+      const auto number = static_cast<std::uint32_t>(entry);
+      if (nodes_[number].parent == parent && nodes_[number].address == address) return number;
+    }
+  }
+
+  std::uint32_t add(std::uint64_t hash, std::uint32_t parent, std::uint64_t address) noexcept;
+  std::uint32_t write_node(std::uint32_t parent, std::uint64_t address) noexcept;
+  std::uintptr_t index_with_room() noexcept;
+  bool replace_index(std::uintptr_t from, unsigned bits) noexcept;
+
+  wire::tape_header* header_ = nullptr;
+  wire::stack_node* nodes_ = nullptr;
+  std::uint32_t capacity_ = 0;
+  std::uint32_t prepared_ = 0;  // atomic: nodes below it are safe to write
+  prepare_function prepare_ = nullptr;
+  announce_function announce_ = nullptr;
+  std::uint64_t epoch_ = 0;      // atomic: part of every hash; forget() changes it
+  std::uintptr_t index_ = 0;     // atomic: address of the entries, with log2 of their count in the low bits; 0: none
+  std::uint32_t indexed_ = 0;    // atomic: entries in use
+  std::uint32_t replacing_ = 0;  // atomic
+  std::uint64_t mapped_bytes_ = 0;
+};
+
+}  // namespace tenure::telemetry
