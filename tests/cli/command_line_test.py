@@ -107,6 +107,7 @@ class WrongInput(unittest.TestCase):
         self.expect(["rnu"], "did you mean `tenure run`?")
         self.expect(["help", "docter"], "did you mean `tenure doctor`?")
         self.expect(["run", "--jsn", "--", "true"], "did you mean --json?")
+        self.expect(["-o", "report.txt", "run", "--", "true"], "there is no option -o")
         self.expect(["run"], "run needs a command")
         self.expect(["run", "--"], "run needs a command")
         self.expect(["options", "decay"], "one word too many")

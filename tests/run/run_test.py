@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -43,6 +44,24 @@ class RunTest(unittest.TestCase):
             out, err = process.communicate(stdin, timeout=120)
         self.assertEqual(sessions_of(process.pid), [])
         return process.returncode, out, err.decode()
+
+    def on_terminal(self, columns, *words):
+        """What the command writes to a terminal of that width."""
+        outer, inner = pty.openpty()
+        subprocess.run(["stty", "cols", str(columns), "-onlcr"], stdin=inner, check=True)
+        self.environment["TERM"] = "xterm"
+        process = self.start(*words, stdout=subprocess.DEVNULL, stderr=inner)
+        os.close(inner)
+        said = b""
+        while True:
+            try:
+                part = os.read(outer, 65536)
+            except OSError:  # Nobody holds the other end any more.
+                break
+            said += part
+        os.close(outer)
+        self.assertEqual(process.wait(timeout=120), 0, said)
+        return said.decode()
 
     def report(self, *words, code=0):
         path = self.folder / "report.json"
@@ -265,6 +284,11 @@ class RunTest(unittest.TestCase):
             self.assert_refused(2, "cannot be written", "-o", target, "--", "touch", marker)
             self.assert_refused(2, "cannot be written", "--pprof", target, "--", "touch", marker)
         self.assertFalse(marker.exists(), "the program was not started")
+        missing = self.folder / "missing" / "report"
+        self.assert_refused(2, f"there is no folder '{missing.parent}'", "-o", missing, "--", "true")
+        self.assert_refused(127, f"there is no file '{missing}'", "--", missing)
+        self.assert_refused(70, "not a shared library", "--preload", plain, "--", "touch", marker)
+        self.assertFalse(marker.exists(), "the program was not started")
         self.environment["TENURE_LIBRARY"] = "/no/such/library.so"
         self.assert_refused(70, "/no/such/library.so", "--", "true")
 
@@ -314,10 +338,18 @@ class RunTest(unittest.TestCase):
                                 "/usr/bin/python3", "-c", "import json, decimal, email")
         for line in err.splitlines():
             self.assertLessEqual(len(line), 100, line)
+        narrow = self.on_terminal(80, "--sample-interval", "16K", "--", "/usr/bin/python3", "-c", "import json, email")
+        self.assertIn("What Tenure cost", narrow)
+        for line in re.sub(r"\x1b\[\d*m", "", narrow).splitlines():
+            self.assertLessEqual(len(line), 80, line)
         self.environment["CLICOLOR_FORCE"] = "1"
         self.assertIn("\x1b[1m", self.run_it("--", "true")[2])
         self.environment["NO_COLOR"] = "1"
         self.assertNotIn("\x1b", self.run_it("--", "true")[2])
+
+    def test_says_why_there_are_no_samples(self):
+        self.assertIn("it allocated little against the sampling interval", self.run_it("--", "true")[2])
+        self.assertIn("sampling was off", self.run_it("--sample-interval", "0", "--", "true")[2])
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ void print_text(const doctor_request& request, const engagement& heap, const std
   const palette& paint = colors(request.color);
   std::cout << wrapped(verdict(heap, paint), request.columns, 0);
   if (program) std::cout << wrapped(program_verdict(request.program.front(), *program, paint), request.columns, 0);
+  std::cout << paint.dim << "Below, + is there and - is not, with what that costs.\n" << paint.reset;
   for (const section& one : gather(heap)) {
     std::cout << "\n" << paint.bold << one.title << paint.reset << "\n";
     for (const machine_fact& fact : one.facts) {

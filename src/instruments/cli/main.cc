@@ -20,7 +20,7 @@ namespace tenure::cli {
 namespace {
 
 int fail_usage(const std::string& sentence) {
-  std::cerr << "tenure: " << sentence << "\n";
+  std::cerr << sentence_for(STDERR_FILENO, "tenure: " + sentence);
   return exit_usage;
 }
 

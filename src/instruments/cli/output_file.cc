@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 std::string reason() { return std::generic_category().message(errno); }
 
 std::unexpected<std::string> cannot_write(const fs::path& path, std::string_view why) {
-  return std::unexpected(fmt::format("{} cannot be written: {}.", path.string(), why));
+  return std::unexpected(fmt::format("'{}' cannot be written: {}.", path.string(), why));
 }
 
 // Something that is there and is no file: a terminal, /dev/null, a pipe.
@@ -60,6 +60,8 @@ std::expected<void, std::string> check_output(const fs::path& path) {
   if (is_written_directly(path)) return {};
   std::string name;
   const int probe = open_beside(target_of(path), name);
+  if (probe < 0 && errno == ENOENT)
+    return cannot_write(path, fmt::format("there is no folder '{}'", path.parent_path().string()));
   if (probe < 0) return cannot_write(path, reason());
   ::close(probe);
   ::unlink(name.c_str());

@@ -242,7 +242,12 @@ std::expected<arguments, std::string> parse(const std::vector<std::string>& word
   }
   if (at >= words.size()) return reader(nullptr).read(words);
   const command_entry* command = find_command(words[at]);
-  if (command == nullptr) return std::unexpected(unknown_command(words[at]));
+  if (command == nullptr) {
+    // `tenure -o x`: what is wrong is the option, since x may have been meant as its value.
+    const std::vector<std::string> before(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(at));
+    const auto own = reader(nullptr).read(before);
+    return std::unexpected(own ? unknown_command(words[at]) : own.error());
+  }
 
   std::vector<std::string> own(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(at));
   const std::size_t program = command->takes_program ? begin_of_program(*command, words, at + 1) : words.size();

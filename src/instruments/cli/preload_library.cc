@@ -1,6 +1,10 @@
 #include "instruments/cli/preload_library.h"
 
+#include <elf.h>
+
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <vector>
 
 #include "instruments/cli/elf_machine.h"
@@ -12,6 +16,14 @@ namespace fs = std::filesystem;
 fs::path own_folder() {
   std::error_code ignored;
   return fs::read_symlink("/proc/self/exe", ignored).parent_path();
+}
+
+bool is_shared_library(const fs::path& path) {
+  Elf64_Ehdr header{};
+  std::ifstream file(path, std::ios::binary);
+  return file.read(reinterpret_cast<char*>(&header), sizeof header) &&
+         std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
+         header.e_type == ET_DYN && header.e_machine == own_elf_machine;
 }
 
 std::expected<fs::path, std::string> find_preload_library() {

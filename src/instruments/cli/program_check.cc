@@ -62,7 +62,10 @@ std::expected<fs::path, program_refusal> find_program(const std::string& command
   if (command.find('/') == std::string::npos) return find_in_path(command);
   struct stat facts {};
   if (stat(command.c_str(), &facts) != 0) {
-    return refuse(refusal_kind::not_found, "cannot start " + in_quotes(command) + ": " + std::strerror(errno) + ".",
+    const bool is_absent = errno == ENOENT || errno == ENOTDIR;
+    return refuse(refusal_kind::not_found,
+                  is_absent ? "there is no file " + in_quotes(command) + "."
+                            : in_quotes(command) + " cannot be looked at: " + std::strerror(errno) + ".",
                   exit_not_found);
   }
   if (S_ISDIR(facts.st_mode)) {

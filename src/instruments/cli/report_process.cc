@@ -7,6 +7,7 @@
 #include "instruments/analyze/format.h"
 #include "instruments/analyze/ledger.h"
 #include "instruments/analyze/memory_parts.h"
+#include "instruments/cli/help_text.h"
 #include "instruments/cli/report_table.h"
 #include "instruments/cli/report_text.h"
 
@@ -27,6 +28,9 @@ using analyze::site_group;
 
 // Rows of the tables by line, module and thread: enough to see how it is spread.
 constexpr std::size_t side_table_rows = 5;
+// What the figures take of a line; the name has the rest.
+constexpr int figure_columns_of_owners = 56;
+constexpr int figure_columns_of_lifetimes = 60;
 constexpr std::uint64_t least_deaths = 5;  // fewer freed samples make no distribution
 
 std::string size_of(std::uint64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
@@ -40,7 +44,7 @@ std::string since_start(const process_profile& process, std::uint64_t time_ns) {
   return format_duration(time_ns > start_ns ? time_ns - start_ns : 0);
 }
 
-std::string summary(const process_profile& process) {
+std::string summary(const process_profile& process, int columns) {
   const auto& record = process.record;
   const double seconds = std::max(1e-9, static_cast<double>(record.end_ns - record.start_ns) / 1e9);
   std::string text;
@@ -48,8 +52,12 @@ std::string summary(const process_profile& process) {
     text += fmt::format("  peak RSS      {} after {}\n", size_of(process.peak_resident_bytes),
                         since_start(process, process.peak_resident_time_ns));
   if (record.samples.empty()) {
-    return text + fmt::format("  samples       none: it allocated little against the sampling interval of {}\n",
-                              size_of(record.sample_interval_bytes));
+    const std::string reason = record.sample_interval_bytes == 0
+                                   ? "sampling was off"
+                                   : fmt::format("it allocated little against the sampling interval of {}",
+                                                 size_of(record.sample_interval_bytes));
+    constexpr int name_columns = 12;
+    return text + two_columns("samples", "none: " + reason, name_columns, columns, colors(false));
   }
   text += fmt::format("  live heap     {} at its peak after {}, {} at exit\n",
                       format_with_error(process.live_at_peak.bytes), since_start(process, process.live_peak_time_ns),
@@ -81,7 +89,7 @@ std::string part_note(const memory_part& part) {
 }
 
 // One column for each moment of which there is a map.
-std::string where_it_lives(const process_profile& process, const palette& paint) {
+std::string where_it_lives(const process_profile& process, const palette& paint, int columns) {
   const auto& peak = process.memory_at_peak;
   const auto& exit = process.memory_at_exit;
   std::string text = heading(
@@ -108,7 +116,7 @@ std::string where_it_lives(const process_profile& process, const palette& paint)
                    exit ? size_of(exit->resident_bytes) : "", exit ? "100%" : "", ""},
                   {}});
   text += format_table({{"", true}, {peak ? "at the peak" : ""}, {""}, {exit ? "at exit" : ""}, {""}, {"", true}}, rows,
-                       paint);
+                       paint, columns);
   std::string note;
   // Far enough from the true peak that the reader should know.
   if (peak && peak->resident_bytes + peak->resident_bytes / 50 < process.peak_resident_bytes)
@@ -146,8 +154,9 @@ std::string who_holds_it(const process_profile& process, const report_options& o
           one.kind, analyze::account_path(process.record.accounts, one)},
          limit_text(one)});
   }
-  text += format_table(
-      {{"at peak"}, {"at exit"}, {"highest"}, {"in use"}, {"highest"}, {"kind", true}, {"account", true}}, rows, paint);
+  text +=
+      format_table({{"at peak"}, {"at exit"}, {"highest"}, {"in use"}, {"highest"}, {"kind", true}, {"account", true}},
+                   rows, paint, options.columns);
   if (shown < accounts.size()) text += fmt::format("  and {} more\n", accounts.size() - shown);
   if (process.record.refused_accounts != 0)
     text += fmt::format("  {}{} owners found the ledger full; what they hold is in no row.{}\n", paint.warning,
@@ -182,13 +191,13 @@ std::string chain_text(const site_group& group) {
 }
 
 std::string owners_table(const process_profile& process, const std::vector<site_group>& groups, std::size_t limit,
-                         const std::string& head, bool are_functions, const palette& paint) {
+                         const std::string& head, bool are_functions, const palette& paint, int columns) {
   // What matters at either moment.
   const auto largest = [](const call_site& site) {
     return std::max(site.live_at_peak.bytes.value, site.live_at_exit.bytes.value);
   };
   std::vector<table_row> rows;
-  constexpr int name_width = 44;
+  const int name_width = columns - figure_columns_of_owners;
   for (const site_group* const group : top_of(groups, limit, largest)) {
     const call_site& site = group->totals;
     rows.push_back(
@@ -200,7 +209,7 @@ std::string owners_table(const process_profile& process, const std::vector<site_
          are_functions ? chain_text(*group) : std::string()});
   }
   return format_table({{"at peak"}, {"share"}, {"error"}, {"at exit"}, {"blocks"}, {"average"}, {head, true}}, rows,
-                      paint);
+                      paint, columns);
 }
 
 bool has_lines(const process_profile& process) {
@@ -216,12 +225,13 @@ std::string who_owns_it(const process_profile& process, const report_options& op
       heading(paint, "Who owns it",
               fmt::format("{} live at the peak, {} at exit", format_bytes(process.live_at_peak.bytes.value),
                           format_bytes(process.live_at_exit.bytes.value)));
-  text += owners_table(process, process.by_function, options.top, "function", true, paint);
+  text += owners_table(process, process.by_function, options.top, "function", true, paint, options.columns);
   const std::size_t side_rows = std::min(options.top, side_table_rows);
-  if (has_lines(process)) text += "\n" + owners_table(process, process.by_line, side_rows, "line", false, paint);
-  text += "\n" + owners_table(process, process.by_module, side_rows, "module", false, paint);
+  if (has_lines(process))
+    text += "\n" + owners_table(process, process.by_line, side_rows, "line", false, paint, options.columns);
+  text += "\n" + owners_table(process, process.by_module, side_rows, "module", false, paint, options.columns);
   if (process.by_thread.size() > 1)
-    text += "\n" + owners_table(process, process.by_thread, side_rows, "thread", false, paint);
+    text += "\n" + owners_table(process, process.by_thread, side_rows, "thread", false, paint, options.columns);
   return text;
 }
 
@@ -232,7 +242,7 @@ std::string quantile_text(const std::optional<std::uint64_t>& time_ns, const cal
 
 std::string when_it_goes(const process_profile& process, const report_options& options, const palette& paint) {
   std::vector<table_row> rows;
-  constexpr int name_width = 40;
+  const int name_width = options.columns - figure_columns_of_lifetimes;
   const auto allocated = [](const call_site& site) { return site.allocated.bytes.value; };
   const auto row_of = [&](const call_site& site, const std::string& name) {
     const double freed = site.lifetimes.freed.bytes.value;
@@ -250,8 +260,7 @@ std::string when_it_goes(const process_profile& process, const report_options& o
   all.allocated = process.allocated;
   all.lifetimes = process.lifetimes;
   row_of(all, "all of it");
-  return heading(paint, "When it goes away",
-                 "by bytes allocated; the time after which 25%, 50%, 75% and 90% of them are gone") +
+  return heading(paint, "When it goes away", "time until 25%, 50%, 75% and 90% of the bytes are gone") +
          format_table({{"allocated"},
                        {"error"},
                        {"25%"},
@@ -261,14 +270,14 @@ std::string when_it_goes(const process_profile& process, const report_options& o
                        {"elsewhere"},
                        {"never"},
                        {"function", true}},
-                      rows, paint);
+                      rows, paint, options.columns);
 }
 
-std::string findings_text(const process_profile& process, const palette& paint) {
+std::string findings_text(const process_profile& process, const palette& paint, int columns) {
   std::string text = heading(paint, "Findings");
   if (process.findings.empty()) return text + "  Nothing stands out beyond the sampling error.\n";
   for (const analyze::finding& one : process.findings) {
-    std::string paragraph = wrapped(one.text, report_columns, 4);
+    std::string paragraph = wrapped(one.text, columns, 4);
     paragraph[2] = '-';
     text += paragraph;
     if (!text.ends_with('\n')) text += '\n';
@@ -280,10 +289,11 @@ std::string findings_text(const process_profile& process, const palette& paint) 
 
 std::string process_text(const process_profile& process, const report_options& options) {
   const palette& paint = colors(options.uses_color);
-  std::string text = summary(process) + where_it_lives(process, paint) + who_holds_it(process, options, paint);
+  std::string text = summary(process, options.columns) + where_it_lives(process, paint, options.columns) +
+                     who_holds_it(process, options, paint);
   if (process.record.samples.empty()) return text;
   return text + who_owns_it(process, options, paint) + when_it_goes(process, options, paint) +
-         findings_text(process, paint);
+         findings_text(process, paint, options.columns);
 }
 
 }  // namespace tenure::cli

@@ -81,13 +81,13 @@ std::string shorten_function(std::string_view function, int width) {
 }
 
 std::string format_table(const std::vector<table_column>& columns, const std::vector<table_row>& rows,
-                         const palette& paint) {
+                         const palette& paint, int line_columns) {
   std::vector<int> widths;
   int used = display_columns(indent);
   for (std::size_t column = 0; column < columns.size(); ++column) {
     int width = display_columns(columns[column].head);
     for (const table_row& row : rows) width = std::max(width, display_columns(row.cells[column]));
-    if (column + 1 == columns.size()) width = std::min(width, report_columns - used);
+    if (column + 1 == columns.size()) width = std::min(width, line_columns - used);
     widths.push_back(width);
     used += width + display_columns(gap);
   }
@@ -110,7 +110,7 @@ std::string format_table(const std::vector<table_column>& columns, const std::ve
     result += line_of([&](std::size_t column) { return row.cells[column]; }) + "\n";
     if (row.note.empty()) continue;
     result += std::string(static_cast<std::size_t>(note_indent), ' ') + std::string(paint.dim) +
-              keep_front(row.note, report_columns - note_indent) + std::string(paint.reset) + "\n";
+              keep_front(row.note, line_columns - note_indent) + std::string(paint.reset) + "\n";
   }
   return result;
 }

@@ -9,8 +9,6 @@
 
 namespace tenure::cli {
 
-inline constexpr int report_columns = 100;
-
 struct table_column {
   std::string head;
   bool is_left = false;  // text; figures stand to the right
@@ -23,7 +21,7 @@ struct table_row {
 
 // The last column takes what is left of the line and is cut to it; the others are as wide as they need be.
 std::string format_table(const std::vector<table_column>& columns, const std::vector<table_row>& rows,
-                         const palette& paint);
+                         const palette& paint, int line_columns);
 
 // "std::vector<int, std::allocator<int> >::reserve(unsigned long)" to at most `width` columns: without parameters, then
 // without template arguments, then without its front, which says least.

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "instruments/analyze/format.h"
+#include "instruments/cli/help_text.h"
 #include "instruments/cli/report_table.h"
 
 namespace tenure::cli {
@@ -84,7 +85,7 @@ std::vector<process_line> lines_of(const analyze::profile& profile, const std::v
 }
 
 std::string other_processes(const analyze::profile& profile, const std::vector<std::size_t>& which,
-                            const palette& paint) {
+                            const palette& paint, int columns) {
   constexpr std::size_t shown_lines = 20;
   std::vector<process_line> lines = lines_of(profile, which);
   std::string rest;
@@ -100,10 +101,10 @@ std::string other_processes(const analyze::profile& profile, const std::vector<s
                     {}});
   }
   return fmt::format("\n{}Other processes{}  {}\n", paint.bold, paint.reset, which.size()) +
-         format_table({{""}, {"peak RSS"}, {"samples"}, {"", true}, {"command", true}}, rows, paint) + rest;
+         format_table({{""}, {"peak RSS"}, {"samples"}, {"", true}, {"command", true}}, rows, paint, columns) + rest;
 }
 
-std::string own_cost(const analyze::profile& profile, const palette& paint) {
+std::string own_cost(const analyze::profile& profile, const palette& paint, int columns) {
   const collect::collector_cost& cost = profile.run.cost;
   std::uint64_t overhead_ns = 0, overhead_bytes = 0, region_bytes = 0, samples = 0, dropped = 0;
   for (const process_profile& one : profile.processes) {
@@ -116,29 +117,33 @@ std::string own_cost(const analyze::profile& profile, const palette& paint) {
   const double elapsed_ns = static_cast<double>(profile.run.end_ns - profile.run.start_ns);
   const double processor_ns = static_cast<double>(std::max<std::uint64_t>(1, profile.run.child_processor_ns));
   std::string text = fmt::format("\n{}What Tenure cost{}\n", paint.bold, paint.reset);
-  text +=
-      fmt::format("  in the program  {} for {}, {} of its time; {} private, {} shared\n", format_duration(overhead_ns),
-                  plural(samples, "sample"), format_share(static_cast<double>(overhead_ns) / processor_ns),
-                  size_of(overhead_bytes), size_of(region_bytes));
-  text +=
-      fmt::format("  beside it       {} of processor time, {} of the whole time; {}, {} of smaps\n",
-                  format_duration(cost.processor_ns), format_share(static_cast<double>(cost.processor_ns) / elapsed_ns),
-                  plural(cost.wake_ups, "wake-up"), plural(cost.smaps_reads, "reading"));
+  const auto line = [&](std::string_view name, const std::string& said) {
+    constexpr int name_columns = 14;
+    text += two_columns(name, said, name_columns, columns, colors(false));
+  };
+  line("in the program",
+       fmt::format("{} for {}, {} of its time; {} private, {} shared", format_duration(overhead_ns),
+                   plural(samples, "sample"), format_share(static_cast<double>(overhead_ns) / processor_ns),
+                   size_of(overhead_bytes), size_of(region_bytes)));
+  line("beside it",
+       fmt::format("{} of processor time, {} of the whole time; {}, {} of smaps", format_duration(cost.processor_ns),
+                   format_share(static_cast<double>(cost.processor_ns) / elapsed_ns), plural(cost.wake_ups, "wake-up"),
+                   plural(cost.smaps_reads, "reading")));
   if (dropped != 0)
     text += fmt::format("  {}dropped{}         {}\n", paint.warning, paint.reset, plural(dropped, "event"));
   return text;
 }
 
-std::string not_engaged(const analyze::profile& profile, const palette& paint) {
-  std::string text = fmt::format(
-      "{}Tenure did not engage:{} the program never opened its shared memory, so nothing is "
-      "known about its heap.\n",
-      paint.warning, paint.reset);
+std::string not_engaged(const analyze::profile& profile, const palette& paint, int columns) {
+  std::string text = wrapped(fmt::format("{}Tenure did not engage:{} the program never opened its shared memory, so "
+                                         "nothing is known about its heap.",
+                                         paint.warning, paint.reset),
+                             columns, 0);
   text += wrapped(
       "It may be linked with an allocator of its own or statically, have cleared LD_PRELOAD before it started another "
       "program, run with raised rights or in a sandbox that hides the session's folder, or have ended before its first "
       "allocation. `tenure doctor -- CMD` looks closer.",
-      report_columns, 2);
+      columns, 2);
   text += fmt::format("  The kernel's figure for its peak RSS: {}\n", size_of(profile.run.kernel_peak_resident_bytes));
   return text;
 }
@@ -181,25 +186,25 @@ std::string report_text(const analyze::profile& profile, const report_options& o
   const palette& paint = colors(options.uses_color);
   const process_selection which = select_processes(profile, options.shows_all);
   std::string text;
-  if (profile.main_process == analyze::no_index) text += not_engaged(profile, paint);
+  if (profile.main_process == analyze::no_index) text += not_engaged(profile, paint, options.columns);
   for (const std::size_t index : which.in_full) {
     const process_profile& one = profile.processes[index];
     if (!text.empty()) text += "\n";
     const bool is_main = index == profile.main_process;
     text += fmt::format("{}{}{}  {}\n", paint.bold, is_main ? "Tenure" : "Process", paint.reset,
-                        keep_front(command_text(one.record), report_columns - 9));
+                        keep_front(command_text(one.record), options.columns - 9));
     text += fmt::format("  ended         {}\n",
                         is_main ? outcome(profile)
                                 : fmt::format("pid {}, {} after {}", one.record.pid, end_text(one.record.end),
                                               format_duration(one.record.end_ns - one.record.start_ns)));
     text += process_text(one, options);
   }
-  if (!which.in_a_line.empty()) text += other_processes(profile, which.in_a_line, paint);
-  text += own_cost(profile, paint);
+  if (!which.in_a_line.empty()) text += other_processes(profile, which.in_a_line, paint, options.columns);
+  text += own_cost(profile, paint, options.columns);
   for (const std::string& note : profile.run.notes)
-    text += fmt::format("  {}note{}  {}\n", paint.dim, paint.reset, note);
+    text += two_columns("note", note, 4, options.columns, colors(false));
   for (const std::string& note : profile.symbol_notes)
-    text += fmt::format("  {}symbols{}  {}\n", paint.dim, paint.reset, note);
+    text += two_columns("symbols", note, 7, options.columns, colors(false));
   return text;
 }
 

@@ -1,4 +1,4 @@
-// Report, as text for people: at most 100 columns, colour only where it was asked for.
+// Report, as text for people: as wide as the terminal it goes to, colour only where it was asked for.
 #pragma once
 
 #include <string>
@@ -8,10 +8,15 @@
 
 namespace tenure::cli {
 
+// In a file, and where nobody says. A terminal gets what it has, within these bounds: tables cannot be narrower.
+inline constexpr int usual_report_columns = 100;
+inline constexpr int least_report_columns = 80;
+
 struct report_options {
   std::size_t top = 10;
   bool shows_all = false;
   bool uses_color = false;
+  int columns = usual_report_columns;
 };
 
 std::string report_text(const analyze::profile& profile, const report_options& options);

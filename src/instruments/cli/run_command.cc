@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <system_error>
 #include <utility>
@@ -31,7 +32,7 @@ struct failure {
 };
 
 int fail(const failure& why) {
-  write_all(STDERR_FILENO, fmt::format("tenure: {}\n", why.sentence));
+  write_all(STDERR_FILENO, sentence_for(STDERR_FILENO, "tenure: " + why.sentence));
   return why.exit_code;
 }
 
@@ -51,8 +52,10 @@ std::expected<fs::path, failure> preload_library(const run_options& options) {
     return *found;
   }
   std::error_code ignored;
-  if (!fs::is_regular_file(*options.preload, ignored))
-    return std::unexpected(failure{exit_internal, fmt::format("{} is not a file.", options.preload->string())});
+  if (!is_shared_library(*options.preload))
+    return std::unexpected(
+        failure{exit_internal, fmt::format("--preload names '{}', which is not a shared library for this machine.",
+                                           options.preload->string())});
   return fs::absolute(*options.preload, ignored);
 }
 
@@ -118,9 +121,13 @@ std::string render(const run_options& options, const analyze::profile& profile) 
   report_options shown;
   shown.top = options.top;
   shown.shows_all = options.shows_all;
-  if (!options.output) shown.uses_color = use_color(options.color, STDERR_FILENO);
-  if (options.output && *options.output == "-") shown.uses_color = use_color(options.color, STDOUT_FILENO);
-  if (options.output && *options.output != "-") shown.uses_color = options.color == color_choice::always;
+  if (options.output && *options.output != "-") {
+    shown.uses_color = options.color == color_choice::always;
+  } else {
+    const int descriptor = options.output ? STDOUT_FILENO : STDERR_FILENO;
+    shown.uses_color = use_color(options.color, descriptor);
+    shown.columns = std::max(least_report_columns, text_columns(descriptor, usual_report_columns));
+  }
   return report_text(profile, shown);
 }
 

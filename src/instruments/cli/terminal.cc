@@ -31,13 +31,18 @@ bool use_color(color_choice choice, int descriptor) {
   return isatty(descriptor) == 1 && !terminal.empty() && terminal != "dumb";
 }
 
-int text_columns(int descriptor) {
-  constexpr int narrowest = 40, widest = 120, usual = 80;
+int text_columns(int descriptor, int usual) {
+  constexpr int narrowest = 40, widest = 120;
   int columns = 0;
   struct winsize size {};
   if (ioctl(descriptor, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
   if (columns == 0) columns = std::atoi(std::string(variable("COLUMNS")).c_str());
   return columns == 0 ? usual : std::clamp(columns, narrowest, widest);
+}
+
+std::string sentence_for(int descriptor, std::string_view sentence) {
+  if (isatty(descriptor) != 1) return std::string(sentence) + "\n";
+  return wrapped(sentence, text_columns(descriptor), 0);
 }
 
 int display_columns(std::string_view text) {

@@ -14,9 +14,12 @@ color_choice color_choice_named(std::string_view name);  // "auto", "always", "n
 // switches it on, and without either it is on for a terminal that is not "dumb".
 bool use_color(color_choice choice, int descriptor);
 
-// Columns of the terminal behind the descriptor, or of $COLUMNS; 80 when neither is known. At most 120: longer lines
-// are hard to read.
-int text_columns(int descriptor);
+// Columns of the terminal behind the descriptor, or of $COLUMNS; `usual` when neither is known. At most 120: longer
+// lines are hard to read.
+int text_columns(int descriptor, int usual = 80);
+
+// A sentence as a line of its own: on a terminal broken between words, elsewhere left whole for whoever searches it.
+std::string sentence_for(int descriptor, std::string_view sentence);
 
 // Breaks paragraphs at blanks so that no line is longer than `columns`. Every line begins with `indent` blanks.
 std::string wrapped(std::string_view text, int columns, int indent);

@@ -59,7 +59,7 @@ TEST_F(ProgramCheckTest, FollowsScriptsToTheirInterpreter) {
 
 TEST_F(ProgramCheckTest, SaysWhatIsNotThere) {
   expect_refused("no-such-command-here", refusal_kind::not_found, 127, "PATH");
-  expect_refused("/no/such/file", refusal_kind::not_found, 127, "No such file");
+  expect_refused("/no/such/file", refusal_kind::not_found, 127, "there is no file");
   expect_refused("", refusal_kind::not_found, 127, "empty");
   expect_refused(folder_.path().string(), refusal_kind::not_executable, 126, "folder");
   write_file(folder_ / "plain", "text");
