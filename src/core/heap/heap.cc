@@ -284,7 +284,8 @@ void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocatio
   if (alignment <= 16) return allocate(bytes, entry);
   const std::size_t size_class = class_of_aligned(bytes, alignment);
   if (size_class != 0) {
-    void* block = pop_block(hot_access(), size_class);
+    void* block = size_class <= last_paired_class ? pop_block<hot_access::kind::paired>(hot_access(), size_class)
+                                                  : pop_block<hot_access::kind::single>(hot_access(), size_class);
     return block != nullptr ? block : told(refill(size_class, class_bytes[size_class], entry), bytes, entry);
   }
   bool zeroed = false;

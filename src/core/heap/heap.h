@@ -42,11 +42,12 @@ bool is_in_window(const void* address) noexcept;
 std::size_t purge() noexcept;
 
 // A block of the class if this thread's cache has one; else null.
+template <hot_access::kind of>
 [[gnu::always_inline]] inline void* pop_block(const hot_access& cache, std::size_t size_class) noexcept {
   bool none = false;
-  free_block* block = cache.first_to_allocate(size_class, &none);
+  free_block* block = cache.first_to_allocate<of>(size_class, &none);
   if (unlikely(none)) return nullptr;
-  cache.set_alloc(size_class, block->link);
+  cache.set_first<of>(size_class, block->link);
   block->link = 0;
   return block;
 }
@@ -55,13 +56,13 @@ std::size_t purge() noexcept;
 [[gnu::always_inline]] inline void* try_allocate(std::size_t bytes) noexcept {
   if (unlikely(bytes > largest_tabled_bytes)) return nullptr;
   const hot_access cache;
-  return pop_block(cache, cache.class_of(bytes));
+  return pop_block<hot_access::kind::paired>(cache, cache.class_of(bytes));
 }
 
 // The next one: the other sizes that have a class.
 [[gnu::always_inline]] inline void* try_allocate_medium(std::size_t bytes) noexcept {
   if (bytes - largest_tabled_bytes - 1 >= largest_small_bytes - largest_tabled_bytes) return nullptr;
-  return pop_block(hot_access(), medium_class_of(bytes));
+  return pop_block<hot_access::kind::single>(hot_access(), medium_class_of(bytes));
 }
 
 [[gnu::always_inline]] inline void* allocate(std::size_t bytes, wire::allocation_entry entry) noexcept {
@@ -80,7 +81,7 @@ std::size_t purge() noexcept;
   if (unlikely(cache.is_no_start(address, size_class))) return deallocate_slow(block);
   if (unlikely(static_cast<const unsigned char*>(block)[7] == link_tag)) return deallocate_slow(block);
   if (unlikely(cache.use_room(size_class))) return deallocate_slow(block);
-  cache.push_freed(size_class, block);
+  cache.push(size_class, block);
 }
 
 // operator delete with a size of up to largest_tabled_bytes. False, and nothing is done, when the block's page is not
@@ -97,7 +98,7 @@ std::size_t purge() noexcept;
     deallocate_slow(block);
     return true;
   }
-  cache.push_freed(size_class, block);
+  cache.push(size_class, block);
   return true;
 }
 

@@ -30,22 +30,27 @@ class hot_access {
     return size_class;
   }
 
-  // First block of alloc; null (and *none set from the same instruction's flags) when the list is empty.
+  // The list that malloc pops for a class of one kind or the other (thread_cache.h).
+  enum class kind { paired, single };
+
+  // Its first block; null (and *none set from the same instruction's flags) when the list is empty.
+  template <kind of>
   [[gnu::always_inline]] free_block* first_to_allocate(std::size_t size_class, bool* none) const noexcept {
     std::uintptr_t link;
     asm volatile("movq %%fs:%c2(%1, %3, 8), %0"
                  : "=r"(link)
-                 : "r"(offset_), "i"(offsetof(hot_cache, alloc)), "r"(size_class)
+                 : "r"(offset_), "i"(popped_at<of>), "r"(size_class)
                  : "memory");
     bool empty;
     asm("xorq %2, %0" : "+r"(link), "=@ccz"(empty) : "m"(link_key));
     *none = empty;
     return reinterpret_cast<free_block*>(link);
   }
-  [[gnu::always_inline]] void set_alloc(std::size_t size_class, std::uintptr_t link) const noexcept {
+  template <kind of>
+  [[gnu::always_inline]] void set_first(std::size_t size_class, std::uintptr_t link) const noexcept {
     asm volatile("movq %0, %%fs:%c2(%1, %3, 8)"
                  :
-                 : "r"(link), "r"(offset_), "i"(offsetof(hot_cache, alloc)), "r"(size_class)
+                 : "r"(link), "r"(offset_), "i"(popped_at<of>), "r"(size_class)
                  : "memory");
   }
 
@@ -68,22 +73,25 @@ class hot_access {
     return negative;
   }
 
-  [[gnu::always_inline]] void push_freed(std::size_t size_class, void* block) const noexcept {
+  [[gnu::always_inline]] void push(std::size_t size_class, void* block) const noexcept {
     std::uintptr_t link;
     asm volatile("movq %%fs:%c2(%1, %3, 8), %0"
                  : "=r"(link)
-                 : "r"(offset_), "i"(offsetof(hot_cache, freed)), "r"(size_class)
+                 : "r"(offset_), "i"(offsetof(hot_cache, list)), "r"(size_class)
                  : "memory");
     static_cast<free_block*>(block)->link = link;
     auto head = reinterpret_cast<std::uintptr_t>(block);
     asm("xorq %1, %0" : "+r"(head) : "m"(link_key) : "cc");
     asm volatile("movq %0, %%fs:%c2(%1, %3, 8)"
                  :
-                 : "r"(head), "r"(offset_), "i"(offsetof(hot_cache, freed)), "r"(size_class)
+                 : "r"(head), "r"(offset_), "i"(offsetof(hot_cache, list)), "r"(size_class)
                  : "memory");
   }
 
  private:
+  template <kind of>
+  static constexpr std::size_t popped_at = of == kind::paired ? offsetof(hot_cache, front) : offsetof(hot_cache, list);
+
   std::uintptr_t offset_;
 };
 
@@ -93,15 +101,19 @@ class hot_access {
  public:
   std::size_t class_of(std::size_t bytes) const noexcept { return hot.table[bytes]; }
 
+  enum class kind { paired, single };
+
+  template <kind of>
   free_block* first_to_allocate(std::size_t size_class, bool* none) const noexcept {
-    free_block* first = decode_link(__atomic_load_n(&hot.alloc[size_class], __ATOMIC_RELAXED));
+    free_block* first = decode_link(__atomic_load_n(popped<of>(size_class), __ATOMIC_RELAXED));
     *none = first == nullptr;
     TENURE_YIELD_POINT();
     return first;
   }
   // Release and relaxed: a walk reads these lists from another thread (walk.h).
-  void set_alloc(std::size_t size_class, std::uintptr_t link) const noexcept {
-    __atomic_store_n(&hot.alloc[size_class], link, __ATOMIC_RELAXED);
+  template <kind of>
+  void set_first(std::size_t size_class, std::uintptr_t link) const noexcept {
+    __atomic_store_n(popped<of>(size_class), link, __ATOMIC_RELAXED);
     TENURE_YIELD_POINT();
   }
 
@@ -109,12 +121,22 @@ class hot_access {
     return address * hot.inverse[size_class] >= hot.inverse[size_class];
   }
 
-  bool use_room(std::size_t size_class) const noexcept { return --hot.room[size_class] < 0; }
+  bool use_room(std::size_t size_class) const noexcept {
+    const std::int32_t left = __atomic_load_n(&hot.room[size_class], __ATOMIC_RELAXED) - 1;
+    __atomic_store_n(&hot.room[size_class], left, __ATOMIC_RELAXED);
+    return left < 0;
+  }
 
-  void push_freed(std::size_t size_class, void* block) const noexcept {
-    __atomic_store_n(&static_cast<free_block*>(block)->link, hot.freed[size_class], __ATOMIC_RELAXED);
+  void push(std::size_t size_class, void* block) const noexcept {
+    __atomic_store_n(&static_cast<free_block*>(block)->link, hot.list[size_class], __ATOMIC_RELAXED);
     TENURE_YIELD_POINT();
-    __atomic_store_n(&hot.freed[size_class], encode_link(block), __ATOMIC_RELEASE);
+    __atomic_store_n(&hot.list[size_class], encode_link(block), __ATOMIC_RELEASE);
+  }
+
+ private:
+  template <kind of>
+  static std::uintptr_t* popped(std::size_t size_class) noexcept {
+    return of == kind::paired ? &hot.front[size_class] : &hot.list[size_class];
   }
 };
 

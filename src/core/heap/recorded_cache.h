@@ -1,8 +1,9 @@
 // The thread cache while every allocation and free is told (telemetry/recorder.h).
 //
-//   alloc[class]  empty      so malloc takes its slow path
-//   room[class]   0          so free takes its slow path
-//   aside         one list   what the thread has: freed last, handed out first
+//   front[class], list[class]   empty      so malloc takes its slow path
+//   room[class]                 0          so free takes its slow path
+//   spare                       one list   what the thread has: freed last, handed out first
+//   visits                                 log2 of how many blocks it asks the central list for
 //
 // So the fast paths know nothing of it, and pay nothing while it is off. A thread changes from one way to the other in
 // its own slow path, when it finds that recording was switched.

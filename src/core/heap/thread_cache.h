@@ -1,19 +1,28 @@
 // The thread cache: where almost every malloc and free ends.
 //
 //   hot_cache (initial-exec TLS)              thread_record (metadata, one a thread)
-//   alloc[class]    list, popped by malloc      lock      entered by every slow path of the owner, held by whoever
-//   freed[class]    list, pushed by free                  inspects the cache (owner_lock.h)
-//   inverse[class]  to tell a block's start     classes[] how long the lists may be, what is set aside
-//   room[class]     pushes left until full      clock     distance to the next sample
+//   front[class]    popped by malloc            lock      entered by every slow path of the owner, held by whoever
+//   list[class]     pushed by free                        inspects the cache (owner_lock.h)
+//   inverse[class]  to tell a block's start     classes[] how long the lists may be, how far the next sample is
+//   room[class]     pushes left                 clock     distance to the next sample among large blocks
 //   table[size]     class of a small size
 //
-// Two lists a class, and between two slow paths each moves in one direction only: malloc pops `alloc`, free pushes
-// `freed`.
-//   - malloc counts nothing: how many blocks it will hand out is known when the list is put there. A sampling point is
-//     therefore met exactly where it falls, by cutting the list short at that block: the fast path has no counter.
-//   - A reader that holds `lock` can walk the lists of a running thread: the owner can only pop and push until it needs
-//     its slow path, and then waits. A walk is good when the heads have not moved meanwhile (walk.h).
-// When `alloc` is empty, `freed` takes its place; when `freed` is full it leaves as a whole batch (central_list.h).
+// malloc counts nothing. How many blocks it hands out before its next slow path is bounded when the lists are put
+// there, and known when that slow path comes. So each class draws how many of its allocations there are until the
+// sampled one and never grants as many: that allocation meets the slow path, and the fast path has no counter for it.
+// What lies behind the sample waits in `spare`. There are two kinds of class:
+//
+//   small (up to 1 KiB), two lists. malloc pops `front`, free pushes `list`; when front is empty, list takes its place;
+//   when list is full it leaves as a whole batch, whose length room tells (central_list.h).
+//     allocated since grant = length of front then
+//   medium, one list, last in first out: malloc pops it too, so that the block that is handed out is the one whose
+//   memory is still in the processor's cache. Free counts down `room` in any case, and from that follows what malloc
+//   did:
+//     granted = length + room at grant;   allocated since = granted - length - room
+//   For that the list must be counted in the slow path, which is cheap only where lists are short.
+//
+// A reader that holds `lock` can walk the lists of a running thread: the owner can only pop and push until it needs its
+// slow path, and then waits. A walk is good when neither heads nor room have changed meanwhile (walk.h).
 //
 // The hot part has no pointer to follow: it is the thread's own memory, constant-initialised to "every list empty, no
 // room", so that the first malloc or free of a thread finds the slow path by itself.
@@ -34,9 +43,12 @@ struct thread_record;
 
 enum class cache_state : std::uint8_t { fresh, attached, exited };
 
+// Classes with two lists are those up to this one: the sizes of the table.
+inline constexpr std::size_t last_paired_class = class_of(largest_tabled_bytes);
+
 struct hot_cache {
-  std::uintptr_t alloc[class_count];
-  std::uintptr_t freed[class_count];
+  std::uintptr_t front[last_paired_class + 1];
+  std::uintptr_t list[class_count];
   std::uint64_t inverse[class_count];
   std::int32_t room[class_count];
   class_table table;
@@ -46,9 +58,10 @@ struct hot_cache {
   free_block* deferred = nullptr;  // blocks freed by such a handler
   thread_record* record = nullptr;
 
-  constexpr hot_cache() noexcept : alloc{}, freed{}, inverse{}, room{}, table(make_class_table()) {
+  constexpr hot_cache() noexcept : front{}, list{}, inverse{}, room{}, table(make_class_table()) {
+    for (std::uintptr_t& head : front) head = empty_link;
     for (std::size_t i = 0; i < class_count; ++i) {
-      alloc[i] = freed[i] = empty_link;
+      list[i] = empty_link;
       inverse[i] = class_inverse(i);
     }
   }
@@ -57,18 +70,21 @@ struct hot_cache {
 extern constinit thread_local hot_cache hot __attribute__((tls_model("initial-exec")));
 
 struct class_state {
-  std::uint32_t capacity = 0;   // of freed; room counts down from it
-  std::uint32_t target = 0;     // blocks to have in alloc after a refill
-  std::uint32_t extra = 0;      // blocks beyond target that alloc was given
-  std::uint32_t visits = 0;     // slow paths since a length was last grown
-  free_block* aside = nullptr;  // what was cut off behind a sampling point
-  std::uint32_t aside_count = 0;
-  std::uint64_t sample_interval_bytes = 0;  // with which the point was drawn
-  std::uintptr_t seen_alloc = 0;            // the heads as a walk has read them (walk.h)
-  std::uintptr_t seen_freed = 0;
-  bool sample_due = false;  // the next allocation of this class is the sampled one
-  bool used = false;        // since the last time neglected caches were looked for
+  std::uint16_t capacity = 0;        // most blocks in all lists of the class together
+  std::uint16_t granted = 0;         // most allocations from the last slow path to the next
+  std::uint16_t opened = 0;          // two lists: room when `list` was last empty, so that room tells its length
+  std::uint8_t visits = 0;           // slow paths since the capacity was last grown
+  bool fetched = false;              // from the central list, since the list was last full
+  bool used = false;                 // since the last time neglected caches were looked for
+  std::uint16_t interval_epoch = 0;  // thread_record's when until_sample was drawn
+  std::int32_t seen_room = 0;        // room and heads as a walk has read them (walk.h)
+  std::uintptr_t seen_list = 0;
+  std::uintptr_t seen_front = 0;
+  std::uint64_t until_sample = 0;    // allocations from grant on up to and with the sampled one; 0: not drawn yet
+  std::uint64_t interval_bytes = 0;  // mean with which it was drawn; 0: sampling is off, only look again
+  block_chain spare;                 // what lies behind the sample
 };
+static_assert(sizeof(class_state) == 64);  // each thread has one a class
 
 struct thread_record {
   owner_lock lock;
@@ -80,7 +96,9 @@ struct thread_record {
   std::uint64_t last_sample_ns = 0;
   std::int64_t sample_credit_ns = 0;
   unsigned sample_doublings = 0;       // of the interval, while samples come too fast (option sample_spacing)
-  std::uint64_t held_limit_bytes = 0;  // sum over classes of what capacity and target allow
+  std::uint64_t interval_bytes = 0;    // the mean as it was last looked up, without doublings,
+  std::uint16_t interval_epoch = 0;    // and how often it was found changed
+  std::uint64_t held_limit_bytes = 0;  // sum over classes of what capacity allows
   std::uint32_t slow_paths = 0;
   bool recorded = false;             // every malloc and free of the thread takes its slow path (recorded_cache.h)
   std::uint64_t recorded_bytes = 0;  // that it holds then
@@ -89,7 +107,7 @@ struct thread_record {
 
 // Slow paths of the fast path in heap.h.
 
-// A block of the class when `alloc` is empty. Null when the system refuses.
+// A block of the class when the list that malloc pops is empty. Null when the system refuses.
 void* refill(std::size_t size_class, std::size_t requested_bytes, wire::allocation_entry entry) noexcept;
 
 // A block of the class, known to be one and in use, when it cannot be pushed at once; `room` may already be counted

@@ -69,21 +69,28 @@ void read_caches(std::size_t size_class, block_visitor visit, void* context, std
   for (thread_record* record = first_record(); record != nullptr; record = record->next) {
     if (record->cache == nullptr) continue;
     class_state& state = record->classes[size_class];
-    read_list(record->cache->alloc[size_class], &state.seen_alloc, size_class, visit, context, unread);
-    read_list(record->cache->freed[size_class], &state.seen_freed, size_class, visit, context, unread);
-    for (free_block* block = state.aside; block != nullptr; block = next_of(block)) visit(context, block);
+    state.seen_room = __atomic_load_n(&record->cache->room[size_class], __ATOMIC_ACQUIRE);
+    read_list(record->cache->list[size_class], &state.seen_list, size_class, visit, context, unread);
+    if (size_class <= last_paired_class) {
+      read_list(record->cache->front[size_class], &state.seen_front, size_class, visit, context, unread);
+    }
+    for (free_block* block = state.spare.first; block != nullptr; block = next_of(block)) visit(context, block);
   }
 }
 
-// Whether no list of these classes has moved since it was read.
+// Whether no list of these classes has moved since it was read: head first, then room, the order in which a push is
+// seen.
 bool heads_stand(std::size_t first_class, std::size_t end_class) noexcept {
   os::process_barrier();
   for (const thread_record* record = first_record(); record != nullptr; record = record->next) {
     if (record->cache == nullptr) continue;
     TENURE_YIELD_POINT();
     for (std::size_t i = first_class; i < end_class; ++i) {
-      if (__atomic_load_n(&record->cache->alloc[i], __ATOMIC_ACQUIRE) != record->classes[i].seen_alloc) return false;
-      if (__atomic_load_n(&record->cache->freed[i], __ATOMIC_ACQUIRE) != record->classes[i].seen_freed) return false;
+      const class_state& state = record->classes[i];
+      if (__atomic_load_n(&record->cache->list[i], __ATOMIC_ACQUIRE) != state.seen_list) return false;
+      if (__atomic_load_n(&record->cache->room[i], __ATOMIC_ACQUIRE) != state.seen_room) return false;
+      if (i > last_paired_class) continue;
+      if (__atomic_load_n(&record->cache->front[i], __ATOMIC_ACQUIRE) != state.seen_front) return false;
     }
   }
   return true;

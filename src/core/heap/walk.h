@@ -1,11 +1,12 @@
 // Looking at the whole heap while the program runs.
 //
 // A walk takes every lock of the heap, from the threads' caches down to the page heap. From then on the other threads
-// can pop and push within their caches, until they need a slow path and wait. So it reads all lists, and then, behind a
-// barrier on all threads, all heads again:
-//   freed  is only pushed to, alloc only popped from: a head that is what it was has not moved in between.
-//   If none has moved, every list was as it was read, all of them at one moment. If one has, all are read again; the
-//   others can move only as often as their lists are long.
+// can pop and push within their caches, until they need a slow path and wait. So it reads all lists, each one's room
+// before its head, and then, behind a barrier on all threads, all heads and rooms again:
+//   Every push has counted room down before it moves the head. Where room and head are what they were, no block was
+//   pushed in between that was not popped again, so none that was popped came back: the list is as it was read.
+//   If all are so, every list was as it was read, all of them at one moment. If one is not, all are read again; each
+//   can move only as often as it has been granted allocations and frees.
 // What is read of a list whose first block has been popped is the program's data: it is followed only as far as it
 // leads to blocks of the class, and forgotten. With every free block known, all others that were ever cut from their
 // spans are live. They are told after the locks have been let go, from marks made under them.

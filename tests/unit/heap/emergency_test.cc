@@ -49,7 +49,7 @@ TEST(Emergency, ServesAHandlerThatAllocatesInTheMiddleOfASlowPath) {
   void* large = nullptr;
   {
     inside_a_slow_path now;
-    while (hot.alloc[class_of(100)] != empty_link) ASSERT_NE(try_allocate(100), nullptr);
+    while (hot.front[class_of(100)] != empty_link) ASSERT_NE(try_allocate(100), nullptr);
     small = test::allocate(100);
     large = test::allocate(100000);
     ASSERT_TRUE(is_emergency_block(small));

@@ -61,31 +61,44 @@ class Sampling : public ::testing::Test {
   }
 };
 
-// The thread's clock is copied before the first allocation and run beside the heap.
+// The thread's source of distances is copied before the first allocation and run beside the heap.
 TEST_F(Sampling, EverySampleLandsWhereTheClockSays) {
   for (const std::size_t bytes : {16u, 48u, 1000u, 8192u, 32768u}) {
     in_a_thread(20000, [bytes] {
-      const std::uint64_t size = class_bytes[class_of(bytes)];
+      const auto size = static_cast<std::int64_t>(class_bytes[class_of(bytes)]);
       telemetry::sample_clock clock = own_record()->clock;
+      const auto blocks_to_next = [&clock, size] {
+        clock.next();
+        return (clock.bytes_until_sample + size - 1) / size;
+      };
+      std::int64_t until_sample = blocks_to_next();
       const int count = static_cast<int>(8000000 / size);
+      dice random(17);
       std::vector<void*> blocks;
+      std::vector<void*> kept_samples;
       int samples = 0;
       for (int i = 0; i < count; ++i) {
-        clock.bytes_until_sample -= static_cast<std::int64_t>(size);
-        const bool due = clock.bytes_until_sample <= 0;
-        if (due) clock.next();
-        blocks.push_back(test::allocate(bytes));
-        ASSERT_EQ(is_sample(blocks.back()), due) << "block " << i << " of " << size << " bytes";
+        const bool due = --until_sample == 0;
+        if (due) until_sample = blocks_to_next();
+        void* block = test::allocate(bytes);
+        ASSERT_EQ(is_sample(block), due) << "block " << i << " of " << size << " bytes";
         samples += due ? 1 : 0;
+        (due ? kept_samples : blocks).push_back(block);
+        // Now nothing, now a few, now everything is freed: the list is short, middling, full and spilled over.
+        while (!blocks.empty() && random.below(64) < static_cast<std::uint32_t>(i / 200 % 64)) {
+          deallocate(blocks.back());
+          blocks.pop_back();
+        }
       }
       EXPECT_GT(samples, 150);
       EXPECT_EQ(live_samples().samples, static_cast<std::size_t>(samples));
       test::free_all(blocks);
+      test::free_all(kept_samples);
     });
   }
 }
 
-TEST_F(Sampling, LargeBlocksFollowTheSameClock) {
+TEST_F(Sampling, LargeBlocksFollowAClockOfTheirOwn) {
   constexpr std::size_t pages = largest_small_bytes / page_size_bytes + 2;
   in_a_thread(200000, [] {
     telemetry::sample_clock clock = own_record()->clock;
