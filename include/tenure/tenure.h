@@ -77,7 +77,7 @@ typedef struct tenure_statistics {
   uint64_t named_span_bytes, named_live_bytes, named_live_blocks; /* first-class heaps */
   uint64_t thread_caches;
   uint64_t unread_lists; /* thread-cache lists that could not be read: counted as live. 0 as a rule */
-  tenure_class_statistics classes[64];
+  tenure_class_statistics classes[128];
 } tenure_statistics;
 
 /* Fills as much as struct_size has room for. Costs a pass over all spans and caches with the heap's locks held: other

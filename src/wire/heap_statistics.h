@@ -6,20 +6,21 @@
 // "live or in thread caches".
 //
 //   chunk bytes = small spans + large spans + named heaps' spans + free dirty + free clean
-//   small span bytes = handed out + free in central lists + free in transfer batches + tails that fit no block
+//   small span bytes = handed out + free in central lists + absent + free in transfer batches + tails that fit no block
 #pragma once
 
 #include <cstdint>
 
 namespace tenure::wire {
 
-inline constexpr std::uint32_t size_class_capacity = 64;
+inline constexpr std::uint32_t size_class_capacity = 128;
 
 struct size_class_statistics {
   std::uint64_t block_bytes;  // 0: unused entry
   std::uint64_t span_count;
   std::uint64_t span_bytes;
   std::uint64_t central_free_blocks;  // carved or not yet carved, in spans
+  std::uint64_t absent_blocks;        // free in spans, their memory back with the system
   std::uint64_t transfer_blocks;      // in batches between threads
   std::uint64_t handed_out_blocks;    // in the program's hands or in thread caches
 };

@@ -1,4 +1,5 @@
-// Size classes: 16-byte steps to 128, then eight steps to each doubling up to 1 KiB and four up to 64 KiB.
+// Size classes: 16-byte steps to 128, then eight steps to each doubling up to 64 KiB: rounding up costs a block 4 % on
+// average, and an eighth at the most.
 //
 // Blocks of a class stand at addresses that are multiples of its size. So
 //   - whether an address is the start of a block is one multiplication: with inverse = ceil(2^64 / size), the product
@@ -23,9 +24,7 @@ inline constexpr std::size_t largest_tabled_bytes = 1024;  // class by table, on
 namespace size_class_detail {
 
 constexpr std::size_t next_size(std::size_t size) noexcept {
-  if (size < 128) return size + 16;
-  const std::size_t power = std::size_t{1} << floor_log2(size);
-  return size + power / (size < 1024 ? 8 : 4);
+  return size < 128 ? size + 16 : size + (std::size_t{1} << floor_log2(size)) / 8;
 }
 
 constexpr std::size_t count_classes() noexcept {
@@ -37,7 +36,7 @@ constexpr std::size_t count_classes() noexcept {
 }  // namespace size_class_detail
 
 inline constexpr std::size_t class_count = size_class_detail::count_classes();
-static_assert(class_count <= 64);
+static_assert(class_count <= 128);
 
 namespace size_class_detail {
 
@@ -63,10 +62,7 @@ constexpr std::size_t class_of(std::size_t bytes) noexcept {
   if (bytes <= 128) return (bytes + 15) / 16;
   const unsigned log = floor_log2(bytes - 1);
   const std::size_t power = std::size_t{1} << log;
-  const std::size_t steps = log < 10 ? 8 : 4;
-  const std::size_t step = (bytes - 1 - power) / (power / steps) + 1;
-  if (log < 10) return 8 + (log - 7) * 8 + step;
-  return 8 + 3 * 8 + (log - 10) * 4 + step;
+  return 8 + (log - 7) * 8 + (bytes - 1 - power) / (power / 8) + 1;
 }
 
 // A small object's class by its size, for sizes up to largest_tabled_bytes.
@@ -79,8 +75,8 @@ constexpr class_table make_class_table() noexcept {
   return table;
 }
 
-// Above the table of the fast path every class is a multiple of 256 bytes: a second table, by 256 bytes.
-inline constexpr unsigned medium_shift = 8;
+// Above the table of the fast path every class is a multiple of 128 bytes: a second table, by 128 bytes.
+inline constexpr unsigned medium_shift = 7;
 using medium_table = std::array<std::uint8_t, (largest_small_bytes >> medium_shift) + 1>;
 constexpr medium_table make_medium_table() noexcept {
   medium_table table{};

@@ -25,8 +25,8 @@ TEST(SizeClass, SizesRiseInStepsThatWasteLittle) {
     const std::uint32_t step = class_bytes[i] - class_bytes[i - 1];
     EXPECT_GE(step, 16u);
     EXPECT_EQ(class_bytes[i] % 16, 0u);
-    // At most a quarter of a request above 1 KiB, an eighth below, 16 bytes at the bottom.
-    EXPECT_LE(step, std::max<std::uint32_t>(16, class_bytes[i - 1] / (class_bytes[i - 1] < 1024 ? 8 : 4)));
+    // At most an eighth of a request, 16 bytes at the bottom.
+    EXPECT_LE(step, std::max<std::uint32_t>(16, class_bytes[i - 1] / 8));
   }
 }
 
