@@ -12,6 +12,7 @@
 #include "core/os/futex.h"
 #include "core/pages/huge_pages.h"
 #include "core/pages/page_heap.h"
+#include "core/telemetry/telemetry.h"
 
 namespace tenure::core {
 namespace {
@@ -38,6 +39,17 @@ void trim_batches() noexcept {
   for (std::size_t i = 1; i < class_count; ++i) central_lists[i].trim(i);
 }
 
+// Pages of free blocks alone, within spans that others pin. True when there was something, or may be at the next look.
+bool thin_spans(bool also_changed) noexcept {
+  std::size_t returned_bytes = 0;
+  std::size_t waiting_bytes = 0;
+  for (std::size_t i = 1; i < class_count; ++i) {
+    returned_bytes += central_lists[i].thin(i, also_changed, &waiting_bytes);
+  }
+  __atomic_fetch_add(&telemetry::statistics().returned_bytes_total, returned_bytes, __ATOMIC_RELAXED);
+  return returned_bytes != 0 || waiting_bytes >= least_dirty_bytes / 4;
+}
+
 void run() noexcept {
   ::prctl(PR_SET_NAME, "tenure");
   __atomic_store_n(&thread_state, running, __ATOMIC_RELEASE);
@@ -49,7 +61,8 @@ void run() noexcept {
     os::futex_wait(&clock, 0, step_ns);
     trim_batches();
     return_pages(decay_ns());
-    const bool busy = tend_huge_pages() != 0 || dirty_bytes() != 0;
+    const bool thinned = thin_spans(false);
+    const bool busy = tend_huge_pages() != 0 || thinned || dirty_bytes() != 0;
     idle_looks = busy ? 0 : idle_looks + 1;
     if (idle_looks < looks_before_sleep) continue;
     idle_looks = 0;

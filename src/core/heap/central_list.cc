@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
 #include "core/os/virtual_memory.h"
+#include "core/pages/huge_pages.h"
 #include "core/pages/page_heap.h"
 #include "core/pages/page_map.h"
 #include "core/telemetry/telemetry.h"
@@ -18,11 +19,13 @@ namespace {
 constexpr unsigned batch_count_shift = 48;
 constexpr std::uintptr_t batch_link_mask = (std::uintptr_t{1} << batch_count_shift) - 1;
 
-// What may wait between threads: enough for a few batches of any class.
+// What may wait between threads: enough for a few batches; of the larger classes, which are many and of which a block
+// is much, for one.
 std::uint64_t batch_limit_blocks(std::size_t size_class) noexcept {
-  constexpr std::uint64_t limit_bytes = 256 * 1024;
-  const std::uint64_t by_bytes = limit_bytes / class_bytes[size_class];
-  const std::uint64_t least = std::uint64_t{4} * largest_batch(size_class);
+  constexpr std::size_t first_large_bytes = 8192;
+  const bool large = class_bytes[size_class] >= first_large_bytes;
+  const std::uint64_t by_bytes = (large ? 65536u : 262144u) / class_bytes[size_class];
+  const std::uint64_t least = std::uint64_t{large ? 1u : 4u} * largest_batch(size_class);
   return by_bytes > least ? by_bytes : least;
 }
 
@@ -60,6 +63,18 @@ void span_buckets::add(span* added) noexcept {
   TENURE_DCHECK(added->free_count != 0 && added->free_count <= added->block_count);
   added->bucket = static_cast<std::uint8_t>(bucket_of(added));
   buckets_[added->bucket].push_front(added);
+}
+
+void span_buckets::add_last(span* added) noexcept {
+  TENURE_DCHECK(added->free_count != 0 && added->free_count <= added->block_count);
+  added->bucket = static_cast<std::uint8_t>(bucket_of(added));
+  buckets_[added->bucket].push_back(added);
+}
+
+void span_buckets::rotate(unsigned bucket) noexcept {
+  span* first = buckets_[bucket].first();
+  buckets_[bucket].remove(first);
+  buckets_[bucket].push_back(first);
 }
 
 void span_buckets::remove(span* removed) noexcept { buckets_[removed->bucket].remove(removed); }
@@ -108,8 +123,13 @@ void take_blocks(span* from, std::size_t size_class, std::uint32_t wanted, block
     chain->first = block;
     ++chain->count;
   }
+  if (unlikely(from->absent != nullptr) && wanted != 0) {
+    const std::uint32_t before = chain->count;
+    bring_back_absent(from, wanted, chain);
+    wanted -= chain->count - before;
+  }
   const std::size_t size = class_bytes[size_class];
-  const std::uint32_t uncarved = from->free_count - from->listed_count;
+  const std::uint32_t uncarved = from->free_count - from->listed_count - from->absent_count;
   const std::uint32_t carved = wanted < uncarved ? wanted : uncarved;
   if (carved == 0) return;
   // From the last to the first, so that the list runs upwards.
@@ -155,7 +175,8 @@ void central_list::publish(std::size_t size_class) const noexcept {
   __atomic_store_n(&figures.block_bytes, class_bytes[size_class], __ATOMIC_RELAXED);
   __atomic_store_n(&figures.span_count, span_count_, __ATOMIC_RELAXED);
   __atomic_store_n(&figures.span_bytes, span_bytes_, __ATOMIC_RELAXED);
-  __atomic_store_n(&figures.central_free_blocks, span_free_blocks_, __ATOMIC_RELAXED);
+  __atomic_store_n(&figures.central_free_blocks, span_free_blocks_ - absent_blocks_, __ATOMIC_RELAXED);
+  __atomic_store_n(&figures.absent_blocks, absent_blocks_, __ATOMIC_RELAXED);
   __atomic_store_n(&figures.transfer_blocks, batch_blocks_, __ATOMIC_RELAXED);
   __atomic_store_n(&figures.handed_out_blocks, capacity_blocks_ - span_free_blocks_ - batch_blocks_, __ATOMIC_RELAXED);
 }
@@ -179,13 +200,28 @@ block_chain central_list::fetch(std::size_t size_class, std::uint32_t wanted) no
       __atomic_fetch_add(&totals.small_span_bytes, std::uint64_t{from->page_count} << page_shift, __ATOMIC_RELAXED);
     }
     const std::uint32_t before = from->free_count;
+    const std::uint32_t absent_before = from->absent_count;
     take_blocks(from, size_class, wanted, &chain);
     span_free_blocks_ -= chain.count;
+    absent_blocks_ -= absent_before - from->absent_count;
     spans_.update(from, before);
   }
   publish(size_class);
   lock_.unlock();
   return chain;
+}
+
+void central_list::forget_span(std::size_t size_class, span* emptied) noexcept {
+  absent_blocks_ -= emptied->absent_count;
+  forget_absent(emptied);
+  set_class(emptied, 0);
+  --span_count_;
+  const std::uint64_t bytes = std::uint64_t{emptied->page_count} << page_shift;
+  span_bytes_ -= bytes;
+  capacity_blocks_ -= emptied->block_count;
+  span_free_blocks_ -= emptied->block_count;
+  TENURE_DCHECK(emptied->size_class == size_class);
+  __atomic_fetch_sub(&telemetry::statistics().small_span_bytes, bytes, __ATOMIC_RELAXED);
 }
 
 span* central_list::return_to_spans(std::size_t size_class, block_chain chain, span* emptied) noexcept {
@@ -194,23 +230,20 @@ span* central_list::return_to_spans(std::size_t size_class, block_chain chain, s
     free_block* following = next_of(block);
     span* home = find_span(block);
     TENURE_CHECK(home != nullptr && home->size_class == size_class && home->kind == span_kind::small);
+    // A double free that free() could not see: its tag went with the page.
+    TENURE_CHECK(home->absent == nullptr || !is_absent(home, block));
     const std::uint32_t before = home->free_count;
     put_block(home, block);
-    spans_.update(home, before);
     ++span_free_blocks_;
+    block = following;
+    if (unlikely(home->thinning)) continue;  // end_thinning() sees to it
+    spans_.update(home, before);
     if (home->free_count == home->block_count) {
       spans_.remove(home);
-      set_class(home, 0);
-      --span_count_;
-      const std::uint64_t bytes = std::uint64_t{home->page_count} << page_shift;
-      span_bytes_ -= bytes;
-      capacity_blocks_ -= home->block_count;
-      span_free_blocks_ -= home->block_count;
-      __atomic_fetch_sub(&telemetry::statistics().small_span_bytes, bytes, __ATOMIC_RELAXED);
+      forget_span(size_class, home);
       home->next = emptied;
       emptied = home;
     }
-    block = following;
   }
   return emptied;
 }
@@ -256,6 +289,95 @@ std::uint32_t central_list::trim(std::size_t size_class) noexcept {
   return returned;
 }
 
+bool central_list::take_out_to_thin(span* looked_at, std::size_t size_class, bool also_changed, thinning_plan* plan,
+                                    std::size_t* waiting) noexcept {
+  const std::size_t listed_bytes = looked_at->listed_count * std::size_t{class_bytes[size_class]};
+  const bool changed = looked_at->seen_listed != looked_at->listed_count;
+  looked_at->seen_listed = looked_at->listed_count;
+  if (listed_bytes < os::page_bytes()) return false;
+  if (changed && !also_changed) {
+    *waiting += listed_bytes;
+    return false;
+  }
+  plan_thinning(looked_at, plan);
+  const std::uint32_t absent_before = looked_at->absent_count;
+  if (plan->bytes == 0 || !take_out_absent(looked_at, *plan)) return false;
+  absent_blocks_ += looked_at->absent_count - absent_before;
+  looked_at->seen_listed = looked_at->listed_count;
+  spans_.remove(looked_at);
+  looked_at->thinning = true;
+  thinning_ = looked_at;
+  return true;
+}
+
+bool central_list::look_for_thinning(std::size_t size_class, bool also_changed, thinning_plan* plan,
+                                     std::size_t* waiting, bool* done) noexcept {
+  constexpr unsigned most_looked_at = 16;  // with the lock held
+  unsigned count = 0;
+  for (unsigned bucket = span_buckets::bucket_count; bucket-- != 0;) {
+    for (;;) {
+      span* first = spans_.first_of(bucket);
+      if (first == nullptr || first->last_look == look_) break;
+      if (count++ == most_looked_at) return false;
+      first->last_look = look_;
+      if (take_out_to_thin(first, size_class, also_changed, plan, waiting)) return true;
+      spans_.rotate(bucket);  // what has been looked at stands at the end
+    }
+  }
+  *done = true;
+  return false;
+}
+
+span* central_list::end_thinning(std::size_t size_class) noexcept {
+  span* thinned = thinning_;
+  thinning_ = nullptr;
+  thinned->thinning = false;
+  if (thinned->free_count != thinned->block_count) {
+    spans_.add_last(thinned);  // behind those that have not been looked at yet
+    return nullptr;
+  }
+  forget_span(size_class, thinned);
+  thinned->next = nullptr;
+  return thinned;
+}
+
+std::size_t central_list::thin(std::size_t size_class, bool also_changed, std::size_t* waiting) noexcept {
+  std::size_t returned = 0;
+  thinning_plan plan;
+  bool done = false;
+  lock_.lock();
+  ++look_;
+  while (!done) {
+    const bool found = look_for_thinning(size_class, also_changed, &plan, waiting, &done);
+    publish(size_class);
+    const std::uintptr_t first_page = found ? thinning_->first_page : 0;
+    const std::uintptr_t pages = found ? thinning_->page_count : 0;
+    lock_.unlock();
+    TENURE_YIELD_POINT();
+    for (std::uint32_t i = 0; found && i < plan.run_count; ++i) {
+      void* run = reinterpret_cast<void*>(page_address(first_page) + plan.runs[i].offset_bytes);
+      // Where the kernel refuses the pages stay, which is no loss: nobody counts on zeroes here.
+      if (os::release(run, plan.runs[i].bytes)) returned += plan.runs[i].bytes;
+    }
+    if (found) forget_huge_pages(first_page, pages);
+    TENURE_YIELD_POINT();
+    lock_.lock();
+    span* emptied = found ? end_thinning(size_class) : nullptr;
+    if (emptied == nullptr) continue;
+    lock_.unlock();
+    release_chain(emptied);
+    lock_.lock();
+  }
+  lock_.unlock();
+  return returned;
+}
+
+void central_list::recover_after_fork() noexcept {
+  if (thinning_ == nullptr) return;
+  const std::size_t size_class = thinning_->size_class;
+  release_chain(end_thinning(size_class));
+}
+
 bool central_list::visit_free(bool (*visit)(void* context, free_block* block), void* context) const noexcept {
   for (free_block* batch = batches_; batch != nullptr;
        batch = reinterpret_cast<free_block*>(batch->batch & batch_link_mask)) {
@@ -270,6 +392,10 @@ bool central_list::visit_free(bool (*visit)(void* context, free_block* block), v
       }
     }
   }
+  if (thinning_ == nullptr) return true;
+  for (free_block* block = decode_link(thinning_->free_list); block != nullptr; block = next_of(block)) {
+    if (!visit(context, block)) return false;
+  }
   return true;
 }
 
@@ -281,15 +407,19 @@ void central_list::check(std::size_t size_class) const noexcept {
     in_batches += batch->batch >> batch_count_shift;
   }
   TENURE_CHECK(in_batches == batch_blocks_);
-  std::uint64_t in_spans = 0;
+  std::uint64_t in_spans = thinning_ == nullptr ? 0 : thinning_->free_count;
+  std::uint64_t absent = thinning_ == nullptr ? 0 : thinning_->absent_count;
   for (unsigned bucket = 0; bucket < span_buckets::bucket_count; ++bucket) {
     for (span* from = spans_.first_of(bucket); from != nullptr; from = from->next) {
       TENURE_CHECK(from->size_class == size_class && from->bucket == bucket);
-      TENURE_CHECK(from->free_count != 0 && from->listed_count <= from->free_count);
+      TENURE_CHECK(from->free_count != 0 && from->listed_count + from->absent_count <= from->free_count);
+      TENURE_CHECK((from->absent == nullptr) == (from->absent_count == 0) && !from->thinning);
       in_spans += from->free_count;
+      absent += from->absent_count;
     }
   }
   TENURE_CHECK(in_spans == span_free_blocks_);
+  TENURE_CHECK(absent == absent_blocks_);
 }
 
 }  // namespace tenure::core

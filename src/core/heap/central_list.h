@@ -5,7 +5,8 @@
 //             however long it is. The first block of a batch holds the link to the next batch and the batch's count.
 //   spans     those with free blocks, in eight buckets by how full they are. Blocks are taken from the fullest, so that
 //   the
-//             emptier ones can empty; a span without a block in use goes back to the page heap.
+//             emptier ones can empty; a span without a block in use goes back to the page heap. What others pin is
+//             thinned: pages of free blocks alone go back to the system (thinning.h).
 #pragma once
 
 #include <cstddef>
@@ -13,6 +14,7 @@
 
 #include "core/heap/link.h"
 #include "core/heap/size_class.h"
+#include "core/heap/thinning.h"
 #include "core/os/mutex.h"
 #include "core/pages/span.h"
 
@@ -26,10 +28,13 @@ class span_buckets {
   // The fullest span that has a free block; null if none has.
   span* fullest() const noexcept;
   void add(span* added) noexcept;       // not yet in a list
+  void add_last(span* added) noexcept;  // the same, behind the others of its bucket
   void remove(span* removed) noexcept;  // in a list
   // After free_count changed: into the right bucket, or out of the lists when it has no free block left.
   void update(span* changed, std::uint32_t old_free_count) noexcept;
   span* first_of(unsigned bucket) const noexcept { return buckets_[bucket].first(); }
+  // The first of a bucket becomes its last.
+  void rotate(unsigned bucket) noexcept;
 
  private:
   static unsigned bucket_of(const span* of) noexcept;
@@ -53,6 +58,11 @@ class alignas(64) central_list {
   void give_back(std::size_t size_class, block_chain chain) noexcept;
   // Batches that have lain here unused since the last call go back to their spans. Blocks returned.
   std::uint32_t trim(std::size_t size_class) noexcept;
+  // Returns OS pages inside of spans to the system: of spans whose lists have not changed since the last call, or of
+  // all. Visits each span once at the most. Bytes returned; *waiting gets the bytes that may go at the next call.
+  std::size_t thin(std::size_t size_class, bool also_changed, std::size_t* waiting) noexcept;
+  // In the child of fork, where the thread that was thinning is gone.
+  void recover_after_fork() noexcept;
 
   void lock() noexcept { lock_.lock(); }
   void unlock() noexcept { lock_.unlock(); }
@@ -65,6 +75,15 @@ class alignas(64) central_list {
  private:
   block_chain pop_batch() noexcept;
   void push_batch(block_chain chain) noexcept;
+  // Looks at some spans; true when one was taken out to be thinned, with its plan. *done: all have been looked at.
+  bool look_for_thinning(std::size_t size_class, bool also_changed, thinning_plan* plan, std::size_t* waiting,
+                         bool* done) noexcept;
+  // Whether the span, the first of its bucket, was taken out.
+  bool take_out_to_thin(span* looked_at, std::size_t size_class, bool also_changed, thinning_plan* plan,
+                        std::size_t* waiting) noexcept;
+  // The span is whole again: into its bucket, or to the page heap when it is empty. Under the lock.
+  span* end_thinning(std::size_t size_class) noexcept;
+  void forget_span(std::size_t size_class, span* emptied) noexcept;
   // Returns the spans that became empty, chained by next.
   span* return_to_spans(std::size_t size_class, block_chain chain, span* emptied) noexcept;
   void publish(std::size_t size_class) const noexcept;
@@ -78,6 +97,9 @@ class alignas(64) central_list {
   std::uint64_t span_bytes_ = 0;
   std::uint64_t capacity_blocks_ = 0;   // in all spans
   std::uint64_t span_free_blocks_ = 0;  // of these, in spans
+  std::uint64_t absent_blocks_ = 0;     // of these, without memory
+  span* thinning_ = nullptr;            // taken out of the buckets while its pages go
+  std::uint32_t look_ = 0;              // one for each call of thin()
 };
 
 extern central_list central_lists[class_count];

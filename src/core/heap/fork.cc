@@ -2,6 +2,7 @@
 
 #include "core/budget/ledger.h"
 #include "core/heap/background.h"
+#include "core/heap/central_list.h"
 #include "core/heap/thread_cache.h"
 #include "core/heap/walk.h"
 #include "core/pages/page_heap.h"
@@ -52,6 +53,7 @@ void after_fork_in_child() noexcept {
   budget::after_fork_in_child();
   telemetry::after_fork_in_child();
   recover_page_heap_after_fork();
+  for (std::size_t i = 1; i < class_count; ++i) central_lists[i].recover_after_fork();
   release_emptied_spans();
   forget_background_after_fork();
   adopt_caches_after_fork();

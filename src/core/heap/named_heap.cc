@@ -84,13 +84,12 @@ void named_heap::add_span(span* added) noexcept {
   count_span_bytes(static_cast<std::int64_t>(bytes_of(added)));
 }
 
-named_heap::attempt named_heap::try_small(std::size_t size_class) noexcept {
+named_heap::attempt named_heap::try_small(std::size_t size_class, std::uint32_t pages) noexcept {
   attempt result;
   os::lock_guard held(lock_);
   span_buckets& buckets = free_[size_class];
   span* home = buckets.fullest();
   if (home == nullptr) {
-    const std::uint32_t pages = span_pages(size_class, 0);
     const std::uint64_t span_bytes = std::uint64_t{pages} << page_shift;
     if (!charge_span(span_bytes, &result)) return result;
     home = make_block_span(size_class, pages, span_kind::named_small, this);
@@ -139,7 +138,7 @@ void* named_heap::allocate_block(std::size_t size_class, std::size_t bytes, std:
   constexpr int rounds = 8;
   attempt last;
   for (int round = 0; round < rounds; ++round) {
-    last = size_class != 0 ? try_small(size_class) : try_large(bytes, alignment);
+    last = size_class != 0 ? try_small(size_class, span_pages(size_class, 0)) : try_large(bytes, alignment);
     if (last.is_over_soft_limit) budget::relieve_soft_limits(account_);
     if (likely(last.missing_bytes == 0)) return last.block;
     if (budget::relieve_hard_limit(account_, last.missing_bytes) == 0) break;
@@ -160,7 +159,11 @@ void* named_heap::allocate(std::size_t bytes, std::size_t alignment) noexcept {
   return block;
 }
 
-void* named_heap::allocate_class(std::size_t size_class) noexcept { return try_small(size_class).block; }
+void* named_heap::allocate_class(std::size_t size_class) noexcept {
+  // One block fits wherever the pages lie: samples are few, and of each class fewer.
+  const std::size_t bytes = std::size_t{2} * class_bytes[size_class];
+  return try_small(size_class, static_cast<std::uint32_t>((bytes + page_size_bytes - 1) >> page_shift)).block;
+}
 
 void named_heap::free(span* home, void* block) noexcept {
   TENURE_DCHECK(home->owner == this);

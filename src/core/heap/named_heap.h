@@ -37,7 +37,7 @@ class named_heap {
 
   // `alignment` is a power of two. Null when the system refuses. Thread-safe.
   void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
-  // A block of the class whose page-map entry leads to the slow path, for a sample.
+  // A block of the class whose page-map entry leads to the slow path, for a sample; in spans as small as can be.
   void* allocate_class(std::size_t size_class) noexcept;
   // `block` is the start of a block of this heap in `home`; the caller has checked that.
   void free(span* home, void* block) noexcept;
@@ -70,7 +70,7 @@ class named_heap {
     std::uint64_t missing_bytes = 0;  // the account's hard limit refused so many
     bool is_over_soft_limit = false;
   };
-  attempt try_small(std::size_t size_class) noexcept;
+  attempt try_small(std::size_t size_class, std::uint32_t pages) noexcept;
   attempt try_large(std::size_t bytes, std::size_t alignment) noexcept;
   // Tries, and tries again as long as shrinkers give memory back.
   void* allocate_block(std::size_t size_class, std::size_t bytes, std::size_t alignment) noexcept;

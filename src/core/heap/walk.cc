@@ -8,6 +8,7 @@
 #include "core/base/yield_point.h"
 #include "core/heap/central_list.h"
 #include "core/heap/sampled.h"
+#include "core/heap/thinning.h"
 #include "core/heap/thread_cache.h"
 #include "core/os/barrier.h"
 #include "core/os/virtual_memory.h"
@@ -215,14 +216,14 @@ bool is_free_block(const free_block* block, std::size_t size_class) noexcept {
   search looking{block, false};
   lock_heap();
   const span* home = find_span(block);
-  const bool uncarved = home != nullptr && reinterpret_cast<std::uintptr_t>(block) >= home->carve_next;
-  if (!uncarved) {
+  const bool absent = home != nullptr && is_absent(home, block);
+  if (!absent) {
     const auto restart = [&looking]() noexcept { looking.found = false; };
     read_settled_caches(size_class, size_class + 1, restart, note_if_wanted, &looking);
     central_lists[size_class].visit_free(note_if_wanted, &looking);
   }
   unlock_heap();
-  return uncarved || looking.found;
+  return absent || looking.found;
 }
 
 void read_figures(heap_figures* figures) noexcept {
@@ -311,6 +312,8 @@ void snapshot_span(void* context, span* of) noexcept {
   of->scratch = shot.free_marks;
   const std::uint64_t carved = (of->carve_next - shot.first) / size;
   for (std::uint64_t i = carved; i < of->block_count; ++i) shot.free_marks[i / 64] |= 1ull << (i % 64);
+  if (of->absent == nullptr) return;
+  for (std::size_t i = 0; i < words_for(of); ++i) shot.free_marks[i] |= of->absent->words[i];
 }
 
 bool mark_free(void*, free_block* block) noexcept {

@@ -59,6 +59,7 @@ span* neighbour(std::uintptr_t page, span_kind kind) noexcept {
 
 // What the merged run takes over: its age, weighted by size, and whether it must be mapped afresh.
 void merge_history(span* into, const span* other) noexcept {
+  into->map_released = into->map_released && other->map_released;
   into->moved_in = into->moved_in || other->moved_in;
   const std::uint64_t pages = into->page_count + std::uint64_t{other->page_count};
   const std::uint64_t older = into->free_since_ns < other->free_since_ns ? into->free_since_ns : other->free_since_ns;
@@ -123,6 +124,7 @@ span* take(span* run, std::uint32_t pages, std::uint32_t alignment, span_kind ki
   }
   run->page_count = pages;
   run->zeroed = run->kind == span_kind::free_clean;
+  run->map_released = false;
   run->kind = kind;
   run->free_since_ns = 0;
   used_pages += pages;
@@ -210,6 +212,27 @@ span* collect_old_runs(std::uint64_t now_ns, std::uint64_t age_ns) noexcept {
   return chain;
 }
 
+// Takes long clean runs out of the list whose part of the page map is still there.
+span* collect_mapped_runs() noexcept {
+  constexpr std::uint32_t least_pages = 2048;  // four OS pages of the map
+  span* chain = nullptr;
+  for (unsigned bin = run_bins::bin_of(least_pages); bin < run_bins::bin_count; ++bin) {
+    span* run = clean.first_of(bin);
+    while (run != nullptr) {
+      span* following = run->next;
+      if (run->page_count >= least_pages && !run->map_released) {
+        clean.remove(run);
+        run->kind = span_kind::releasing;
+        releasing_pages += run->page_count;
+        run->next = chain;
+        chain = run;
+      }
+      run = following;
+    }
+  }
+  return chain;
+}
+
 // Puts a released chain back; what the kernel refused goes back as dirty.
 void put_back(span* chain, std::uint64_t now_ns) noexcept {
   while (chain != nullptr) {
@@ -222,6 +245,21 @@ void put_back(span* chain, std::uint64_t now_ns) noexcept {
     run->zeroed = false;
     add_run(run);
   }
+}
+
+// What the page map holds of the inside of long free runs goes back as well: a GiB of them takes 512 KiB.
+void release_map() noexcept {
+  lock.lock();
+  span* chain = collect_mapped_runs();
+  lock.unlock();
+  for (span* run = chain; run != nullptr; run = run->next) {
+    release_map_inside(run);
+    run->map_released = true;
+    run->zeroed = true;  // as it was: clean
+  }
+  lock.lock();
+  put_back(chain, 0);
+  lock.unlock();
 }
 
 void check_bins(const run_bins& bins, span_kind kind) noexcept {
@@ -365,6 +403,7 @@ std::size_t return_pages(std::uint64_t age_ns) noexcept {
     lock.unlock();
     if (refused) break;
   }
+  release_map();
   wire::heap_statistics& totals = telemetry::statistics();
   __atomic_fetch_add(&totals.returned_bytes_total, returned_bytes, __ATOMIC_RELAXED);
   __atomic_store_n(&returning, 0, __ATOMIC_RELEASE);

@@ -153,6 +153,14 @@ void map_span_ends(span* mapped) noexcept {
   __atomic_store_n(&window.span_map[mapped->first_page + mapped->page_count - 1], mapped, __ATOMIC_RELEASE);
 }
 
+void release_map_inside(const span* run) noexcept {
+  const std::uintptr_t begin =
+      align_up(reinterpret_cast<std::uintptr_t>(&window.span_map[run->first_page + 1]), os::page_bytes());
+  const std::uintptr_t last = run->first_page + std::uintptr_t{run->page_count} - 1;
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(&window.span_map[last]) & ~(os::page_bytes() - 1);
+  if (begin < end) os::release(reinterpret_cast<void*>(begin), end - begin);
+}
+
 void set_class(const span* changed, std::uint8_t size_class) noexcept {
   for (std::uint32_t i = 0; i < changed->page_count; ++i) {
     __atomic_store_n(&window.class_map[changed->first_page + i], size_class, __ATOMIC_RELEASE);

@@ -53,6 +53,8 @@ std::uintptr_t extend_window(std::uintptr_t pages) noexcept;
 void map_span(span* mapped) noexcept;
 // Only the ends, for a free run.
 void map_span_ends(span* mapped) noexcept;
+// The pages of the span map that only tell of the inside of a free run, which nobody asks for, go back to the system.
+void release_map_inside(const span* run) noexcept;
 void set_class(const span* changed, std::uint8_t size_class) noexcept;
 
 }  // namespace tenure::core

@@ -10,6 +10,8 @@
 
 namespace tenure::core {
 
+struct absent_blocks;  // heap/thinning.h
+
 // A page is Tenure's unit inside a chunk; the OS page is a quarter of it or less.
 inline constexpr unsigned page_shift = 14;
 inline constexpr std::size_t page_size_bytes = std::size_t{1} << page_shift;
@@ -37,15 +39,21 @@ struct span {
   std::uint8_t bucket = 0;         // which of the list's buckets, by occupancy
   bool zeroed = false;             // handed out from clean pages: reads as zero
   bool moved_in = false;           // holds pages that mremap brought: a mapping of its own until mapped afresh
+  bool map_released = false;       // free_clean: the page map's pages for its inside went back to the system
   bool sampled = false;            // large block that is a live sample
   std::uint32_t sample_count = 0;  // live samples among the blocks of a named span
 
   std::uint32_t block_count = 0;   // small: how many blocks fit
-  std::uint32_t free_count = 0;    // small: blocks neither with a thread nor with the program (listed and not carved)
-  std::uint32_t listed_count = 0;  // small: of these, blocks in free_list
+  std::uint32_t free_count = 0;    // small: blocks neither with a thread nor with the program
+  std::uint32_t listed_count = 0;  // small: of these, blocks in free_list; the others are absent or not carved
+  std::uint32_t absent_count = 0;  // small: of these, blocks whose memory went back to the system
+  std::uint32_t seen_listed = 0;   // listed_count at the last look for something to thin,
+  std::uint32_t last_look = 0;     // and that look's number
   std::uintptr_t free_list = 0;    // encoded link to the first listed block
   std::uintptr_t carve_next = 0;   // first block never handed out
 
+  absent_blocks* absent = nullptr;   // which those are; null: none
+  bool thinning = false;             // in no list while its pages go: nobody takes blocks from it
   void* owner = nullptr;             // named heap
   std::size_t requested_bytes = 0;   // large
   std::uint64_t free_since_ns = 0;   // free_dirty: when it became free (weighted mean of merged parts)
@@ -61,22 +69,26 @@ class span_list {
   void push_front(span* added) noexcept {
     added->previous = nullptr;
     added->next = first_;
-    if (first_ != nullptr) first_->previous = added;
+    (first_ != nullptr ? first_->previous : last_) = added;
     first_ = added;
   }
 
+  void push_back(span* added) noexcept {
+    added->next = nullptr;
+    added->previous = last_;
+    (last_ != nullptr ? last_->next : first_) = added;
+    last_ = added;
+  }
+
   void remove(span* removed) noexcept {
-    if (removed->previous != nullptr) {
-      removed->previous->next = removed->next;
-    } else {
-      first_ = removed->next;
-    }
-    if (removed->next != nullptr) removed->next->previous = removed->previous;
+    (removed->previous != nullptr ? removed->previous->next : first_) = removed->next;
+    (removed->next != nullptr ? removed->next->previous : last_) = removed->previous;
     removed->next = removed->previous = nullptr;
   }
 
  private:
   span* first_ = nullptr;
+  span* last_ = nullptr;
 };
 
 }  // namespace tenure::core
