@@ -48,7 +48,7 @@ TEST(MemoryParts, PutEachMappingWhereItBelongs) {
   map.statistics.window_end = 0x200000;
   map.statistics.free_dirty_bytes = 1000;
   map.statistics.metadata_bytes = 70;
-  map.statistics.classes[0] = {16, 1, 4096, 10, 5, 100};  // 15 free blocks of 16 bytes
+  map.statistics.classes[0] = {16, 1, 4096, 10, 3, 5, 100};  // 15 free blocks of 16 bytes that have memory
   map.mappings = {
       make_mapping(0x1000, 0x1000, 10, "/usr/lib/libfoo.so", "r-xp"),
       make_mapping(0x2000, 0x1000, 20, ""),  // its zeroed data
@@ -121,7 +121,7 @@ TEST(MemoryParts, SumToResidentWhateverIsTold) {
     map.statistics.free_dirty_bytes = random() >> (random() % 64);
     map.statistics.metadata_bytes = random() >> (random() % 64);
     for (auto& one : map.statistics.classes)
-      one = {random() >> (random() % 64), 0, 0, random() >> (random() % 64), random() >> (random() % 64), 0};
+      one = {random() >> (random() % 64), 0, 0, random() >> (random() % 64), 0, random() >> (random() % 64), 0};
     const double live = static_cast<double>(random() >> (random() % 64));
     const memory_breakdown memory = break_down_memory(map, live_of(live, live * 1.1));
     by_kind(memory);
