@@ -1,0 +1,297 @@
+// One suite that every resource is put through. A case says how to make the resource and what kind of requests it
+// takes; the oracle is a map of the blocks that were handed out, with a content for each.
+#include <gtest/gtest.h>
+#include <tenure/arena.hpp>
+#include <tenure/buddy.hpp>
+#include <tenure/fixed_pool.hpp>
+#include <tenure/heap.hpp>
+
+#include <algorithm>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "unit/resource/resource_support.h"
+
+namespace tenure {
+namespace {
+
+using testing::counting_upstream;
+using testing::filled_block;
+
+// What every case begins from; a case overrides what is different.
+struct usual_case {
+  static constexpr std::size_t largest_bytes = 5000;
+  static constexpr std::size_t largest_alignment = 256;
+  static constexpr bool takes_back = true;      // a released block is used no longer
+  static constexpr bool knows_blocks = true;    // visit_live() tells single blocks
+  static constexpr bool takes_upstream = true;  // gives all back to it
+  static constexpr bool grows = true;           // asks for more when it is full
+};
+
+struct arena_case : usual_case {
+  static constexpr bool takes_back = false;
+  static constexpr bool knows_blocks = false;
+  using type = arena;
+  static std::unique_ptr<type> make(counting_upstream& upstream, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(arena_options{.name = "tested", .checks = checks, .upstream = &upstream});
+  }
+};
+
+struct checked_arena_case : arena_case {
+  static constexpr bool takes_upstream = false;
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return arena_case::make(upstream, resource_checks::on);
+  }
+};
+
+struct fixed_pool_case : usual_case {
+  static constexpr std::size_t largest_bytes = 96;
+  static constexpr std::size_t largest_alignment = 32;
+  using type = fixed_pool;
+  static std::unique_ptr<type> make(counting_upstream& upstream, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(fixed_pool_options{
+        .name = "tested", .block_bytes = 96, .alignment = 32, .checks = checks, .upstream = &upstream});
+  }
+};
+
+struct checked_fixed_pool_case : fixed_pool_case {
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return fixed_pool_case::make(upstream, resource_checks::on);
+  }
+};
+
+struct buddy_case : usual_case {
+  static constexpr bool grows = false;
+  using type = buddy;
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return std::make_unique<type>(
+        buddy_options{.name = "tested", .bytes = 9 << 20, .smallest_bytes = 256, .upstream = &upstream});
+  }
+};
+
+template <class Case>
+class Resource : public ::testing::Test {
+  static_assert(resource<typename Case::type>);
+
+ protected:
+  counting_upstream upstream_;
+  std::unique_ptr<typename Case::type> tested_ = Case::make(upstream_);
+  std::mt19937_64 dice_{20};
+
+  filled_block make_one() {
+    const std::size_t bytes = 1 + dice_() % Case::largest_bytes;
+    std::size_t alignment = 1;
+    while (alignment < Case::largest_alignment && dice_() % 2 == 0) alignment *= 2;
+    return filled_block::make(*tested_, bytes, alignment, static_cast<unsigned char>(dice_()));
+  }
+  void give_back(const filled_block& one) { tested_->deallocate(one.start, one.bytes, one.alignment); }
+
+  // Against all others at once: none overlaps another.
+  void expect_apart(std::vector<filled_block> blocks) {
+    std::sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) { return a.start < b.start; });
+    for (std::size_t i = 1; i < blocks.size(); ++i) {
+      ASSERT_LE(static_cast<char*>(blocks[i - 1].start) + blocks[i - 1].bytes, blocks[i].start);
+    }
+  }
+};
+
+using cases = ::testing::Types<arena_case, checked_arena_case, fixed_pool_case, checked_fixed_pool_case, buddy_case>;
+TYPED_TEST_SUITE(Resource, cases);
+
+TYPED_TEST(Resource, IsInTheLedgerByItsName) {
+  EXPECT_STREQ(this->tested_->name(), "tested");
+  ASSERT_NE(this->tested_->account(), nullptr);
+  tenure_account_stats figures{};
+  figures.struct_size = sizeof figures;
+  ASSERT_EQ(tenure_account_statistics(this->tested_->account(), &figures), 1);
+  EXPECT_STREQ(figures.name, "tested");
+  EXPECT_EQ(figures.publishes_use, 1);
+  tenure_account* const was = this->tested_->account();
+  this->tested_.reset();
+  struct search {
+    tenure_account* account;
+    bool found = false;
+  } looking{was};
+  tenure_account_visit(
+      [](void* context, tenure_account* account, const tenure_account_stats*) {
+        auto* self = static_cast<search*>(context);
+        self->found = self->found || account == self->account;
+        return 1;
+      },
+      &looking);
+  EXPECT_FALSE(looking.found);
+}
+
+TYPED_TEST(Resource, HandsOutBlocksThatAreAlignedApartAndKept) {
+  std::vector<filled_block> blocks;
+  std::uint64_t made = 0;
+  const std::uint64_t allocations = this->tested_->statistics().allocations;
+  for (int step = 0; step < 4000; ++step) {
+    if (blocks.empty() || blocks.size() < 300 || this->dice_() % 2 == 0) {
+      blocks.push_back(this->make_one());
+      ++made;
+      ASSERT_EQ(reinterpret_cast<std::uintptr_t>(blocks.back().start) % blocks.back().alignment, 0u);
+      ASSERT_TRUE(this->tested_->owns(blocks.back().start));
+    } else {
+      std::swap(blocks[this->dice_() % blocks.size()], blocks.back());
+      ASSERT_TRUE(blocks.back().is_intact());
+      this->give_back(blocks.back());
+      blocks.pop_back();
+    }
+    if (step % 500 == 0) {
+      this->tested_->check();
+      this->expect_apart(blocks);
+    }
+    if (blocks.size() > 600) {
+      while (blocks.size() > 100) this->give_back(blocks.back()), blocks.pop_back();
+    }
+  }
+  for (const filled_block& one : blocks) EXPECT_TRUE(one.is_intact());
+  const resource_statistics now = this->tested_->statistics();
+  if (TypeParam::takes_back) {
+    EXPECT_EQ(now.used_blocks, blocks.size());
+    EXPECT_EQ(now.allocations, allocations + made);
+  } else {
+    EXPECT_EQ(now.used_blocks, made);
+  }
+  std::size_t asked = 0;
+  for (const filled_block& one : blocks) asked += one.bytes;
+  EXPECT_GE(now.used_bytes, asked);
+  EXPECT_GE(now.held_bytes, now.used_bytes);
+  EXPECT_GE(now.peak_used_bytes, now.used_bytes);
+  if (TypeParam::takes_upstream) {
+    EXPECT_EQ(now.held_bytes, this->upstream_.live_bytes());
+  }
+}
+
+TYPED_TEST(Resource, TellsExactlyWhatIsLive) {
+  std::vector<filled_block> blocks;
+  for (int i = 0; i < 200; ++i) blocks.push_back(this->make_one());
+  for (int i = 0; i < 80; ++i) {
+    std::swap(blocks[this->dice_() % blocks.size()], blocks.back());
+    this->give_back(blocks.back());
+    blocks.pop_back();
+  }
+  const auto live = testing::live_ranges(*this->tested_);
+  std::uint64_t bytes = 0;
+  for (const auto& [begin, length] : live) bytes += length;
+  if (TypeParam::knows_blocks) {
+    EXPECT_EQ(live.size(), blocks.size());
+    EXPECT_EQ(bytes, this->tested_->statistics().used_bytes);
+  }
+  for (const filled_block& one : blocks) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(one.start);
+    auto after = live.upper_bound(begin);
+    ASSERT_NE(after, live.begin());
+    --after;
+    EXPECT_GE(after->first + after->second, begin + one.bytes);
+    if (TypeParam::knows_blocks) {
+      EXPECT_EQ(after->first, begin);
+    }
+  }
+}
+
+TYPED_TEST(Resource, TakesZeroBytes) {
+  void* first = this->tested_->allocate(0);
+  void* second = this->tested_->allocate(0);
+  EXPECT_NE(first, nullptr);
+  EXPECT_NE(second, nullptr);
+  this->tested_->deallocate(first, 0);
+  this->tested_->deallocate(second, 0);
+  this->tested_->check();
+}
+
+TYPED_TEST(Resource, RefusesWhatCannotBe) {
+  const auto far = static_cast<std::size_t>(PTRDIFF_MAX) + 1;
+  std::size_t volatile huge = far;
+  EXPECT_THROW(static_cast<void>(this->tested_->allocate(huge)), std::bad_alloc);
+  EXPECT_THROW(static_cast<void>(this->tested_->allocate(16, huge)), std::bad_alloc);
+  EXPECT_EQ(this->tested_->statistics().used_blocks, 0u);
+  this->tested_->check();
+}
+
+TYPED_TEST(Resource, StaysWithinItsLimit) {
+  if (!TypeParam::grows) GTEST_SKIP() << "holds one range from the beginning";
+  constexpr std::uint64_t limit = 300'000;
+  this->tested_->set_limits({.hard_bytes = limit});
+  const std::uint64_t refusals = this->tested_->statistics().refusals;
+  std::vector<filled_block> blocks;
+  EXPECT_THROW(
+      for (;;) {
+        blocks.push_back(this->make_one());
+        ASSERT_LE(this->tested_->statistics().held_bytes, limit);
+      },
+      std::bad_alloc);
+  EXPECT_GT(this->tested_->statistics().used_bytes, limit / 4);
+  EXPECT_EQ(this->tested_->statistics().refusals, refusals + 1);
+  for (const filled_block& one : blocks) ASSERT_TRUE(one.is_intact());
+  this->tested_->check();
+  // More may be had again when the limit rises.
+  this->tested_->set_limits({});
+  EXPECT_NO_THROW(blocks.push_back(this->make_one()));
+}
+
+TYPED_TEST(Resource, IsAsItWasWhenTheUpstreamRefuses) {
+  if (!TypeParam::takes_upstream || !TypeParam::grows) GTEST_SKIP() << "asks no upstream";
+  std::vector<filled_block> blocks;
+  for (int i = 0; i < 50; ++i) blocks.push_back(this->make_one());
+  this->upstream_.refuse_from_now(true);
+  EXPECT_THROW(for (;;) blocks.push_back(this->make_one()), std::bad_alloc);
+  this->tested_->check();
+  const resource_statistics now = this->tested_->statistics();
+  EXPECT_EQ(now.used_blocks, blocks.size());
+  EXPECT_EQ(now.held_bytes, this->upstream_.live_bytes());
+  this->upstream_.refuse_from_now(false);
+  for (int i = 0; i < 50; ++i) blocks.push_back(this->make_one());
+  for (const filled_block& one : blocks) ASSERT_TRUE(one.is_intact());
+}
+
+TYPED_TEST(Resource, GivesBackWhatIsNotUsed) {
+  if (!TypeParam::takes_upstream || !TypeParam::grows) GTEST_SKIP() << "has nothing to give back";
+  std::vector<filled_block> blocks;
+  for (int i = 0; i < 2000; ++i) blocks.push_back(this->make_one());
+  const filled_block kept = blocks.front();
+  for (std::size_t i = 1; i < blocks.size(); ++i) this->give_back(blocks[i]);
+  const std::size_t before = this->upstream_.live_bytes();
+  const std::size_t freed = this->tested_->trim();
+  EXPECT_EQ(this->upstream_.live_bytes(), before - freed);
+  EXPECT_EQ(this->tested_->statistics().held_bytes, this->upstream_.live_bytes());
+  if (TypeParam::takes_back) {
+    EXPECT_GT(freed, before / 2);
+  }
+  EXPECT_TRUE(kept.is_intact());
+  this->tested_->check();
+  this->give_back(kept);
+  if (TypeParam::takes_back) {
+    this->tested_->trim();
+    EXPECT_EQ(this->upstream_.live_bytes(), 0u);
+  }
+  this->give_back(this->make_one());
+}
+
+TYPED_TEST(Resource, GivesEverythingBackAtItsEnd) {
+  if (!TypeParam::takes_upstream) GTEST_SKIP() << "asks no upstream";
+  for (int i = 0; i < 500; ++i) this->make_one();
+  EXPECT_GT(this->upstream_.live_blocks(), 0u);
+  this->tested_.reset();
+  EXPECT_EQ(this->upstream_.live_blocks(), 0u);
+}
+
+TYPED_TEST(Resource, IsEqualToItselfAlone) {
+  const auto other = TypeParam::make(this->upstream_);
+  EXPECT_TRUE(this->tested_->is_equal(*this->tested_));
+  EXPECT_FALSE(this->tested_->is_equal(*other));
+}
+
+TYPED_TEST(Resource, ServesContainers) {
+  std::pmr::list<std::uint32_t> numbers(this->tested_.get());
+  for (std::uint32_t i = 0; i < 1000; ++i) numbers.push_back(i * i);
+  numbers.remove_if([](std::uint32_t one) { return one % 2 == 1; });
+  std::uint64_t sum = 0;
+  for (const std::uint32_t one : numbers) sum += one;
+  EXPECT_EQ(sum, 166'167'000u);  // of the squares of 0, 2, ... 998
+}
+
+}  // namespace
+}  // namespace tenure
