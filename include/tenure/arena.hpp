@@ -95,13 +95,13 @@ class TENURE_API arena final : public memory_resource {
   // A place to go back to. Valid until a rewind to an earlier one, reset(), release() or merge().
   class mark {
     friend class arena;
-    const arena* of = nullptr;
-    std::size_t chunk = 0;
-    std::uintptr_t cursor = 0;
-    std::uint64_t used_bytes = 0;
-    std::uint64_t count = 0;
-    std::uint64_t round = 0;
-    void* destructors = nullptr;
+    const arena* of_ = nullptr;
+    std::size_t chunk_ = 0;
+    std::uintptr_t cursor_ = 0;
+    std::uint64_t used_bytes_ = 0;
+    std::uint64_t count_ = 0;
+    std::uint64_t round_ = 0;
+    void* destructors_ = nullptr;
   };
   mark set_mark() const noexcept;
   void rewind(const mark& to);

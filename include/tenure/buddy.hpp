@@ -17,7 +17,7 @@
 // A release of what is no block in use, or with a size of another block, ends in a message, always: the table knows.
 //
 // One thread at a time. Errors: std::bad_alloc when no block is free; std::invalid_argument for a range that does not
-// fit. Cost: a step down and up the tree, 10 to 40 ns (docs/library/buddy.md); 3 bytes for each smallest block.
+// fit. Cost: some 5 ns for each level of the tree, each way (docs/library/buddy.md); 3 bytes a smallest block.
 // Source: Knowlton, 1965; the tree of largest free blocks instead of lists in the blocks themselves.
 #pragma once
 

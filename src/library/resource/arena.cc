@@ -106,16 +106,16 @@ void arena::settle_use() noexcept {
 
 arena::mark arena::set_mark() const noexcept {
   mark result;
-  result.of = this;
+  result.of_ = this;
   // At the beginning there is no place to remember, and the chunk may go before anybody comes back.
   if (cursor_ != base_) {
-    result.chunk = current_;
-    result.cursor = cursor_;
+    result.chunk_ = current_;
+    result.cursor_ = cursor_;
   }
-  result.used_bytes = cursor_ - base_;
-  result.count = count_;
-  result.round = round_;
-  result.destructors = destructors_;
+  result.used_bytes_ = cursor_ - base_;
+  result.count_ = count_;
+  result.round_ = round_;
+  result.destructors_ = destructors_;
   return result;
 }
 
@@ -129,33 +129,33 @@ void arena::run_destructors(const void* until) noexcept {
 }
 
 void arena::go_back(const mark& to) {
-  run_destructors(to.destructors);
+  run_destructors(to.destructors_);
   settle_use();
   high_water_bytes_ = std::max<std::size_t>(high_water_bytes_, cursor_ - base_);
   leave_current();
   if (has_checks_) {
     // Sealed memory is not used again: whole chunks leave, of the marked one what lies beyond its last page in use.
-    for (std::size_t index = chunks_.size(); index-- > to.chunk + (to.cursor == 0 ? 0 : 1);) {
+    for (std::size_t index = chunks_.size(); index-- > to.chunk_ + (to.cursor_ == 0 ? 0 : 1);) {
       give_back(chunks_[index]);
       chunks_.pop_back();
     }
-    if (to.cursor != 0) {
-      chunk& marked = chunks_[to.chunk];
-      const std::uintptr_t page_end = align_up(to.cursor, resources::os_page_bytes());
+    if (to.cursor_ != 0) {
+      chunk& marked = chunks_[to.chunk_];
+      const std::uintptr_t page_end = align_up(to.cursor_, resources::os_page_bytes());
       if (const std::size_t rest = marked.begin + marked.bytes - page_end; rest != 0) {
         checked_->seal(page_end, rest);
         let_go(rest, 0);
         marked.bytes -= rest;
       }
     }
-    checked_->forget_beyond(to.count);
+    checked_->forget_beyond(to.count_);
   }
-  current_ = to.cursor == 0 ? (chunks_.empty() ? 0 : current_) : to.chunk;
-  count_ = settled_count_ = to.count;
-  if (to.cursor != 0) {
-    cursor_ = to.cursor;
-    base_ = cursor_ - to.used_bytes;
-    end_ = has_checks_ ? 0 : chunks_[to.chunk].begin + chunks_[to.chunk].bytes;
+  current_ = to.cursor_ == 0 ? (chunks_.empty() ? 0 : current_) : to.chunk_;
+  count_ = settled_count_ = to.count_;
+  if (to.cursor_ != 0) {
+    cursor_ = to.cursor_;
+    base_ = cursor_ - to.used_bytes_;
+    end_ = has_checks_ ? 0 : chunks_[to.chunk_].begin + chunks_[to.chunk_].bytes;
   } else {
     go_nowhere();
     if (!chunks_.empty()) enter(0);
@@ -165,7 +165,8 @@ void arena::go_back(const mark& to) {
 }
 
 void arena::rewind(const mark& to) {
-  const bool is_before = to.of == this && to.round == round_ && to.count <= count_ && to.used_bytes <= cursor_ - base_;
+  const bool is_before =
+      to.of_ == this && to.round_ == round_ && to.count_ <= count_ && to.used_bytes_ <= cursor_ - base_;
   if (!is_before) throw std::invalid_argument("tenure::arena: a mark of another arena, or of a time that is gone");
   go_back(to);
 }

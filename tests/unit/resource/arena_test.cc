@@ -203,9 +203,10 @@ TEST(Arena, LeavesNothingBehindOfAConstructorThatThrows) {
 }
 
 [[gnu::noinline]] int* allocate_early(arena& tested) { return tested.create<int>(7); }
-[[gnu::noinline]] void reset_here(arena& tested) { tested.reset(); }
 
 #if !defined(TENURE_ADDRESS_SANITIZER) && !defined(TENURE_THREAD_SANITIZER)
+[[gnu::noinline]] void reset_here(arena& tested) { tested.reset(); }
+
 constexpr const char* explanation =
     "use after reset: 0x.*a block of 4 bytes, arena \"request\"(.|\n)*allocated\n(.|\n)*at 0x(.|\n)*reset\n(.|\n)*at "
     "0x(.|\n)*used\n(.|\n)*at 0x";
