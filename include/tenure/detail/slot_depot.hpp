@@ -1,0 +1,198 @@
+// What object_pool is made of, without the type: slots of one size, taken and given back by many threads.
+//
+//   thread      returned ──▶ slot ──▶ …              pushed by give(), popped by take(); with magazine_slots in it, it
+//               ready ──▶ slot ──▶ slot ──▶ …        goes as a whole to the depot. `ready` is popped when it is empty
+//   depot       head ──▶ magazine ──▶ magazine ──▶ …  a stack of magazines, exchanged by one compare-and-swap
+//   segments    [64 slots][128][256] …               new slots, under a lock, a magazine at a time
+//
+// The depot's head is one 64-bit word: the index of the first slot of the top magazine and a tag that every exchange
+// raises. A thread that has read head and link and slept while the same magazine was popped and pushed again finds
+// another tag, and its compare-and-swap fails: no ABA, short of exactly 2^32 exchanges during that one sleep. Slots are
+// never unmapped while the pool lives, so that the link of a magazine that somebody else has popped can be read: it is
+// stale then, and the tag says so.
+//
+// Not promised to users of the library: only what object_pool.hpp says is.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+
+#include <tenure/account.hpp>
+#include <tenure/api.h>
+#include <tenure/memory_resource.hpp>
+
+namespace tenure::detail {
+
+// In front of each object. Even generations are free, odd ones in use.
+struct slot_header {
+  std::atomic<std::uint32_t> generation{0};
+  std::uint32_t index = 0;
+  slot_header* next = nullptr;                  // in a magazine
+  std::atomic<std::uint32_t> next_magazine{0};  // of a magazine's first slot: index + 1 of the next magazine's
+  bool is_constructed = false;
+};
+
+inline constexpr std::uint32_t magazine_slots = 64;
+inline constexpr std::uint32_t pool_ids = 64;  // pools that have magazines; further ones share one under a lock
+
+struct magazine {
+  std::uint64_t serial = 0;  // of the pool it belongs to; 0: none
+  slot_header* ready = nullptr;
+  slot_header* returned = nullptr;
+  std::uint32_t returned_slots = 0;
+  // Written by the thread alone, read by others; what the account has not been told yet.
+  std::uint64_t taken = 0;
+  std::uint64_t given = 0;
+};
+using magazine_set = std::array<magazine, pool_ids>;
+
+// Of the calling thread; null until it has used a pool.
+extern TENURE_API constinit thread_local magazine_set* current_magazines __attribute__((tls_model("initial-exec")));
+
+struct depot_options {
+  std::string_view name;
+  std::size_t object_bytes;
+  std::size_t object_alignment;
+  std::uint64_t limit_objects;
+  bool has_checks;
+  const tenure::account* parent;
+};
+
+class TENURE_API slot_depot {
+ public:
+  explicit slot_depot(const depot_options& options);
+  ~slot_depot();
+  slot_depot(const slot_depot&) = delete;
+  slot_depot& operator=(const slot_depot&) = delete;
+
+  // Throws std::bad_alloc at the limit and where there is no memory.
+  slot_header* take() {
+    if (limit_objects_ != TENURE_NO_LIMIT) [[unlikely]] {
+      count_against_limit();
+    }
+    magazine* mine = find_mine();
+    if (mine == nullptr) [[unlikely]] {
+      return take_slow(mine);
+    }
+    // What came back last is still in the processor's cache.
+    slot_header* taken = mine->returned;
+    if (taken != nullptr) {
+      mine->returned = taken->next;
+      --mine->returned_slots;
+    } else {
+      taken = mine->ready;
+      if (taken == nullptr) [[unlikely]] {
+        return take_slow(mine);
+      }
+      mine->ready = taken->next;
+    }
+    count(mine->taken);
+    return taken;
+  }
+  void give(slot_header* given) noexcept {
+    if (limit_objects_ != TENURE_NO_LIMIT) [[unlikely]] {
+      in_use_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    magazine* mine = find_mine();
+    if (mine == nullptr || mine->returned_slots == magazine_slots) [[unlikely]] {
+      return give_slow(mine, given);
+    }
+    given->next = mine->returned;
+    mine->returned = given;
+    ++mine->returned_slots;
+    count(mine->given);
+  }
+
+  // Of a slot that was taken and stays out of use for good.
+  void give_up() noexcept;
+
+  // The slot of that number; null beyond those that were ever opened.
+  slot_header* slot_at(std::uint32_t index) const noexcept {
+    if (index >= opened_.load(std::memory_order_acquire)) return nullptr;
+    const std::uint32_t place = index + first_segment_slots;
+    const unsigned segment = 31u - static_cast<unsigned>(__builtin_clz(place)) - first_segment_shift;
+    std::byte* begin = segments_[segment].load(std::memory_order_acquire);
+    return reinterpret_cast<slot_header*>(begin + (place - (first_segment_slots << segment)) * slot_bytes_);
+  }
+  void* object_of(slot_header* of) const noexcept { return reinterpret_cast<std::byte*>(of) + object_offset_; }
+  slot_header* slot_of(const void* object) const noexcept {
+    return reinterpret_cast<slot_header*>(const_cast<std::byte*>(static_cast<const std::byte*>(object)) -
+                                          object_offset_);
+  }
+
+  std::uint32_t opened_slots() const noexcept { return opened_.load(std::memory_order_acquire); }
+  // Exact when no other thread takes or gives meanwhile.
+  resource_statistics statistics() const noexcept;
+  const char* name() const noexcept { return name_; }
+  tenure_account* account() const noexcept { return account_.handle(); }
+  bool has_checks() const noexcept { return has_checks_; }
+  std::size_t slot_bytes() const noexcept { return slot_bytes_; }
+
+  // Messages. With checks on sites are kept; without them only the destruction in hand has one.
+  void note_created(slot_header* of);
+  void note_destroyed(slot_header* of);
+  [[gnu::cold]] void report_not_in_use(const slot_header* of) const noexcept;
+  [[gnu::cold]] void report_left() const noexcept;
+  // Whether the object is one of this pool's; a message otherwise. With checks on.
+  bool is_mine_or_report(const void* object) const noexcept;
+
+  // Aborts when slots are lost or in two places. No other thread may use the pool meanwhile.
+  void check() const;
+
+ private:
+  static constexpr std::uint32_t first_segment_slots = 64;
+  static constexpr unsigned first_segment_shift = 6;
+  static constexpr std::size_t segment_capacity = 25;
+  struct sites;
+
+  magazine* find_mine() const noexcept {
+    magazine_set* all = current_magazines;
+    if (all == nullptr || id_ >= pool_ids) [[unlikely]] {
+      return nullptr;
+    }
+    magazine* mine = &(*all)[id_];
+    return mine->serial == serial_ ? mine : nullptr;
+  }
+  static void count(std::uint64_t& counter) noexcept { __atomic_store_n(&counter, counter + 1, __ATOMIC_RELAXED); }
+  friend struct thread_magazines;
+
+  slot_header* take_slow(magazine* mine);
+  void give_slow(magazine* mine, slot_header* given) noexcept;
+  slot_header* take_unshared();
+  magazine* make_mine() noexcept;
+  slot_header* pop_magazine() noexcept;
+  void push_magazine(slot_header* first) noexcept;
+  slot_header* open_slots(std::uint32_t wanted);
+  void open_segment(unsigned segment);
+  void publish(magazine* of) noexcept;
+  void retire(magazine* of) noexcept;
+  void count_against_limit();
+  bool owns(const void* object) const noexcept;
+
+  std::uint64_t serial_;
+  std::uint32_t id_;
+  bool has_checks_;
+  std::size_t object_offset_;
+  std::size_t slot_bytes_;
+  std::size_t slot_alignment_;
+  std::uint64_t limit_objects_;
+  std::array<std::atomic<std::byte*>, segment_capacity> segments_{};
+  std::atomic<std::uint32_t> opened_{0};
+  std::atomic<std::uint32_t> given_up_{0};
+  alignas(64) std::atomic<std::uint64_t> head_{0};    // tag << 32 | index + 1
+  alignas(64) std::atomic<std::uint64_t> in_use_{0};  // where there is a limit
+  std::mutex lock_;                                   // new segments, and the magazine of pools without ids
+  magazine shared_;
+  tenure::account account_;
+  tenure_account_use* use_;
+  tenure_account_use own_use_{};
+  std::unique_ptr<sites> sites_;
+  char name_[64];
+};
+
+}  // namespace tenure::detail

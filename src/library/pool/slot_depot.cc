@@ -1,0 +1,434 @@
+#include <tenure/detail/slot_depot.hpp>
+
+#include <tenure/object_pool.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <new>
+#include <vector>
+
+#include "core/base/bits.h"
+#include "core/base/check.h"
+#include "core/base/yield_point.h"
+#include "library/resource/call_site.h"
+#include "library/resource/checks.h"
+
+namespace tenure::detail {
+
+constinit thread_local magazine_set* current_magazines __attribute__((tls_model("initial-exec"))) = nullptr;
+
+bool wants_checks(resource_checks wish) noexcept { return resources::wants_checks(wish); }
+
+namespace {
+
+// Which pools there are by id, and the magazines of all threads: for a thread's end, a pool's end, and for figures.
+struct directory {
+  std::mutex lock;
+  std::array<slot_depot*, pool_ids> pools{};
+  std::vector<magazine_set*> sets;
+  std::uint64_t serials = 0;
+
+  static directory& get() {
+    static auto* const one = new directory;  // threads and static pools end after static objects
+    return *one;
+  }
+};
+
+}  // namespace
+
+// A thread's magazines, from its first use of a pool to its end.
+struct thread_magazines {
+  magazine_set all{};
+  static constinit thread_local bool are_over;
+
+  static magazine_set* of_this_thread() {
+    if (are_over) return nullptr;
+    thread_local thread_magazines mine;
+    return &mine.all;
+  }
+
+  thread_magazines() {
+    directory& shared = directory::get();
+    const std::lock_guard held(shared.lock);
+    shared.sets.push_back(&all);
+    current_magazines = &all;
+  }
+  // What the thread has cached goes to the pools' depots. A destructor of the thread that comes later finds none.
+  ~thread_magazines() {
+    current_magazines = nullptr;
+    are_over = true;
+    directory& shared = directory::get();
+    const std::lock_guard held(shared.lock);
+    for (std::uint32_t id = 0; id < pool_ids; ++id) {
+      slot_depot* pool = shared.pools[id];
+      if (pool != nullptr && pool->serial_ == all[id].serial) pool->retire(&all[id]);
+    }
+    std::erase(shared.sets, &all);
+  }
+  thread_magazines(const thread_magazines&) = delete;
+  thread_magazines& operator=(const thread_magazines&) = delete;
+};
+
+constinit thread_local bool thread_magazines::are_over = false;
+
+struct slot_depot::sites {
+  struct record {
+    resources::call_site created;
+    resources::call_site destroyed;
+  };
+  mutable std::mutex lock;
+  std::map<std::uint32_t, record> by_index;
+};
+
+slot_depot::slot_depot(const depot_options& options)
+    : has_checks_(options.has_checks),
+      object_offset_(core::align_up(sizeof(slot_header), options.object_alignment)),
+      slot_alignment_(std::max(options.object_alignment, alignof(slot_header))),
+      limit_objects_(options.limit_objects),
+      account_(std::string(options.name).c_str(), "pool", options.parent),
+      use_(account_.is_counted() ? tenure_account_publish_use(account_.handle()) : &own_use_) {
+  slot_bytes_ = core::align_up(object_offset_ + options.object_bytes, slot_alignment_);
+  const std::size_t length = std::min(options.name.size(), sizeof name_ - 1);
+  std::memcpy(name_, options.name.data(), length);
+  name_[length] = '\0';
+  if (has_checks_) sites_ = std::make_unique<sites>();
+  directory& shared = directory::get();
+  const std::lock_guard held(shared.lock);
+  serial_ = ++shared.serials;
+  id_ = static_cast<std::uint32_t>(std::find(shared.pools.begin(), shared.pools.end(), nullptr) - shared.pools.begin());
+  if (id_ < pool_ids) shared.pools[id_] = this;
+}
+
+slot_depot::~slot_depot() {
+  if (id_ < pool_ids) {
+    directory& shared = directory::get();
+    const std::lock_guard held(shared.lock);
+    // Magazines that threads still have of it keep a serial that no pool has any more.
+    shared.pools[id_] = nullptr;
+  }
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < segment_capacity; ++i) {
+    std::byte* const segment = segments_[i].load(std::memory_order_relaxed);
+    if (segment == nullptr) continue;
+    bytes += (std::size_t{first_segment_slots} << i) * slot_bytes_;
+    ::operator delete (segment, std::align_val_t{slot_alignment_});
+  }
+  if (bytes != 0) account_.release(bytes, 0);
+}
+
+magazine* slot_depot::make_mine() noexcept {
+  if (id_ >= pool_ids) return nullptr;
+  magazine_set* all = nullptr;
+  try {
+    all = thread_magazines::of_this_thread();
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+  if (all == nullptr) return nullptr;
+  magazine* mine = &(*all)[id_];
+  if (mine->serial != serial_) {
+    // What is there belongs to a pool that is gone. Others read balances under the lock.
+    const std::lock_guard held(directory::get().lock);
+    *mine = magazine{};
+    mine->serial = serial_;
+  }
+  return mine;
+}
+
+void slot_depot::push_magazine(slot_header* first) noexcept {
+  std::uint64_t head = head_.load(std::memory_order_relaxed);
+  std::uint64_t next;
+  do {
+    TENURE_YIELD_POINT();
+    first->next_magazine.store(static_cast<std::uint32_t>(head), std::memory_order_relaxed);
+    next = ((head >> 32) + 1) << 32 | (first->index + 1);
+  } while (!head_.compare_exchange_weak(head, next, std::memory_order_release, std::memory_order_relaxed));
+}
+
+slot_header* slot_depot::pop_magazine() noexcept {
+  std::uint64_t head = head_.load(std::memory_order_acquire);
+  for (;;) {
+    if (static_cast<std::uint32_t>(head) == 0) return nullptr;
+    slot_header* first = slot_at(static_cast<std::uint32_t>(head) - 1);
+    TENURE_YIELD_POINT();
+    // Stale where somebody else was quicker: then the tag has changed too.
+    const std::uint64_t next = ((head >> 32) + 1) << 32 | first->next_magazine.load(std::memory_order_relaxed);
+    TENURE_YIELD_POINT();
+    if (head_.compare_exchange_weak(head, next, std::memory_order_acquire, std::memory_order_acquire)) return first;
+  }
+}
+
+void slot_depot::open_segment(unsigned segment) {
+  if (segment >= segment_capacity) throw std::bad_alloc();
+  const std::size_t slots = std::size_t{first_segment_slots} << segment;
+  const std::size_t bytes = slots * slot_bytes_;
+  if (!account_.try_charge(bytes)) throw std::bad_alloc();
+  void* memory = ::operator new (bytes, std::align_val_t{slot_alignment_}, std::nothrow);
+  if (memory == nullptr) {
+    account_.release(bytes);
+    throw std::bad_alloc();
+  }
+  segments_[segment].store(static_cast<std::byte*>(memory), std::memory_order_release);
+}
+
+// A chain of slots that were never used, at most `wanted`. Under the lock.
+slot_header* slot_depot::open_slots(std::uint32_t wanted) {
+  const std::uint32_t begin = opened_.load(std::memory_order_relaxed);
+  const unsigned segment = core::floor_log2(begin + first_segment_slots) - first_segment_shift;
+  if (segment >= segment_capacity) throw std::bad_alloc();
+  if (segments_[segment].load(std::memory_order_relaxed) == nullptr) open_segment(segment);
+  const std::uint32_t segment_end = (first_segment_slots << (segment + 1)) - first_segment_slots;
+  const std::uint32_t end = std::min(begin + wanted, segment_end);
+  std::byte* memory = segments_[segment].load(std::memory_order_relaxed);
+  slot_header* first = nullptr;
+  for (std::uint32_t i = end; i-- != begin;) {
+    std::byte* place = memory + (i + first_segment_slots - (first_segment_slots << segment)) * slot_bytes_;
+    auto* made = ::new (place) slot_header;
+    made->index = i;
+    made->next = first;
+    first = made;
+  }
+  opened_.store(end, std::memory_order_release);
+  return first;
+}
+
+void slot_depot::count_against_limit() {
+  std::uint64_t in_use = in_use_.load(std::memory_order_relaxed);
+  do {
+    if (in_use >= limit_objects_) throw std::bad_alloc();
+  } while (!in_use_.compare_exchange_weak(in_use, in_use + 1, std::memory_order_relaxed));
+}
+
+void slot_depot::publish(magazine* of) noexcept {
+  const std::uint64_t blocks = of->taken - of->given;  // may wrap: more came back than left
+  __atomic_fetch_add(&use_->allocations, of->taken, __ATOMIC_RELAXED);
+  __atomic_store_n(&of->taken, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&of->given, 0, __ATOMIC_RELAXED);
+  const std::uint64_t bytes =
+      __atomic_add_fetch(&use_->used_bytes, blocks * (slot_bytes_ - object_offset_), __ATOMIC_RELAXED);
+  __atomic_fetch_add(&use_->used_blocks, blocks, __ATOMIC_RELAXED);
+  std::uint64_t peak = __atomic_load_n(&use_->peak_used_bytes, __ATOMIC_RELAXED);
+  while (static_cast<std::int64_t>(bytes) > static_cast<std::int64_t>(peak) &&
+         !__atomic_compare_exchange_n(&use_->peak_used_bytes, &peak, bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
+
+slot_header* slot_depot::take_slow(magazine* mine) {
+  try {
+    if (mine == nullptr) mine = make_mine();
+    if (mine == nullptr) return take_unshared();
+    if (mine->ready == nullptr) {
+      publish(mine);
+      if ((mine->ready = pop_magazine()) == nullptr) {
+        const std::lock_guard held(lock_);
+        mine->ready = open_slots(magazine_slots);
+      }
+    }
+  } catch (...) {
+    if (limit_objects_ != TENURE_NO_LIMIT) in_use_.fetch_sub(1, std::memory_order_relaxed);
+    throw;
+  }
+  slot_header* taken = mine->ready;
+  mine->ready = taken->next;
+  count(mine->taken);
+  return taken;
+}
+
+void slot_depot::give_slow(magazine* mine, slot_header* given) noexcept {
+  if (mine == nullptr) mine = make_mine();
+  if (mine == nullptr) {
+    const std::lock_guard held(lock_);
+    given->next = shared_.ready;
+    shared_.ready = given;
+    count(shared_.given);
+    return publish(&shared_);
+  }
+  if (mine->returned_slots == magazine_slots) {
+    publish(mine);
+    push_magazine(std::exchange(mine->returned, nullptr));
+    mine->returned_slots = 0;
+  }
+  given->next = mine->returned;
+  mine->returned = given;
+  ++mine->returned_slots;
+  count(mine->given);
+}
+
+// Of a pool that has no magazines, or in a thread whose magazines are gone.
+slot_header* slot_depot::take_unshared() {
+  const std::lock_guard held(lock_);
+  if (shared_.ready == nullptr && (shared_.ready = pop_magazine()) == nullptr) {
+    shared_.ready = open_slots(magazine_slots);
+  }
+  slot_header* taken = shared_.ready;
+  shared_.ready = taken->next;
+  count(shared_.taken);
+  publish(&shared_);
+  return taken;
+}
+
+void slot_depot::give_up() noexcept {
+  given_up_.fetch_add(1, std::memory_order_relaxed);
+  if (limit_objects_ != TENURE_NO_LIMIT) in_use_.fetch_sub(1, std::memory_order_relaxed);
+  if (magazine* mine = make_mine(); mine != nullptr) {
+    count(mine->given);
+    return;
+  }
+  const std::lock_guard held(lock_);
+  count(shared_.given);
+  publish(&shared_);
+}
+
+// The thread of these magazines ends. Under the directory's lock.
+void slot_depot::retire(magazine* of) noexcept {
+  publish(of);
+  if (of->ready != nullptr) push_magazine(std::exchange(of->ready, nullptr));
+  if (of->returned != nullptr) push_magazine(std::exchange(of->returned, nullptr));
+  of->serial = 0;
+}
+
+resource_statistics slot_depot::statistics() const noexcept {
+  resource_statistics result;
+  const account_statistics account = account_.statistics();
+  std::uint64_t taken = 0;
+  std::uint64_t given = 0;
+  if (id_ < pool_ids) {
+    directory& shared = directory::get();
+    const std::lock_guard held(shared.lock);
+    for (const magazine_set* all : shared.sets) {
+      const magazine& one = (*all)[id_];
+      if (one.serial != serial_) continue;
+      taken += __atomic_load_n(&one.taken, __ATOMIC_RELAXED);
+      given += __atomic_load_n(&one.given, __ATOMIC_RELAXED);
+    }
+  }
+  const std::uint64_t object_bytes = slot_bytes_ - object_offset_;
+  result.used_blocks = __atomic_load_n(&use_->used_blocks, __ATOMIC_RELAXED) + taken - given;
+  result.used_bytes = result.used_blocks * object_bytes;
+  result.peak_used_bytes = std::max(__atomic_load_n(&use_->peak_used_bytes, __ATOMIC_RELAXED), result.used_bytes);
+  result.allocations = __atomic_load_n(&use_->allocations, __ATOMIC_RELAXED) + taken;
+  result.held_bytes = account.held_bytes;
+  result.peak_held_bytes = account.peak_held_bytes;
+  result.hard_limit_bytes = account.hard_limit_bytes;
+  result.refusals = account.refusals;
+  return result;
+}
+
+void slot_depot::note_created(slot_header* of) {
+  const resources::call_site here = resources::capture_site();
+  const std::lock_guard held(sites_->lock);
+  sites_->by_index[of->index].created = here;
+}
+
+void slot_depot::note_destroyed(slot_header* of) {
+  const resources::call_site here = resources::capture_site();
+  const std::lock_guard held(sites_->lock);
+  sites_->by_index[of->index].destroyed = here;
+}
+
+void slot_depot::report_not_in_use(const slot_header* of) const noexcept {
+  const resources::call_site here = resources::capture_site();
+  const void* object = object_of(const_cast<slot_header*>(of));
+  sites::record known;
+  if (sites_ != nullptr) {
+    const std::lock_guard held(sites_->lock);
+    const auto found = sites_->by_index.find(of->index);
+    if (found != sites_->by_index.end()) known = found->second;
+  }
+  resources::report_misuse(
+      "destroy of an object that is not in use", object, slot_bytes_ - object_offset_, "pool", name_,
+      {{"created", &known.created}, {"destroyed first", &known.destroyed}, {"destroyed again", &here}});
+}
+
+bool slot_depot::owns(const void* object) const noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(object);
+  for (std::size_t i = 0; i < segment_capacity; ++i) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(segments_[i].load(std::memory_order_acquire));
+    if (begin == 0) return false;
+    const std::uintptr_t offset = address - begin;
+    if (offset < (std::size_t{first_segment_slots} << i) * slot_bytes_) return offset % slot_bytes_ == object_offset_;
+  }
+  return false;
+}
+
+bool slot_depot::is_mine_or_report(const void* object) const noexcept {
+  if (owns(object)) return true;
+  const resources::call_site here = resources::capture_site();
+  const slot_depot* home = nullptr;
+  sites::record known;
+  {
+    directory& shared = directory::get();
+    const std::lock_guard held(shared.lock);
+    for (const slot_depot* one : shared.pools) {
+      if (one != nullptr && one->owns(object)) home = one;
+    }
+    if (home != nullptr && home->sites_ != nullptr) {
+      const std::lock_guard sites_held(home->sites_->lock);
+      const auto found = home->sites_->by_index.find(home->slot_of(object)->index);
+      if (found != home->sites_->by_index.end()) known = found->second;
+    }
+  }
+  resources::report_misuse(
+      home == nullptr ? "destroy of what no pool has made" : "destroy in a pool that did not make it", object, 0,
+      "pool", name_, {{"created, in another pool", &known.created}, {"destroyed", &here}});
+  return false;
+}
+
+void slot_depot::report_left() const noexcept {
+  const std::uint64_t left = statistics().used_blocks;
+  if (left == 0) return;
+  for (std::uint32_t i = 0; i < opened_slots(); ++i) {
+    slot_header* one = slot_at(i);
+    if (one->generation.load(std::memory_order_acquire) % 2 == 0) continue;
+    char what[96];
+    std::snprintf(what, sizeof what, "pool destroyed with %llu objects in use, the first of them",
+                  static_cast<unsigned long long>(left));
+    const std::lock_guard held(sites_->lock);
+    return resources::write_message(what, object_of(one), slot_bytes_ - object_offset_, "pool", name_,
+                                    {{"created", &sites_->by_index[i].created}});
+  }
+}
+
+void slot_depot::check() const {
+  std::vector<bool> seen(opened_slots(), false);
+  std::uint64_t found = given_up_.load(std::memory_order_relaxed);
+  const auto note = [&](const slot_header* one) {
+    TENURE_CHECK(one->index < seen.size() && slot_at(one->index) == one);
+    TENURE_CHECK(!seen[one->index]);  // in two places, or a chain that closes
+    seen[one->index] = true;
+    ++found;
+  };
+  const auto note_free = [&](const slot_header* first) {
+    for (; first != nullptr; first = first->next) {
+      TENURE_CHECK(first->generation.load(std::memory_order_acquire) % 2 == 0);
+      note(first);
+    }
+  };
+  for (std::uint32_t i = 0; i < opened_slots(); ++i) {
+    const slot_header* one = slot_at(i);
+    if (one->generation.load(std::memory_order_acquire) % 2 == 1) note(one);
+  }
+  const std::uint64_t live = found - given_up_.load(std::memory_order_relaxed);
+  for (std::uint64_t at = head_.load(std::memory_order_acquire); static_cast<std::uint32_t>(at) != 0;) {
+    const slot_header* first = slot_at(static_cast<std::uint32_t>(at) - 1);
+    TENURE_CHECK(first != nullptr);
+    note_free(first);
+    at = first->next_magazine.load(std::memory_order_relaxed);
+  }
+  note_free(shared_.ready);
+  if (id_ < pool_ids) {
+    directory& shared = directory::get();
+    const std::lock_guard held(shared.lock);
+    for (const magazine_set* all : shared.sets) {
+      const magazine& one = (*all)[id_];
+      if (one.serial != serial_) continue;
+      note_free(one.ready);
+      note_free(one.returned);
+    }
+  }
+  TENURE_CHECK(found == opened_slots());
+  TENURE_CHECK(live == statistics().used_blocks);
+}
+
+}  // namespace tenure::detail

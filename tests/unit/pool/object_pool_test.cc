@@ -1,0 +1,224 @@
+// object_pool in one thread: handles, generations, iteration, limits, what comes back, misuse.
+#include <gtest/gtest.h>
+#include <tenure/object_pool.hpp>
+
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace tenure {
+namespace {
+
+struct counted {
+  explicit counted(int of) : value(of) { ++alive; }
+  ~counted() { --alive; }
+  counted(const counted&) = delete;
+  counted& operator=(const counted&) = delete;
+  int value;
+  inline static int alive = 0;
+};
+
+TEST(ObjectPool, AgreesWithAMap) {
+  object_pool<counted> pool({.name = "map"});
+  std::map<int, object_pool<counted>::handle> live;
+  std::map<int, object_pool<counted>::weak_handle> seen;
+  std::mt19937_64 dice(5);
+  for (int step = 0; step < 20'000; ++step) {
+    if (live.empty() || dice() % 5 < 3) {
+      auto made = pool.create(step);
+      seen[step] = made.weak();
+      live[step] = std::move(made);
+    } else {
+      live.erase(std::next(live.begin(), static_cast<std::ptrdiff_t>(dice() % live.size())));
+    }
+  }
+  EXPECT_EQ(counted::alive, static_cast<int>(live.size()));
+  EXPECT_EQ(pool.live_objects(), live.size());
+  std::multiset<int> visited, expected;
+  pool.for_each_live([&](counted& one) { visited.insert(one.value); });
+  for (const auto& [number, one] : live) expected.insert(number);
+  EXPECT_EQ(visited, expected);
+  for (const auto& [number, weak] : seen) {
+    const auto found = live.find(number);
+    ASSERT_EQ(weak.get(), found == live.end() ? nullptr : found->second.get());
+  }
+  pool.check();
+  live.clear();
+  EXPECT_EQ(counted::alive, 0);
+  EXPECT_EQ(pool.live_objects(), 0u);
+  pool.check();
+}
+
+TEST(ObjectPool, EndsWhatIsLeft) {
+  {
+    object_pool<counted> pool({.checks = resource_checks::off});
+    for (int i = 0; i < 300; ++i) pool.make(i);
+  }
+  EXPECT_EQ(counted::alive, 0);
+}
+
+TEST(ObjectPool, CountsObjectsAgainstItsLimitAndNothingElse) {
+  object_pool<counted> pool({.limit_objects = 100});
+  std::vector<object_pool<counted>::handle> all;
+  // Free objects in another thread's magazine do not count.
+  std::thread([&] {
+    std::vector<object_pool<counted>::handle> there;
+    for (int i = 0; i < 100; ++i) there.push_back(pool.create(i));
+    EXPECT_THROW(pool.create(100), std::bad_alloc);
+  }).join();
+  for (int i = 0; i < 100; ++i) all.push_back(pool.create(i));
+  EXPECT_THROW(pool.create(100), std::bad_alloc);
+  all.pop_back();
+  all.push_back(pool.create(7));
+  EXPECT_THROW(pool.create(100), std::bad_alloc);
+  EXPECT_EQ(counted::alive, 100);
+  all.clear();
+  pool.check();
+}
+
+TEST(ObjectPool, LeavesNothingBehindOfAConstructorThatThrows) {
+  struct thrower {
+    explicit thrower(bool throws) {
+      if (throws) throw std::runtime_error("no");
+    }
+  };
+  object_pool<thrower> pool({.limit_objects = 1});
+  for (int i = 0; i < 10; ++i) EXPECT_THROW(pool.create(true), std::runtime_error);
+  EXPECT_NO_THROW(pool.create(false));
+  EXPECT_EQ(pool.live_objects(), 0u);
+  pool.check();
+}
+
+struct buffer {
+  buffer() { ++made; }
+  std::string text;
+  inline static int made = 0;
+};
+struct clear {
+  void operator()(buffer& of) const noexcept { of.text.clear(); }
+};
+
+TEST(ObjectPool, HandsOutAgainWhatWasKept) {
+  object_pool<buffer, clear> pool;
+  const void* storage = nullptr;
+  for (int i = 0; i < 100; ++i) {
+    auto one = pool.acquire();
+    EXPECT_TRUE(one->text.empty());
+    if (storage != nullptr) {
+      EXPECT_EQ(one->text.data(), storage) << "its memory was not kept";
+    }
+    one->text.assign(1000, 'x');
+    one->text.resize(900);
+    storage = one->text.data();
+  }
+  EXPECT_EQ(buffer::made, 1);
+  pool.check();
+}
+
+TEST(ObjectPool, AlignsObjectsAndKeepsTheirAddresses) {
+  struct alignas(128) wide {
+    std::uint64_t words[16];
+  };
+  object_pool<wide> pool;
+  std::vector<wide*> all;
+  for (std::uint64_t i = 0; i < 5000; ++i) {
+    all.push_back(pool.make());
+    ASSERT_EQ(reinterpret_cast<std::uintptr_t>(all.back()) % 128, 0u);
+    all.back()->words[15] = i;
+  }
+  for (std::uint64_t i = 0; i < 5000; ++i) ASSERT_EQ(all[i]->words[15], i);
+  EXPECT_EQ(pool.statistics().used_blocks, 5000u);
+  EXPECT_GE(pool.statistics().held_bytes, 5000 * sizeof(wide));
+  for (wide* one : all) pool.destroy(one);
+}
+
+// The header lies in front of the object: as if it had been used two milliards of times.
+void set_generation(counted* object, std::uint32_t to) {
+  auto* header =
+      reinterpret_cast<detail::slot_header*>(reinterpret_cast<std::byte*>(object) - sizeof(detail::slot_header));
+  ASSERT_EQ(header->generation.load(), 1u);
+  header->generation = to;
+}
+
+TEST(ObjectPool, GivesASlotUpBeforeAGenerationComesAgain) {
+  object_pool<counted> pool;
+  counted* first = pool.make(1);
+  set_generation(first, 0xffff'ffff);
+  const auto weak = pool.weak(first);
+  EXPECT_EQ(weak.get(), first);
+  pool.destroy(first);
+  EXPECT_EQ(weak.get(), nullptr);
+  for (int i = 0; i < 1000; ++i) EXPECT_NE(pool.make(i), first);
+  EXPECT_EQ(pool.live_objects(), 1000u);
+  pool.check();
+}
+
+TEST(ObjectPool, WorksWithMorePoolsThanThreadsHaveMagazinesFor) {
+  std::vector<std::unique_ptr<object_pool<int>>> pools;
+  for (int i = 0; i < 150; ++i) pools.push_back(std::make_unique<object_pool<int>>());
+  std::vector<std::vector<object_pool<int>::handle>> all(pools.size());
+  for (int round = 0; round < 200; ++round) {
+    for (std::size_t i = 0; i < pools.size(); ++i) all[i].push_back(pools[i]->create(round));
+  }
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    for (int round = 0; round < 200; ++round) ASSERT_EQ(*all[i][static_cast<std::size_t>(round)], round);
+    EXPECT_EQ(pools[i]->live_objects(), 200u);
+    pools[i]->check();
+    all[i].clear();
+    EXPECT_EQ(pools[i]->live_objects(), 0u);
+  }
+  // Ids pass to new pools; what threads have of the old ones is theirs no more.
+  pools.clear();
+  for (int i = 0; i < 100; ++i) {
+    object_pool<int> next;
+    EXPECT_EQ(*next.create(i), i);
+    next.check();
+  }
+}
+
+TEST(ObjectPool, IsInTheLedger) {
+  object_pool<int> pool({.name = "numbers"});
+  std::vector<object_pool<int>::handle> all;
+  for (int i = 0; i < 64 * 3; ++i) all.push_back(pool.create(i));
+  tenure_account_stats figures{};
+  figures.struct_size = sizeof figures;
+  ASSERT_EQ(tenure_account_statistics(pool.account(), &figures), 1);
+  EXPECT_STREQ(figures.name, "numbers");
+  EXPECT_STREQ(figures.kind, "pool");
+  EXPECT_EQ(figures.held_bytes, pool.statistics().held_bytes);
+  EXPECT_GE(figures.used_blocks, 64u * 2);
+  EXPECT_LE(figures.used_blocks, 64u * 3);
+  EXPECT_EQ(pool.statistics().used_blocks, 64u * 3);
+  EXPECT_EQ(pool.statistics().allocations, 64u * 3);
+}
+
+[[gnu::noinline]] counted* make_here(object_pool<counted>& pool) { return pool.make(1); }
+
+TEST(ObjectPool, EndsMisuseInAMessage) {
+  object_pool<counted> plain({.name = "plain", .checks = resource_checks::off});
+  counted* once = plain.make(1);
+  plain.destroy(once);
+  EXPECT_DEATH(plain.destroy(once),
+               "destroy of an object that is not in use: 0x.*pool \"plain\"(.|\n)*destroyed again");
+
+  object_pool<counted> pool({.name = "mine", .checks = resource_checks::on});
+  object_pool<counted> other({.name = "other", .checks = resource_checks::on});
+  counted* object = make_here(pool);
+  EXPECT_DEATH(
+      other.destroy(object),
+      "destroy in a pool that did not make it: 0x.*pool \"other\"(.|\n)*created, in another pool\n(.|\n)*at 0x(.|\n)*"
+      "destroyed\n(.|\n)*at 0x");
+  alignas(counted) std::byte elsewhere[sizeof(counted)];
+  EXPECT_DEATH(pool.destroy(reinterpret_cast<counted*>(elsewhere)), "destroy of what no pool has made");
+  pool.destroy(object);
+  EXPECT_DEATH(pool.destroy(object),
+               "not in use: 0x.*pool \"mine\"(.|\n)*created\n(.|\n)*at 0x(.|\n)*destroyed first\n(.|\n)*at 0x(.|\n)*"
+               "destroyed again\n(.|\n)*at 0x");
+}
+
+}  // namespace
+}  // namespace tenure
