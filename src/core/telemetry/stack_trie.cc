@@ -39,35 +39,36 @@ void stack_trie::detach() noexcept {
   __atomic_store_n(&mapped_bytes_, 0, __ATOMIC_RELAXED);
 }
 
-// Fills its memory and publishes it; false when there is none, or another thread is at it. The old index stays mapped:
-// somebody may be searching it.
+// Makes a larger index from the one there is and publishes it by one compare-and-swap, so that whoever made another
+// meanwhile has won. True when the index is another one afterwards. The old index stays mapped: somebody may be
+// searching it.
 bool stack_trie::replace_index(std::uintptr_t from, unsigned bits) noexcept {
-  if (__atomic_exchange_n(&replacing_, 1, __ATOMIC_ACQUIRE) != 0) return false;
-  bool replaced = false;
   auto* table = static_cast<std::uint64_t*>(os::map_anywhere(bytes_of(bits)));
-  if (table != nullptr && __atomic_load_n(&index_, __ATOMIC_RELAXED) == from) {
-    std::uint32_t kept = 0;
-    const std::uint64_t table_mask = (std::uint64_t{1} << bits) - 1;
-    for (std::uint64_t i = 0; from != 0 && i <= mask(from); ++i) {
-      const std::uint64_t entry = __atomic_load_n(&entries(from)[i], __ATOMIC_ACQUIRE);
-      if (entry == 0) continue;
-      const wire::stack_node& node = nodes_[static_cast<std::uint32_t>(entry)];
-      const std::uint64_t hash = hash_of(node.parent, node.address);
-      if ((entry ^ hash) >> 32 != 0) continue;  // of an epoch that is over
-      std::uint64_t place = hash & table_mask;
-      while (table[place] != 0) place = (place + 1) & table_mask;
-      table[place] = entry;
-      ++kept;
-    }
-    __atomic_store_n(&indexed_, kept, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&mapped_bytes_, bytes_of(bits), __ATOMIC_RELAXED);
-    __atomic_store_n(&index_, reinterpret_cast<std::uintptr_t>(table) | bits, __ATOMIC_RELEASE);
-    replaced = true;
-  } else if (table != nullptr) {
-    os::unmap(table, bytes_of(bits));
+  if (table == nullptr) return __atomic_load_n(&index_, __ATOMIC_ACQUIRE) != from;
+  std::uint32_t kept = 0;
+  const std::uint64_t table_mask = (std::uint64_t{1} << bits) - 1;
+  for (std::uint64_t i = 0; from != 0 && i <= mask(from); ++i) {
+    const std::uint64_t entry = __atomic_load_n(&entries(from)[i], __ATOMIC_ACQUIRE);
+    if (entry == 0) continue;
+    const wire::stack_node& node = nodes_[static_cast<std::uint32_t>(entry)];
+    const std::uint64_t hash = hash_of(node.parent, node.address);
+    if ((entry ^ hash) >> 32 != 0) continue;  // of an epoch that is over
+    std::uint64_t place = hash & table_mask;
+    while (table[place] != 0) place = (place + 1) & table_mask;
+    table[place] = entry;
+    ++kept;
   }
-  __atomic_store_n(&replacing_, 0, __ATOMIC_RELEASE);
-  return replaced;
+  TENURE_YIELD_POINT();
+  std::uintptr_t seen = from;
+  const std::uintptr_t made = reinterpret_cast<std::uintptr_t>(table) | bits;
+  if (!__atomic_compare_exchange_n(&index_, &seen, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    os::unmap(table, bytes_of(bits));
+    return true;
+  }
+  // What others have added to the new index by now is counted once too little, which only makes it a little fuller.
+  __atomic_store_n(&indexed_, kept, __ATOMIC_RELAXED);
+  __atomic_fetch_add(&mapped_bytes_, bytes_of(bits), __ATOMIC_RELAXED);
+  return true;
 }
 
 // The index if it can take one entry more; 0 when it cannot and there is no memory for a larger one.
@@ -78,9 +79,14 @@ std::uintptr_t stack_trie::index_with_room() noexcept {
     const std::uint64_t used = __atomic_load_n(&indexed_, __ATOMIC_RELAXED);
     if (index != 0 && used * 2 < std::uint64_t{1} << bits) return index;
     const unsigned wanted = index == 0 ? least_index_bits : bits + 2 < most_index_bits ? bits + 2 : most_index_bits;
-    if (wanted != bits && replace_index(index, wanted)) continue;
-    // Another thread is at it, or there is no memory: what is there serves until it is nearly full.
-    return index != 0 && used * 8 < (std::uint64_t{1} << bits) * 7 ? index : 0;
+    // One thread replaces it in time, and the others go on with what is there; where it is nearly full, or not there
+    // yet, nobody can wait for a thread that may not be running.
+    const bool urgent = index == 0 || used * 8 >= (std::uint64_t{1} << bits) * 7;
+    const bool alone = wanted != bits && (urgent || __atomic_exchange_n(&replacing_, 1, __ATOMIC_ACQUIRE) == 0);
+    const bool replaced = alone && replace_index(index, wanted);
+    if (alone && !urgent) __atomic_store_n(&replacing_, 0, __ATOMIC_RELEASE);
+    if (replaced) continue;
+    return urgent ? 0 : index;
   }
 }
 
