@@ -253,7 +253,10 @@ void note_slow_path(hot_cache& cache, thread_record& record, class_state& state,
 block_chain cut(block_chain* chain, std::uint32_t kept) noexcept {
   TENURE_DCHECK(kept != 0 && kept < chain->count);
   free_block* last = chain->first;
-  for (std::uint32_t i = 1; i < kept; ++i) last = next_of(last);
+  for (std::uint32_t i = 1; i < kept; ++i) {
+    last = next_of(last);
+    TENURE_CHECK(last != nullptr);  // a link that was overwritten after the free
+  }
   const block_chain rest{next_of(last), chain->count - kept};
   last->link = empty_link;
   chain->count = kept;
@@ -343,6 +346,7 @@ void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_clas
   }
   block_chain chain = supply(cache, record, state, size_class);
   free_block* block = chain.first;
+  TENURE_CHECK((block == nullptr) == (chain.count == 0));
   if (likely(block != nullptr)) {
     chain = {next_of(block), chain.count - 1};
     --state.until_sample;
