@@ -47,6 +47,7 @@ std::string since_start(const process_profile& process, std::uint64_t time_ns) {
 std::string summary(const process_profile& process, int columns) {
   const auto& record = process.record;
   const double seconds = std::max(1e-9, static_cast<double>(record.end_ns - record.start_ns) / 1e9);
+  constexpr int name_columns = 12;
   std::string text;
   if (process.peak_resident_bytes != 0)
     text += fmt::format("  peak RSS      {} after {}\n", size_of(process.peak_resident_bytes),
@@ -56,12 +57,12 @@ std::string summary(const process_profile& process, int columns) {
                                    ? "sampling was off"
                                    : fmt::format("it allocated little against the sampling interval of {}",
                                                  size_of(record.sample_interval_bytes));
-    constexpr int name_columns = 12;
     return text + two_columns("samples", "none: " + reason, name_columns, columns, colors(false));
   }
-  text += fmt::format("  live heap     {} at its peak after {}, {} at exit\n",
-                      format_with_error(process.live_at_peak.bytes), since_start(process, process.live_peak_time_ns),
-                      format_with_error(process.live_at_exit.bytes));
+  const std::string live =
+      fmt::format("{} at its peak after {}, {} at exit", format_with_error(process.live_at_peak.bytes),
+                  since_start(process, process.live_peak_time_ns), format_with_error(process.live_at_exit.bytes));
+  text += two_columns("live heap", live, name_columns, columns, colors(false));
   text +=
       fmt::format("  allocated     {} in {} blocks, {}/s\n", format_with_error(process.allocated.bytes),
                   format_count(process.allocated.blocks.value), format_bytes(process.allocated.bytes.value / seconds));

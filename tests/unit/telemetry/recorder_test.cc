@@ -97,6 +97,16 @@ struct seen_tape {
   std::byte* memory = nullptr;
 };
 
+// Whether the program has made its tape and said so; before that it has neither its length nor its pages.
+bool is_made(const std::filesystem::path& file) {
+  std::error_code error;
+  if (std::filesystem::file_size(file, error) != wire::tape_bytes || error) return false;
+  std::uint64_t magic = 0;
+  static_assert(offsetof(wire::tape_header, magic) == 0 && sizeof magic == sizeof wire::tape_header::magic);
+  std::ifstream(file, std::ios::binary).read(reinterpret_cast<char*>(&magic), sizeof magic);
+  return magic == wire::tape_magic;
+}
+
 std::filesystem::path tape_of(const testing::session& of, pid_t pid) {
   return of.folder / (std::to_string(pid) + ".0.tape");
 }
@@ -261,7 +271,7 @@ TEST(recorder, waits_for_a_reader_and_loses_nothing) {
     finish();
     _exit(0);
   }
-  while (!std::filesystem::exists(tape_of(session, program))) usleep(1000);
+  while (!is_made(tape_of(session, program))) usleep(1000);
   std::uint64_t allocations = 0, frees = 0, lost = 0;
   for (bool is_over = false;;) {
     const seen_tape tape(tape_of(session, program));
