@@ -62,7 +62,7 @@ class Help(unittest.TestCase):
         self.assertEqual(run().stdout, run("--help").stdout)
         self.assertEqual(run().stdout, run("help").stdout)
         self.assertEqual(run().returncode, 0)
-        self.assertEqual(commands(), ["run", "doctor", "options", "help", "version"])
+        self.assertEqual(commands(), ["run", "record", "report", "doctor", "options", "help", "version"])
 
     def test_each_command_has_help_by_both_ways(self):
         for command in commands():
@@ -289,7 +289,7 @@ class Generated(unittest.TestCase):
             result = subprocess.run(["bash", "-c", script, "bash", "tenure", *words], capture_output=True, text=True)
             return result.stdout.split()
 
-        self.assertEqual(offered("r"), ["run"])
+        self.assertEqual(offered("r"), ["run", "record", "report"])
         self.assertEqual(offered("doctor", "--j"), ["--json"])
         self.assertEqual(offered("run", "--pprof-at", ""), ["exit", "peak"])
         self.assertEqual(offered("--color", ""), ["auto", "always", "never"])

@@ -77,6 +77,59 @@ constexpr std::array<exit_code_entry, 5> run_codes = {{
     {"127", "CMD was not found."},
 }};
 
+constexpr std::array<option_entry, 4> options_of_record = {{
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "The recording to write; what was there is replaced."},
+    {.name = "when-full",
+     .kind = value_kind::choice,
+     .value_name = "WHAT",
+     .choices = "wait|drop",
+     .summary = "What a thread does that tells faster than can be written: wait (the default), or drop and count."},
+    {.name = "preload",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
+    {.name = "quiet", .letter = 'q', .summary = "Does not say where the recording is."},
+}};
+
+constexpr std::array<example_entry, 2> record_examples = {{
+    {"tenure record -o run.tenure -- ./server --port 8080", "Records each allocation and free of the server."},
+    {"tenure record --when-full drop -o run.tenure -- ./server", "Never makes the server wait."},
+}};
+
+constexpr std::array<option_entry, 5> options_of_report = {{
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Writes the report to FILE instead of standard output."},
+    {.name = "json", .summary = "Writes the report as JSON instead of text."},
+    {.name = "at",
+     .kind = value_kind::count,
+     .value_name = "MS",
+     .summary = "Shows who owned what so many milliseconds after each process's start, instead of at its peak."},
+    {.name = "top",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary = "How many functions each table of the text report shows; 20 by default."},
+    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+}};
+
+constexpr std::array<example_entry, 2> report_examples = {{
+    {"tenure report run.tenure", "Says who held the memory at the peak, and what was never freed."},
+    {"tenure report --at 1500 --json run.tenure", "The same of one moment, for a program."},
+}};
+
+constexpr std::array<exit_code_entry, 4> report_codes = {{
+    {"0", "The recording is complete."},
+    {"1", "It was cut off or is damaged; the report says where, and covers everything before."},
+    {"2", "The command line was wrong, or FILE is no recording."},
+    {"70", "Tenure itself failed."},
+}};
+
 constexpr std::array<option_entry, 1> json_only = {{{.name = "json", .summary = "Writes JSON instead of text."}}};
 
 constexpr std::array<example_entry, 2> doctor_examples = {{
@@ -117,7 +170,7 @@ constexpr std::array<environment_entry, 6> environment = {{
     {"TENURE_*", "The heap's own options: see `tenure options`."},
 }};
 
-constexpr std::array<command_entry, 7> commands = {{
+constexpr std::array<command_entry, 9> commands = {{
     {.name = "run",
      .arguments = "[--] CMD [ARGS...]",
      .summary = "Runs a program on Tenure's heap and reports where its memory lived.",
@@ -133,6 +186,31 @@ constexpr std::array<command_entry, 7> commands = {{
      .examples = run_examples,
      .exit_codes = run_codes,
      .takes_program = true},
+    {.name = "record",
+     .arguments = "-o FILE [--] CMD [ARGS...]",
+     .summary = "Runs a program on Tenure's heap and records every allocation and free.",
+     .description =
+         "Starts CMD as `tenure run` does and writes each allocation with its stack, thread, size and time, and each "
+         "free with its thread and time, to FILE, for CMD and every program that it forks or becomes.\n\n"
+         "FILE is good up to what was last written, at most a second ago, whatever ends the program or this command. "
+         "A thread that tells faster than can be written waits, unless --when-full drop is given: then what it could "
+         "not tell is counted and shown in the report.",
+     .options = options_of_record,
+     .examples = record_examples,
+     .exit_codes = run_codes,
+     .takes_program = true},
+    {.name = "report",
+     .arguments = "FILE",
+     .summary = "Shows what a recording says: exact figures for each process and function.",
+     .description =
+         "Replays FILE, which `tenure record` has written, and shows for each process what was allocated and freed, "
+         "the "
+         "peak and what was never freed, in total and by function. Figures are counts, not estimates; what was lost is "
+         "said beside them. Memory does not grow with the length of the recording.",
+     .options = options_of_report,
+     .examples = report_examples,
+     .exit_codes = report_codes,
+     .takes_words = true},
     {.name = "doctor",
      .arguments = "[-- CMD]",
      .summary = "Says whether Tenure engages on this machine, and what the kernel lacks.",

@@ -12,6 +12,7 @@
 #include "instruments/cli/help_text.h"
 #include "instruments/cli/options_table.h"
 #include "instruments/cli/parser.h"
+#include "instruments/cli/recording_report.h"
 #include "instruments/cli/run_command.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/version.h"
@@ -57,6 +58,32 @@ int run(const arguments& given) {
   return run_command(run_options_of(given));
 }
 
+int record(const arguments& given) {
+  if (given.program.empty()) return fail_usage("record needs a command: " + command_usage(*given.command) + ".");
+  const auto output = given.value("output");
+  if (!output) return fail_usage("record needs a file to write to: tenure record -o FILE -- CMD ARGS...");
+  record_options options;
+  options.command = given.program;
+  options.recording = *output;
+  options.drops = given.value("when-full") == "drop";
+  options.is_quiet = given.has("quiet");
+  options.preload = given.value("preload");
+  return record_command(options);
+}
+
+int report(const arguments& given) {
+  if (given.words.size() != 1) return fail_usage("report needs one recording: " + command_usage(*given.command) + ".");
+  recording_report_options options;
+  options.recording = given.words.front();
+  options.output = given.value("output");
+  options.is_json = given.has("json");
+  if (const auto at = given.value("at")) options.at_ms = std::strtoull(at->c_str(), nullptr, 10);
+  if (const auto top = given.value("top")) options.top = std::strtoull(top->c_str(), nullptr, 10);
+  options.uses_debuginfod = given.has("debuginfod");
+  options.color = color_choice_named(given.value("color").value_or("auto"));
+  return report_command(options);
+}
+
 int dispatch(const arguments& given) {
   const bool color = use_color(color_choice_named(given.value("color").value_or("auto")), STDOUT_FILENO);
   const int columns = text_columns(STDOUT_FILENO);
@@ -70,6 +97,8 @@ int dispatch(const arguments& given) {
   }
   if (name == "help" || name.empty()) return show_help(given.words, columns, paint);
   if (name == "run") return run(given);
+  if (name == "record") return record(given);
+  if (name == "report") return report(given);
   if (name == "doctor") return doctor_command({given.program, given.has("json"), color, columns});
   if (name == "options") {
     std::cout << (given.has("json") ? options_as_json() : options_as_text(columns, color));

@@ -45,18 +45,18 @@ std::expected<void, failure> check_outputs(const run_options& options) {
   return {};
 }
 
-std::expected<fs::path, failure> preload_library(const run_options& options) {
-  if (!options.preload) {
+std::expected<fs::path, failure> preload_library(const std::optional<fs::path>& given) {
+  if (!given) {
     auto found = find_preload_library();
     if (!found) return std::unexpected(failure{exit_internal, found.error()});
     return *found;
   }
   std::error_code ignored;
-  if (!is_shared_library(*options.preload))
+  if (!is_shared_library(*given))
     return std::unexpected(
-        failure{exit_internal, fmt::format("--preload names '{}', which is not a shared library for this machine.",
-                                           options.preload->string())});
-  return fs::absolute(*options.preload, ignored);
+        failure{exit_internal,
+                fmt::format("--preload names '{}', which is not a shared library for this machine.", given->string())});
+  return fs::absolute(*given, ignored);
 }
 
 // LD_PRELOAD is split at blanks and colons: a library whose path has one goes in by a link in the session's folder.
@@ -80,12 +80,15 @@ failure cannot_start(const std::string& command, int error) {
           fmt::format("{} cannot be started: {}.", command, std::generic_category().message(error))};
 }
 
-std::expected<collect::recording, failure> record(const run_options& options) {
-  const auto program = check_program(options.command.front());
+// Starts the command on the heap and watches it to its end; `prepared` is called when nothing but that can fail any
+// more.
+template <class Prepare>
+std::expected<collect::recording, failure> watch(const std::vector<std::string>& command,
+                                                 const std::optional<fs::path>& preload_path, Prepare&& prepare) {
+  const auto program = check_program(command.front());
   if (!program) return std::unexpected(failure{program.error().exit_code, program.error().sentence});
-  const auto library = preload_library(options);
+  const auto library = preload_library(preload_path);
   if (!library) return std::unexpected(library.error());
-  if (const auto checked = check_outputs(options); !checked) return std::unexpected(checked.error());
   // Gone at the end of this function, in every case: nothing is analysed before.
   const auto session = collect::session_folder::create();
   if (!session) return std::unexpected(failure{exit_internal, session.error()});
@@ -95,13 +98,21 @@ std::expected<collect::recording, failure> record(const run_options& options) {
   collect::collector_options to_collect;
   to_collect.session = session->path();
   to_collect.command.program = program->path.string();
-  to_collect.command.arguments = options.command;
+  to_collect.command.arguments = command;
   to_collect.command.environment = {{"LD_PRELOAD", *preload}, {"TENURE_SESSION", session->path().string()}};
-  if (options.interval_bytes)
-    to_collect.command.environment.emplace_back("TENURE_SAMPLE_INTERVAL", std::to_string(*options.interval_bytes));
+  if (const std::expected<void, failure> prepared = prepare(to_collect); !prepared)
+    return std::unexpected(prepared.error());
   auto recording = collect::run_and_collect(to_collect);
-  if (!recording) return std::unexpected(cannot_start(options.command.front(), recording.error()));
+  if (!recording) return std::unexpected(cannot_start(command.front(), recording.error()));
   return std::move(*recording);
+}
+
+std::expected<collect::recording, failure> watch_sampled(const run_options& options) {
+  return watch(options.command, options.preload, [&](collect::collector_options& to_collect) {
+    if (options.interval_bytes)
+      to_collect.command.environment.emplace_back("TENURE_SAMPLE_INTERVAL", std::to_string(*options.interval_bytes));
+    return check_outputs(options);
+  });
 }
 
 analyze::profile analyze_recording(const run_options& options, collect::recording&& recording) {
@@ -150,7 +161,7 @@ std::expected<void, std::string> write_profile(const run_options& options, const
 
 int run_command(const run_options& options) {
   if (options.command.empty()) return fail({exit_usage, "run needs a command: tenure run -- CMD ARGS..."});
-  auto recording = record(options);
+  auto recording = watch_sampled(options);
   if (!recording) return fail(recording.error());
   const int exit_code = recording->exit_code;
   // Somebody who closes the pipe early wants no more of the report; the program's exit code stays.
@@ -163,6 +174,33 @@ int run_command(const run_options& options) {
     is_complete = false;
   }
   return is_complete || exit_code != 0 ? exit_code : exit_internal;
+}
+
+int record_command(const record_options& options) {
+  if (options.command.empty())
+    return fail({exit_usage, "record needs a command: tenure record -o FILE -- CMD ARGS..."});
+  std::optional<collect::recording_writer> writer;
+  const auto prepare = [&](collect::collector_options& to_collect) -> std::expected<void, failure> {
+    auto file = record::block_writer::create(options.recording);
+    if (!file) return std::unexpected(failure{exit_usage, file.error()});
+    writer.emplace(std::move(*file));
+    to_collect.writer = &*writer;
+    to_collect.mode = options.drops ? wire::recording_mode::drop : wire::recording_mode::block;
+    return {};
+  };
+  const auto recording = watch(options.command, options.preload, prepare);
+  if (!recording) return fail(recording.error());
+  if (!writer) return exit_internal;
+  ::signal(SIGPIPE, SIG_IGN);
+  if (writer->error()) {
+    fail({exit_internal, writer->error().value_or("")});
+    return recording->exit_code != 0 ? recording->exit_code : exit_internal;
+  }
+  if (!options.is_quiet)
+    write_all(STDERR_FILENO,
+              fmt::format("tenure: {} bytes in {}; `tenure report {}` shows them.\n", writer->written_bytes(),
+                          options.recording.string(), options.recording.string()));
+  return recording->exit_code;
 }
 
 }  // namespace tenure::cli

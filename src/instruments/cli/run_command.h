@@ -33,6 +33,18 @@ struct run_options {
   std::optional<std::filesystem::path> preload;  // the heap to preload; find_preload_library() without it
 };
 
+// `tenure record`: starts a program as `tenure run` does, and writes every allocation and free to a file.
+struct record_options {
+  std::vector<std::string> command;
+  std::filesystem::path recording;
+  bool drops = false;  // what finds its ring full is counted and lost; else the program waits
+  bool is_quiet = false;
+  std::optional<std::filesystem::path> preload;
+};
+
+// The exit code of `tenure record`: the program's own, or one of Tenure's.
+int record_command(const record_options& options);
+
 // The exit code of `tenure run`: the program's own, or one of Tenure's.
 int run_command(const run_options& options);
 

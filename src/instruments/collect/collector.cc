@@ -1,5 +1,6 @@
 #include "instruments/collect/collector.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
@@ -23,6 +24,8 @@ namespace {
 constexpr std::uint64_t millisecond_ns = 1'000'000;
 constexpr std::uint64_t shortest_tick_ns = 1 * millisecond_ns;
 constexpr std::uint64_t usual_tick_ns = 20 * millisecond_ns;
+constexpr std::uint64_t fast_tick_ns = millisecond_ns / 10;
+constexpr std::uint64_t usual_recorded_tick_ns = 2 * millisecond_ns;
 constexpr std::uint64_t longest_tick_ns = 500 * millisecond_ns;
 // The collector's own processor time stays below one in so many of the time that passes.
 constexpr std::uint64_t cost_divisor = 250;
@@ -49,6 +52,14 @@ class subreaper {
   subreaper() { ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
   ~subreaper() { ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); }
 };
+
+// How the processes of the session are to start (wire/region.h); 0, or an errno.
+int write_wishes(const std::filesystem::path& session, wire::recording_mode mode) {
+  const wire::session_wishes wishes{wire::wishes_magic, wire::region_version, static_cast<std::uint32_t>(mode)};
+  const descriptor file(::open((session / "wishes").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (file.get() < 0) return errno;
+  return ::write(file.get(), &wishes, sizeof wishes) == static_cast<ssize_t>(sizeof wishes) ? 0 : EIO;
+}
 
 class collector {
  public:
@@ -95,6 +106,10 @@ collector::collector(const collector_options& options)
 std::expected<recording, int> collector::run() {
   recording_.start_ns = monotonic_ns();
   const std::uint64_t own_processor_begin_ns = own_processor_ns();
+  if (options_.writer != nullptr) {
+    if (const int error = write_wishes(options_.session, options_.mode); error != 0) return std::unexpected(error);
+    options_.writer->begin_run(recording_, options_.command.arguments);
+  }
   const auto child = start_child(options_.command, relay_);
   if (!child) return std::unexpected(child.error());
   child_ = *child;
@@ -111,6 +126,7 @@ std::expected<recording, int> collector::run() {
   read_new_names();
   open_pending();
   finish_all();
+  if (options_.writer != nullptr) options_.writer->end_run(recording_);
   recording_.cost.processor_ns = own_processor_ns() - own_processor_begin_ns;
   return result();
 }
@@ -118,10 +134,9 @@ std::expected<recording, int> collector::run() {
 void collector::wait_for_work(std::uint64_t until_ns) {
   const std::uint64_t now_ns = monotonic_ns();
   const std::uint64_t pause_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-  // Rounded up, since a timeout of 0 would poll.
-  const int timeout_ms = static_cast<int>((pause_ns + millisecond_ns - 1) / millisecond_ns);
+  const timespec timeout{static_cast<time_t>(pause_ns / 1'000'000'000), static_cast<long>(pause_ns % 1'000'000'000)};
   std::array<epoll_event, 4> ready;
-  ::epoll_wait(events_.get(), ready.data(), static_cast<int>(ready.size()), timeout_ms);
+  ::epoll_pwait2(events_.get(), ready.data(), static_cast<int>(ready.size()), &timeout, nullptr);
   ++recording_.cost.wake_ups;
 }
 
@@ -179,6 +194,7 @@ void collector::add(std::unique_ptr<region_reader> reader, const std::string& na
     if (earlier->is_finished() || earlier->pid() != named->pid) continue;
     earlier->finish(earlier->has_exited() ? process_end::exited : process_end::replaced, watch->start_ns());
   }
+  if (options_.writer != nullptr) watch->record_to(*options_.writer);
   watches_.push_back(std::move(watch));
   tick_ns_ = shortest_tick_ns;
   next_tick_ns_ = 0;
@@ -204,7 +220,10 @@ void collector::choose_next_tick(double fullest, std::uint64_t now_ns) {
   const std::uint64_t tick_cost_ns = processor_ns - std::min(processor_ns, recording_.cost.smaps_ns);
   const std::uint64_t allowance_ns = 10 * millisecond_ns + watches_.size() * beginning_ns;
   const bool is_costly = tick_cost_ns > allowance_ns + elapsed_ns / cost_divisor;
-  if (fullest > urgent_ring_fill) {
+  if (options_.writer != nullptr) {
+    // A program that tells everything fills its ring within some milliseconds.
+    tick_ns_ = fullest > noticeable_ring_fill ? 0 : std::min(usual_recorded_tick_ns, tick_ns_ * 2 + fast_tick_ns);
+  } else if (fullest > urgent_ring_fill) {
     tick_ns_ = shortest_tick_ns;
   } else if (fullest > noticeable_ring_fill) {
     tick_ns_ = std::min(tick_ns_, 5 * millisecond_ns);

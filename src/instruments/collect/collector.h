@@ -14,12 +14,15 @@
 
 #include "instruments/collect/child_process.h"
 #include "instruments/collect/recording.h"
+#include "instruments/collect/recording_writer.h"
 
 namespace tenure::collect {
 
 struct collector_options {
   child_command command;
-  std::filesystem::path session;  // exists and is empty
+  std::filesystem::path session;       // exists and is empty
+  recording_writer* writer = nullptr;  // with it, every allocation and free is recorded there
+  wire::recording_mode mode = wire::recording_mode::block;
 };
 
 // Runs the command to its end. The error is the errno of the start that failed.

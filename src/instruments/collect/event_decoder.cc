@@ -159,8 +159,34 @@ std::uint32_t event_decoder::location_index(std::uint64_t address) {
     const std::uint32_t candidate = std::prev(after)->second;
     if (address - 1 < record_.modules[candidate].end) one.module = candidate;
   }
+  return intern(one);
+}
+
+std::uint32_t event_decoder::intern(const location& one) {
   const auto [place, is_new] = location_by_value_.emplace(one, static_cast<std::uint32_t>(record_.locations.size()));
   if (is_new) record_.locations.push_back(one);
+  return place->second;
+}
+
+location event_decoder::locate(std::uint64_t address, std::uint32_t modules_told) const {
+  const std::uint32_t count = std::min(modules_told, static_cast<std::uint32_t>(record_.modules.size()));
+  for (std::uint32_t index = count; index-- != 0;) {
+    const module& one = record_.modules[index];
+    if (address > one.begin && address - 1 < one.end) return {index, address};
+  }
+  return {no_index, address};
+}
+
+std::uint32_t event_decoder::stack_index_of(std::span<const location> places, stack_end end) {
+  stack result;
+  result.end = end;
+  stack_key key{{}, static_cast<std::uint32_t>(end)};
+  for (const location& one : places) {
+    result.locations.push_back(intern(one));
+    key.frames.push_back(result.locations.back());
+  }
+  const auto [place, is_new] = stacks_.emplace(std::move(key), static_cast<std::uint32_t>(record_.stacks.size()));
+  if (is_new) record_.stacks.push_back(std::move(result));
   return place->second;
 }
 

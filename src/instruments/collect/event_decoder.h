@@ -25,6 +25,11 @@ class event_decoder {
 
   std::uint64_t decoded_events() const { return decoded_events_; }
 
+  // For stacks that come another way (tape_stream.h). Where `address` lay when that many modules had been told.
+  location locate(std::uint64_t address, std::uint32_t modules_told) const;
+  std::uint32_t stack_index_of(std::span<const location> places, stack_end end);
+  std::uint32_t thread_index(std::uint32_t thread_id);
+
  private:
   struct stack_key {
     std::vector<std::uint64_t> frames;
@@ -45,7 +50,7 @@ class event_decoder {
 
   std::uint32_t stack_index(std::span<const std::uint64_t> frames, std::uint32_t end);
   std::uint32_t location_index(std::uint64_t address);
-  std::uint32_t thread_index(std::uint32_t thread_id);
+  std::uint32_t intern(const location& one);
 
   process_record& record_;
   std::uint64_t decoded_events_ = 0;

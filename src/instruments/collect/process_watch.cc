@@ -35,10 +35,32 @@ process_watch::process_watch(std::unique_ptr<region_reader> reader, std::filesys
 }
 
 double process_watch::drain() {
-  const double fill = reader_->ring_fill();
+  // The tape first: what its stacks need to be understood is in the region's ring by then.
+  const double fill = std::max(reader_->ring_fill(), take_tape());
   reader_->drain(decoder_, wire::hole::wait, drain_limit_events);
+  if (tape_ != nullptr) tape_->digest(false);
   if (record_.samples.size() >= sample_limit_) bound_samples();
   return fill;
+}
+
+double process_watch::take_tape() {
+  if (writer_ == nullptr) return 0;
+  if (tape_ == nullptr) {
+    std::filesystem::path path = region_;
+    tape_ = tape_stream::open(path.replace_extension("tape"), record_, decoder_, *writer_);
+  }
+  return tape_ == nullptr ? 0 : tape_->take();
+}
+
+// The region's ring has been emptied for the last time.
+void process_watch::finish_tape() {
+  if (tape_ == nullptr) return;
+  tape_->digest(true);
+  writer_->end_process(tape_->number(), record_, tape_->losses());
+  tape_.reset();
+  std::error_code ignored;
+  std::filesystem::path path = region_;
+  std::filesystem::remove(path.replace_extension("tape"), ignored);
 }
 
 void process_watch::bound_samples() {
@@ -108,6 +130,7 @@ void process_watch::take_last_map(std::string& buffer, collector_cost& cost) {
 
 void process_watch::finish(process_end end, std::uint64_t time_ns) {
   const bool is_gone = end != process_end::running;
+  take_tape();
   // In portions, since a program that is still there may write as fast as we read; one ring's worth is enough.
   reader_->drain(decoder_, is_gone ? wire::hole::skip : wire::hole::wait,
                  wire::ring_capacity_bytes / sizeof(wire::free_sample_event));
@@ -126,6 +149,7 @@ void process_watch::finish(process_end end, std::uint64_t time_ns) {
   }
   record_.has_exit_map = !last_map_.mappings.empty();
   record_.exit_map = std::move(last_map_);
+  finish_tape();
   reader_.reset();
   std::error_code ignored;
   std::filesystem::remove(region_, ignored);

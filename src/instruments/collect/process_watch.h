@@ -11,6 +11,7 @@
 #include <string>
 
 #include "instruments/collect/region_reader.h"
+#include "instruments/collect/tape_stream.h"
 
 namespace tenure::collect {
 
@@ -22,7 +23,10 @@ class process_watch {
   std::uint64_t start_ns() const { return record_.start_ns; }
   bool is_finished() const { return reader_ == nullptr; }
 
-  // Empties the ring. The share of it that was filled.
+  // From now on, and from the beginning of its tape, the process is recorded.
+  void record_to(recording_writer& writer) { writer_ = &writer; }
+
+  // Empties the rings. The greatest share of one that was filled.
   double drain();
   // Reads the resident bytes and, if it is worth it, smaps. False when the process is gone.
   bool sample_memory(std::uint64_t now_ns, std::string& buffer, collector_cost& cost);
@@ -40,11 +44,15 @@ class process_watch {
   bool is_map_due(std::uint64_t now_ns, std::uint64_t resident_bytes) const;
   void take_map(std::uint64_t now_ns, std::string& buffer, collector_cost& cost);
   void bound_samples();
+  double take_tape();
+  void finish_tape();
 
   process_record record_;
   event_decoder decoder_;
   std::unique_ptr<region_reader> reader_;
   std::filesystem::path region_;
+  recording_writer* writer_ = nullptr;
+  std::unique_ptr<tape_stream> tape_;
   bool is_readable_ = false;          // /proc/PID means this process
   std::uint64_t peak_map_bytes_ = 0;  // resident bytes of the greatest map taken
   std::uint64_t last_map_time_ns_ = 0;

@@ -1,0 +1,79 @@
+// Exact figures: a recording replayed event by event, where samples would give estimates.
+//
+//   pass 1   totals, and when the live bytes were at their greatest
+//   pass 2   to that moment, or to another that was asked for: who held what then
+//
+// Events are looked at once and forgotten. What is kept is one entry a stack and one a live block.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "instruments/analyze/profile.h"
+#include "instruments/collect/recording_reader.h"
+
+namespace tenure::analyze {
+
+struct exact_amount {
+  std::uint64_t blocks = 0;
+  std::uint64_t bytes = 0;  // as requested
+
+  exact_amount& operator+=(const exact_amount& other) {
+    blocks += other.blocks;
+    bytes += other.bytes;
+    return *this;
+  }
+  bool operator==(const exact_amount&) const = default;
+};
+
+struct exact_site {
+  std::uint32_t stack = no_index;  // of a group: its heaviest, by bytes allocated
+  exact_amount allocated;
+  exact_amount freed;
+  exact_amount freed_elsewhere;  // by another thread than allocated it
+  exact_amount at_moment;        // live then
+  exact_amount at_end;           // never freed
+
+  exact_site& operator+=(const exact_site& other);
+};
+
+struct exact_group {
+  std::string name;
+  std::uint32_t stack_count = 0;
+  exact_site totals;
+  std::vector<frame> chain;  // of totals.stack, from the user frame outward
+};
+
+struct exact_process {
+  process_profile profile;  // its record, and the frames that were resolved; no samples
+  collect::tape_losses losses;
+  bool is_complete = false;
+  std::uint64_t events = 0;
+  std::uint64_t stray_frees = 0;  // of blocks whose allocation is not in the recording
+  exact_site totals;
+  exact_amount peak;  // the most live bytes, and the blocks of that moment
+  std::uint64_t peak_time_ns = 0;
+  std::uint64_t moment_ns = 0;
+  std::vector<exact_site> sites;         // one a stack, by bytes at the moment, greatest first
+  std::vector<exact_group> by_function;  // the same order
+};
+
+struct exact_report {
+  std::vector<exact_process> processes;
+  collect::recording run;
+  std::vector<std::string> command;
+  bool is_complete = false;
+  std::optional<std::string> damage;
+};
+
+struct exact_options {
+  // Since the start of each process; without it, the peak of each.
+  std::optional<std::uint64_t> at_ns;
+};
+
+exact_report analyze_exactly(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
+                             const exact_options& options);
+
+}  // namespace tenure::analyze

@@ -1,0 +1,168 @@
+#include "instruments/collect/recording_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace tenure::collect {
+namespace {
+
+using record::block_kind;
+using record::byte_reader;
+
+constexpr std::uint64_t index_limit = no_index;
+constexpr std::uint64_t frame_limit = 4096;
+
+std::vector<std::string> read_words(byte_reader& from) {
+  std::vector<std::string> words;
+  for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) words.push_back(from.text());
+  return words;
+}
+
+}  // namespace
+
+std::expected<recording_reader, std::string> recording_reader::open(const std::filesystem::path& path) {
+  auto file = record::block_reader::open(path);
+  if (!file) return std::unexpected(file.error());
+  return recording_reader(std::move(*file));
+}
+
+void recording_reader::read(const visitor& visit) {
+  run_ = {};
+  slots_.clear();
+  wants_more_ = true;
+  file_.rewind();
+  while (wants_more_) {
+    const std::uint64_t begin = file_.position();
+    const auto block = file_.next();
+    if (!block) break;
+    if (take(*block, visit)) continue;
+    // Its checksum was right: whoever wrote it, it was not this program.
+    run_.damage =
+        fmt::format("at byte {}: the contents of a block make no sense; what comes before is complete", begin);
+    return;
+  }
+  run_.damage = file_.damage();
+}
+
+bool recording_reader::take(const record::block& block, const visitor& visit) {
+  const byte_reader from(block.payload);
+  const bool is_known = block.process != 0 && block.process <= run_.processes.size();
+  switch (block.kind) {
+    case block_kind::run:
+      return take_run(from);
+    case block_kind::process:
+      return block.process == run_.processes.size() + 1 && take_process(from);
+    case block_kind::dictionary:
+      return is_known && take_dictionary(from, run_.processes[block.process - 1].record);
+    case block_kind::events:
+      return is_known && take_events(block, visit);
+    case block_kind::end:
+      return is_known && take_end(from, run_.processes[block.process - 1]);
+    case block_kind::run_end:
+      return take_run_end(from);
+  }
+  return true;  // of a later version
+}
+
+bool recording_reader::take_run(byte_reader from) {
+  run_.run.start_ns = from.number();
+  run_.command = read_words(from);
+  return from.ok();
+}
+
+bool recording_reader::take_process(byte_reader from) {
+  recorded_process one;
+  one.record.pid = static_cast<std::uint32_t>(from.number_below(index_limit));
+  one.record.parent_pid = static_cast<std::uint32_t>(from.number_below(index_limit));
+  one.record.generation = static_cast<std::uint32_t>(from.number_below(index_limit));
+  one.record.origin = static_cast<wire::origin>(from.number_below(2));
+  one.record.end = process_end::killed;  // until its end is read
+  one.record.start_ns = from.number();
+  one.record.end_ns = one.record.start_ns;
+  one.record.start_realtime_ns = from.number();
+  one.record.executable = from.text();
+  one.record.command_line = read_words(from);
+  run_.processes.push_back(std::move(one));
+  slots_.emplace_back();
+  return from.ok();
+}
+
+bool recording_reader::take_dictionary(byte_reader from, process_record& into) {
+  for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
+    module one;
+    one.begin = from.number();
+    one.end = from.number();
+    one.bias = from.number();
+    one.build_id = from.text();
+    one.path = from.text();
+    into.modules.push_back(std::move(one));
+  }
+  for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
+    const std::uint64_t module = from.number_below(into.modules.size() + 1);
+    into.locations.push_back({module == 0 ? no_index : static_cast<std::uint32_t>(module - 1), from.number()});
+  }
+  for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
+    stack one;
+    one.end = static_cast<stack_end>(from.number_below(3));
+    for (std::uint64_t frames = from.number_below(frame_limit); frames != 0 && from.ok(); --frames)
+      one.locations.push_back(static_cast<std::uint32_t>(from.number_below(into.locations.size())));
+    into.stacks.push_back(std::move(one));
+  }
+  for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left)
+    into.threads.push_back({static_cast<std::uint32_t>(from.number_below(index_limit)), {}});
+  return from.ok();
+}
+
+bool recording_reader::take_events(const record::block& block, const visitor& visit) {
+  recorded_process& process = run_.processes[block.process - 1];
+  record::slot_table& slots = slots_[block.process - 1];
+  if (!record::decode_events(block.payload, events_)) return false;
+  for (record::event& one : events_) {
+    if (one.thread >= process.record.threads.size()) return false;
+    if (one.kind == record::event_kind::allocation) {
+      if (one.stack >= process.record.stacks.size()) return false;
+      one.slot = slots.take();
+    } else if (one.kind == record::event_kind::free && !slots.give(one.slot)) {
+      return false;
+    }
+  }
+  process.events += events_.size();
+  if (!events_.empty()) process.last_event_ns = std::max(process.last_event_ns, events_.back().time_ns);
+  process.record.end_ns = std::max(process.record.end_ns, process.last_event_ns);
+  wants_more_ = visit(block.process - 1, events_);
+  return true;
+}
+
+bool recording_reader::take_end(byte_reader from, recorded_process& into) {
+  into.record.end = static_cast<process_end>(from.number_below(4));
+  into.record.end_ns = std::max(from.number(), into.last_event_ns);
+  tape_losses& losses = into.losses;
+  for (std::uint64_t* figure : {&losses.allocations, &losses.bytes, &losses.frees, &losses.frames,
+                                &losses.refused_records, &losses.waits, &losses.wait_ns})
+    *figure = from.number();
+  losses.is_corrupt = from.number_below(2) != 0;
+  const std::uint64_t named = from.count();
+  if (named < into.record.threads.size()) return false;
+  for (std::uint64_t i = 0; i < named && from.ok(); ++i) {
+    const auto id = static_cast<std::uint32_t>(from.number_below(index_limit));
+    std::string name = from.text();
+    if (i < into.record.threads.size()) into.record.threads[i] = {id, std::move(name)};
+  }
+  into.is_complete = true;
+  return from.ok();
+}
+
+bool recording_reader::take_run_end(byte_reader from) {
+  run_.run.end_ns = from.number();
+  run_.run.exit_code = static_cast<int>(from.number_below(256));
+  run_.run.exit_signal = static_cast<int>(from.number_below(256));
+  run_.run.child_pid = static_cast<std::uint32_t>(from.number_below(index_limit));
+  run_.run.child_processor_ns = from.number();
+  run_.run.notes = read_words(from);
+  run_.is_complete = true;
+  return from.ok();
+}
+
+}  // namespace tenure::collect

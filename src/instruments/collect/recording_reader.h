@@ -1,0 +1,72 @@
+// Recording reader: a recording file read from its beginning to its end, block by block.
+//
+// The dictionaries are kept, the events are handed on and forgotten: memory grows with what is distinct, not with the
+// length of the recording. Every number is held against what it names before it is used; a file that is cut off or
+// damaged gives everything before the damage, and says where that is.
+#pragma once
+
+#include <expected>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "instruments/collect/recording.h"
+#include "instruments/collect/recording_writer.h"
+#include "instruments/record/block_file.h"
+#include "instruments/record/event_block.h"
+#include "instruments/record/slot_table.h"
+
+namespace tenure::collect {
+
+// One process of a recording. `record` has no samples: its events go to the visitor.
+struct recorded_process {
+  process_record record;
+  tape_losses losses;
+  bool is_complete = false;  // its end was recorded
+  std::uint64_t events = 0;
+  std::uint64_t last_event_ns = 0;
+};
+
+struct recorded_run {
+  recording run;  // its `processes` stay empty
+  std::vector<std::string> command;
+  std::vector<recorded_process> processes;  // by number - 1
+  bool is_complete = false;                 // the run's end was recorded
+  std::optional<std::string> damage;        // what is wrong with the file, and where
+};
+
+class recording_reader {
+ public:
+  static std::expected<recording_reader, std::string> open(const std::filesystem::path& path);
+  explicit recording_reader(record::block_reader&& file) : file_(std::move(file)) {}
+
+  // Called for each block of events, in order of time within a process; each slot of an allocation is filled in. All
+  // that the events name is in run().processes[process] by then. False: enough.
+  using visitor = std::function<bool(std::size_t process, std::span<const record::event> events)>;
+
+  // From the beginning; may be called again.
+  void read(const visitor& visit);
+
+  const recorded_run& run() const { return run_; }
+  recorded_run& run() { return run_; }
+
+ private:
+  bool take(const record::block& block, const visitor& visit);
+  bool take_run(record::byte_reader from);
+  bool take_process(record::byte_reader from);
+  bool take_dictionary(record::byte_reader from, process_record& into);
+  bool take_events(const record::block& block, const visitor& visit);
+  bool take_end(record::byte_reader from, recorded_process& into);
+  bool take_run_end(record::byte_reader from);
+
+  record::block_reader file_;
+  recorded_run run_;
+  std::vector<record::slot_table> slots_;  // by process
+  std::vector<record::event> events_;
+  bool wants_more_ = true;
+};
+
+}  // namespace tenure::collect

@@ -1,0 +1,261 @@
+#include "instruments/collect/tape_stream.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "instruments/collect/process_files.h"
+#include "wire/ticks.h"
+
+namespace tenure::collect {
+namespace {
+
+constexpr std::size_t flush_events = 64 * 1024;
+constexpr std::uint64_t flush_pause_ns = 1'000'000'000;
+
+// Both clocks at one moment, as near as can be had: the closest of a few pairs of readings.
+clock_pair read_clocks() {
+  clock_pair best;
+  std::uint64_t least = ~0ull;
+  for (int i = 0; i < 4; ++i) {
+    const std::uint64_t before = wire::read_ticks();
+    const std::uint64_t ns = monotonic_ns();
+    const std::uint64_t between = wire::read_ticks() - before;
+    if (between >= least) continue;
+    least = between;
+    best = {before + between / 2, ns};
+  }
+  return best;
+}
+
+}  // namespace
+
+std::unique_ptr<tape_stream> tape_stream::open(const std::filesystem::path& path, process_record& process,
+                                               event_decoder& decoder, recording_writer& writer) {
+  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (file < 0) return nullptr;
+  struct stat status {};
+  void* memory = MAP_FAILED;
+  if (::fstat(file, &status) == 0 && status.st_size == static_cast<off_t>(wire::tape_bytes))
+    memory = ::mmap(nullptr, wire::tape_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
+  ::close(file);
+  if (memory == MAP_FAILED) return nullptr;
+  fault_guard guard(memory, wire::tape_bytes);
+  const auto* const header = static_cast<const wire::tape_header*>(memory);
+  const bool is_complete = guard.is_armed() && __atomic_load_n(&header->magic, __ATOMIC_ACQUIRE) == wire::tape_magic &&
+                           header->version == wire::tape_version && header->total_bytes == wire::tape_bytes;
+  if (!is_complete) {
+    guard = fault_guard();
+    ::munmap(memory, wire::tape_bytes);
+    return nullptr;
+  }
+  return std::unique_ptr<tape_stream>(
+      new tape_stream(static_cast<std::byte*>(memory), std::move(guard), process, decoder, writer));
+}
+
+tape_stream::tape_stream(std::byte* memory, fault_guard guard, process_record& process, event_decoder& decoder,
+                         recording_writer& writer)
+    : memory_(memory),
+      guard_(std::move(guard)),
+      process_(process),
+      decoder_(decoder),
+      writer_(writer),
+      number_(writer.begin_process(process)),
+      last_cut_{header().begin_ticks, header().begin_ns},
+      cut_(last_cut_),
+      last_flush_ns_(monotonic_ns()) {}
+
+tape_stream::~tape_stream() {
+  guard_ = fault_guard();
+  ::munmap(memory_, wire::tape_bytes);
+}
+
+const wire::stack_node* tape_stream::nodes() const {
+  return reinterpret_cast<const wire::stack_node*>(memory_ + wire::tape_nodes_offset_bytes);
+}
+
+double tape_stream::take() {
+  // Before anything is read: see above.
+  last_cut_ = cut_;
+  cut_ = read_clocks();
+  __atomic_store_n(&header().reader_ns, cut_.ns, __ATOMIC_RELAXED);
+  const std::uint32_t ring_count =
+      std::min(__atomic_load_n(&header().ring_count, __ATOMIC_ACQUIRE), wire::tape_ring_limit);
+  while (rings_.size() < ring_count) {
+    const wire::ring_place place = wire::ring_place_of(static_cast<std::uint32_t>(rings_.size()));
+    rings_.push_back(std::make_unique<told_ring>(
+        told_ring{wire::tape_ring_reader(reinterpret_cast<wire::tape_ring_header*>(memory_ + place.header_offset_bytes),
+                                         reinterpret_cast<const std::uint64_t*>(memory_ + place.words_offset_bytes),
+                                         place.capacity_words),
+                  {},
+                  no_index,
+                  false}));
+  }
+  double fullest = 0;
+  for (const auto& ring : rings_) {
+    if (ring->is_corrupt) continue;
+    const std::size_t before = ring->words.size();
+    ring->is_corrupt = !ring->reader.take([&](const std::uint64_t* words, std::uint64_t count) {
+      ring->words.insert(ring->words.end(), words, words + count);
+    });
+    fullest = std::max(
+        fullest, static_cast<double>(ring->words.size() - before) / static_cast<double>(ring->reader.capacity_words()));
+  }
+  return fullest;
+}
+
+// Takes the ring's records up to the cut; what follows stays.
+void tape_stream::decode(told_ring& ring, std::uint64_t cut_ticks) {
+  std::size_t at = 0;
+  wire::tape_record one;
+  while (at < ring.words.size()) {
+    const std::uint64_t length = wire::decode_tape_record(&ring.words[at], ring.words.size() - at, &one);
+    if (length == 0) {
+      // Nothing tells where the next record begins.
+      ++refused_records_;
+      ring.is_corrupt = true;
+      at = ring.words.size();
+      break;
+    }
+    if (one.ticks > cut_ticks) break;
+    at += length;
+    if (one.kind == wire::tape_kind::thread) {
+      ring.thread = decoder_.thread_index(static_cast<std::uint32_t>(one.address));
+    } else if (ring.thread == no_index) {
+      ++refused_records_;
+    } else {
+      told_.push_back({one, ring.thread});
+    }
+  }
+  ring.words.erase(ring.words.begin(), ring.words.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+void tape_stream::digest(bool is_last) {
+  told_.clear();
+  std::size_t telling = 0;
+  for (const auto& ring : rings_) {
+    const std::size_t before = told_.size();
+    decode(*ring, is_last ? ~0ull : cut_.ticks);
+    telling += told_.size() != before ? 1 : 0;
+  }
+  if (telling > 1) {
+    std::stable_sort(told_.begin(), told_.end(),
+                     [](const told_record& a, const told_record& b) { return a.record.ticks < b.record.ticks; });
+  }
+  for (const told_record& one : told_) {
+    add(one);
+    if (events_.size() >= flush_events) flush();
+  }
+  if (is_last || monotonic_ns() > last_flush_ns_ + flush_pause_ns) flush();
+}
+
+// Between the two last readings of both clocks, and on the line through them elsewhere.
+std::uint64_t tape_stream::time_of(std::uint64_t ticks) const {
+  if (cut_.ticks <= last_cut_.ticks || cut_.ns < last_cut_.ns) return cut_.ns;
+  const double ns_per_tick =
+      static_cast<double>(cut_.ns - last_cut_.ns) / static_cast<double>(cut_.ticks - last_cut_.ticks);
+  const double since = static_cast<double>(static_cast<std::int64_t>(ticks - last_cut_.ticks)) * ns_per_tick;
+  return static_cast<std::uint64_t>(std::max(0.0, static_cast<double>(last_cut_.ns) + since));
+}
+
+std::uint32_t tape_stream::stack_of(std::uint32_t number) {
+  const auto known = stack_by_number_.find(number);
+  if (known != stack_by_number_.end()) return known->second;
+  std::vector<location> places;
+  std::uint32_t at = number;
+  while (at >= wire::stack_root_count) {
+    wire::stack_node node;
+    if (!wire::read_stack_node(nodes(), at, &node)) {
+      ++refused_records_;
+      at = static_cast<std::uint32_t>(wire::stack_root::not_kept);
+      break;
+    }
+    places.push_back(decoder_.locate(node.address, node.modules_told));
+    at = node.parent;
+  }
+  const auto end =
+      at == static_cast<std::uint32_t>(wire::stack_root::not_kept) ? stack_end::limit : static_cast<stack_end>(at);
+  const std::uint32_t index = decoder_.stack_index_of(places, end);
+  stack_by_number_.emplace(number, index);
+  return index;
+}
+
+void tape_stream::add(const told_record& told) {
+  const wire::tape_record& from = told.record;
+  const std::uint64_t time_ns = time_of(from.ticks) / record::event_time_unit_ns * record::event_time_unit_ns;
+  switch (from.kind) {
+    case wire::tape_kind::allocation:
+    case wire::tape_kind::wide_allocation: {
+      record::event one;
+      one.entry = static_cast<std::uint8_t>(from.entry);
+      one.thread = told.thread;
+      one.stack = stack_of(from.stack);
+      one.bytes = from.bytes;
+      one.time_ns = time_ns;
+      const auto [place, is_new] = live_.try_emplace(from.address, 0);
+      // The free of what lay there before was lost, and was counted where that happened.
+      if (!is_new) {
+        events_.push_back({record::event_kind::free, 0, told.thread, 0, place->second, 0, time_ns});
+        slots_.give(place->second);
+      }
+      place->second = slots_.take();
+      events_.push_back(one);
+      return;
+    }
+    case wire::tape_kind::free:
+      return add_free(from.address, told.thread, time_ns);
+    case wire::tape_kind::free_range:
+      return add_free_range(told, time_ns);
+    default:
+      return;
+  }
+}
+
+void tape_stream::add_free(std::uint64_t address, std::uint32_t thread, std::uint64_t time_ns) {
+  record::event one{record::event_kind::stray_free, 0, thread, 0, 0, 0, time_ns};
+  if (const auto found = live_.find(address); found != live_.end()) {
+    one.kind = record::event_kind::free;
+    one.slot = found->second;
+    slots_.give(found->second);
+    live_.erase(found);
+  }
+  events_.push_back(one);
+}
+
+void tape_stream::add_free_range(const told_record& told, std::uint64_t time_ns) {
+  std::vector<std::uint64_t> addresses;
+  for (const auto& [address, slot] : live_)
+    if (address - told.record.address < told.record.bytes) addresses.push_back(address);
+  std::sort(addresses.begin(), addresses.end());
+  for (const std::uint64_t address : addresses) add_free(address, told.thread, time_ns);
+}
+
+void tape_stream::flush() {
+  last_flush_ns_ = monotonic_ns();
+  writer_.write_events(number_, process_, events_);
+  events_.clear();
+}
+
+tape_losses tape_stream::losses() const {
+  tape_losses result;
+  result.allocations = __atomic_load_n(&header().lost_allocations, __ATOMIC_RELAXED);
+  result.bytes = __atomic_load_n(&header().lost_bytes, __ATOMIC_RELAXED);
+  result.frees = __atomic_load_n(&header().lost_frees, __ATOMIC_RELAXED);
+  result.frames = __atomic_load_n(&header().refused_nodes, __ATOMIC_RELAXED);
+  result.refused_records = refused_records_;
+  result.is_corrupt = guard_.has_faulted();
+  for (const auto& ring : rings_) {
+    result.allocations += ring->reader.lost_allocations();
+    result.bytes += ring->reader.lost_bytes();
+    result.frees += ring->reader.lost_frees();
+    result.waits += ring->reader.waits();
+    result.wait_ns += ring->reader.wait_ns();
+    result.is_corrupt |= ring->is_corrupt;
+  }
+  return result;
+}
+
+}  // namespace tenure::collect

@@ -1,0 +1,92 @@
+// Tape stream: one process's tape (wire/tape.h) into the events of its recording, in order of time.
+//
+//   rings ──take()──► words ──┐
+//   modules (region) ─────────┴─digest()──► records up to a cut ──► by time ──► events with slots ──► recording_writer
+//
+// A cut is a moment before the rings are read. Whatever was told before it is there when they have been: so everything
+// up to the cut can be put in order and written, and the rest waits for the next one. The order is that of the
+// processors' common clock; in it the free of an address comes before its next allocation.
+//
+// What is alive is kept by address, so that a free becomes the slot of its allocation. Memory grows with what is alive
+// at once and with the number of stacks, not with time.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "instruments/collect/event_decoder.h"
+#include "instruments/collect/fault_guard.h"
+#include "instruments/collect/recording_writer.h"
+#include "instruments/record/slot_table.h"
+#include "wire/tape_reader.h"
+
+namespace tenure::collect {
+
+// One moment by two clocks.
+struct clock_pair {
+  std::uint64_t ticks = 0, ns = 0;
+};
+
+class tape_stream {
+ public:
+  // Null while there is no complete tape. `process` and `decoder` belong together and outlive the stream.
+  static std::unique_ptr<tape_stream> open(const std::filesystem::path& path, process_record& process,
+                                           event_decoder& decoder, recording_writer& writer);
+  ~tape_stream();
+  tape_stream(const tape_stream&) = delete;
+  tape_stream& operator=(const tape_stream&) = delete;
+
+  // Copies what the rings hold and gives their places back. The greatest share of a ring that was in use.
+  double take();
+  // After the region's ring was drained, so that the modules of all stacks are known. `is_last`: the process is gone.
+  void digest(bool is_last);
+
+  std::uint32_t number() const { return number_; }
+  tape_losses losses() const;
+
+ private:
+  struct told_ring {
+    wire::tape_ring_reader reader;
+    std::vector<std::uint64_t> words;
+    std::uint32_t thread = no_index;  // who tells
+    bool is_corrupt = false;
+  };
+  struct told_record {
+    wire::tape_record record;
+    std::uint32_t thread;
+  };
+
+  tape_stream(std::byte* memory, fault_guard guard, process_record& process, event_decoder& decoder,
+              recording_writer& writer);
+  wire::tape_header& header() const { return *reinterpret_cast<wire::tape_header*>(memory_); }
+  const wire::stack_node* nodes() const;
+  void decode(told_ring& ring, std::uint64_t cut_ticks);
+  void add(const told_record& told);
+  void add_free(std::uint64_t address, std::uint32_t thread, std::uint64_t time_ns);
+  void add_free_range(const told_record& told, std::uint64_t time_ns);
+  std::uint32_t stack_of(std::uint32_t number);
+  std::uint64_t time_of(std::uint64_t ticks) const;
+  void flush();
+
+  std::byte* memory_;
+  fault_guard guard_;
+  process_record& process_;
+  event_decoder& decoder_;
+  recording_writer& writer_;
+  std::uint32_t number_;  // of the process in the recording
+  std::vector<std::unique_ptr<told_ring>> rings_;
+  clock_pair last_cut_;
+  clock_pair cut_;
+  std::vector<told_record> told_;
+  std::vector<record::event> events_;
+  std::uint64_t last_flush_ns_ = 0;
+  std::unordered_map<std::uint64_t, std::uint32_t> live_;  // address -> slot
+  std::unordered_map<std::uint32_t, std::uint32_t> stack_by_number_;
+  record::slot_table slots_;
+  std::uint64_t refused_records_ = 0;
+};
+
+}  // namespace tenure::collect

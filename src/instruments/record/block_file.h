@@ -1,0 +1,116 @@
+// The recording's file: blocks one behind the other, each compressed and checked for itself.
+//
+//   file_header                              "TENUREC1", version
+//   block_header  payload (zstd)             kind, process, sizes, checksum
+//   block_header  payload
+//   ...
+//
+// A block is written by one call and never changed. So whatever ends the writer, the file is good up to its last
+// complete block, and a reader that meets a damaged or incomplete one has everything before it. Kinds that a reader
+// does not know it passes over. docs/reference/recording-format.md has the contents of each kind.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tenure::record {
+
+inline constexpr std::uint64_t file_magic = 0x31434552554e4554;  // "TENUREC1" in memory order
+inline constexpr std::uint32_t file_version = 1;
+inline constexpr std::uint32_t block_magic = 0x4b4c4254;  // "TBLK"
+// No block is longer, compressed or not.
+inline constexpr std::uint32_t block_limit_bytes = 256u << 20;
+
+struct file_header {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t reserved;
+};
+static_assert(sizeof(file_header) == 16);
+
+struct block_header {
+  std::uint32_t magic;
+  std::uint32_t kind;     // enum block_kind
+  std::uint32_t process;  // number in the recording; 0 for blocks of the whole run
+  std::uint32_t stored_bytes;
+  std::uint32_t raw_bytes;
+  std::uint32_t reserved;
+  std::uint64_t checksum;  // XXH3, 64 bits, of the header before this field and of the stored payload
+};
+static_assert(sizeof(block_header) == 32);
+
+enum class block_kind : std::uint32_t {
+  run = 1,         // what was started, and when
+  process = 2,     // a process image begins
+  dictionary = 3,  // modules, locations, stacks and threads that the following events of the process name
+  events = 4,
+  end = 5,      // a process image has ended, and what of it was not told
+  run_end = 6,  // and so has the run: the recording is complete
+};
+
+class block_writer {
+ public:
+  // Replaces the file. The error is a sentence.
+  static std::expected<block_writer, std::string> create(const std::filesystem::path& path);
+  block_writer(block_writer&& other) noexcept;
+  block_writer& operator=(block_writer&& other) noexcept;
+  ~block_writer();
+
+  // After the first failure (a full disk) nothing more is written; error() says why.
+  void write(block_kind kind, std::uint32_t process, std::span<const std::uint8_t> payload);
+
+  std::uint64_t written_bytes() const { return written_bytes_; }
+  const std::optional<std::string>& error() const { return error_; }
+
+ private:
+  block_writer(int file, std::filesystem::path path) : file_(file), path_(std::move(path)) {}
+  bool write_all(std::span<const std::uint8_t> bytes);
+
+  int file_ = -1;
+  std::filesystem::path path_;
+  std::uint64_t written_bytes_ = 0;
+  std::optional<std::string> error_;
+  std::vector<std::uint8_t> buffer_;
+};
+
+struct block {
+  block_kind kind{};
+  std::uint32_t process = 0;
+  std::span<const std::uint8_t> payload;  // until the next call
+};
+
+class block_reader {
+ public:
+  // The error is a sentence: no such file, or not a recording.
+  static std::expected<block_reader, std::string> open(const std::filesystem::path& path);
+  // Of bytes in memory, which must outlive the reader.
+  static std::expected<block_reader, std::string> over(std::span<const std::uint8_t> bytes);
+  block_reader(block_reader&& other) noexcept;
+  block_reader& operator=(block_reader&&) = delete;
+  ~block_reader();
+
+  // The next block; nullopt at the end, and at damage, of which damage() then says what and where.
+  std::optional<block> next();
+  void rewind();
+
+  const std::optional<std::string>& damage() const { return damage_; }
+  std::uint64_t position() const { return position_; }
+  std::uint64_t size_bytes() const { return bytes_.size(); }
+
+ private:
+  explicit block_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  std::optional<block> damaged(const char* what);
+
+  std::span<const std::uint8_t> bytes_;
+  void* mapping_ = nullptr;
+  std::uint64_t position_ = sizeof(file_header);
+  std::optional<std::string> damage_;
+  std::vector<std::uint8_t> buffer_;
+};
+
+}  // namespace tenure::record

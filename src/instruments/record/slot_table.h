@@ -1,0 +1,26 @@
+// Slots: small numbers for the blocks that are alive.
+//
+// A block gets the slot that was given back last, or the next new one. Writer and reader of a recording follow the same
+// rule, so an allocation does not say its slot, a free says one small number, and who replays a recording keeps its
+// live blocks in an array as long as the most that were ever alive at once.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace tenure::record {
+
+class slot_table {
+ public:
+  std::uint32_t take();
+  // False when the slot is not in use.
+  bool give(std::uint32_t slot);
+  bool is_used(std::uint32_t slot) const { return slot < used_.size() && used_[slot]; }
+  std::uint32_t size() const { return static_cast<std::uint32_t>(used_.size()); }
+
+ private:
+  std::vector<bool> used_;
+  std::vector<std::uint32_t> given_;  // the last one goes first
+};
+
+}  // namespace tenure::record

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""`tenure record` and `tenure report` on real programs: recording_test.py TENURE LIBRARY KNOWN_PROGRAM."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TENURE, LIBRARY, KNOWN = sys.argv[1:4]
+
+
+class RecordTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tenure-record-test."))
+        self.environment = dict(os.environ, TENURE_LIBRARY=LIBRARY, XDG_CACHE_HOME=str(self.folder / "cache"))
+        self.environment.pop("LD_PRELOAD", None)
+        self.recording = self.folder / "run.tenure"
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def record(self, *command, code=0, options=()):
+        words = [TENURE, "record", "-q", *options, "-o", self.recording, "--", *map(str, command)]
+        done = subprocess.run(words, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def report(self, *words, code=0):
+        done = subprocess.run([TENURE, "report", "--json", *words, self.recording], env=self.environment,
+                              capture_output=True, timeout=120)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return json.loads(done.stdout)
+
+    def only(self, document):
+        self.assertEqual(len(document["processes"]), 1)
+        return document["processes"][0]
+
+    def assert_exact(self, process):
+        self.assertEqual(process["lost"]["allocations"] + process["lost"]["frees"], 0)
+        self.assertEqual(process["stray_frees"], 0)
+        self.assertTrue(process["is_complete"])
+        for figure in ("blocks", "bytes"):
+            for name in ("allocated", "freed", "never_freed", "at_moment"):
+                self.assertEqual(process[name][figure],
+                                 sum(group[name][figure] for group in process["by_function"]), (name, figure))
+            self.assertEqual(process["never_freed"][figure],
+                             process["allocated"][figure] - process["freed"][figure])
+
+    def counted_by_valgrind(self, *command):
+        done = subprocess.run(["valgrind", "--run-libc-freeres=no", "--run-cxx-freeres=no", *map(str, command)],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=200, check=True)
+        found = re.search(rb"total heap usage: ([\d,]+) allocs, ([\d,]+) frees, ([\d,]+) bytes", done.stderr)
+        return tuple(int(figure.replace(b",", b"")) for figure in found.groups())
+
+    @unittest.skipUnless(shutil.which("valgrind") and shutil.which("sqlite3"), "needs valgrind and sqlite3")
+    def test_counts_are_valgrinds(self):
+        command = ["sqlite3", ":memory:",
+                   "create table t(a,b); insert into t select value, hex(value) from generate_series(1,2000);"
+                   "select count(*), sum(length(b)) from t"]
+        self.record(*command)
+        process = self.only(self.report())
+        self.assert_exact(process)
+        seen = (process["allocated"]["blocks"], process["freed"]["blocks"], process["allocated"]["bytes"])
+        self.assertEqual(seen, self.counted_by_valgrind(*command))
+
+    def test_counts_are_the_programs_own(self):
+        # 1000 bytes a block, 4 MiB kept.
+        self.record(KNOWN, "keep", 4, "churn", 3, "hand", 5)
+        process = self.only(self.report())
+        self.assert_exact(process)
+        kept = [group for group in process["by_function"] if "keep_blocks" in group["name"]]
+        self.assertEqual(len(kept), 1)
+        self.assertEqual(kept[0]["never_freed"]["blocks"], (4 << 20) // 1000)
+        self.assertEqual(kept[0]["never_freed"]["bytes"], (4 << 20) // 1000 * 1000)
+        self.assertGreater(process["freed_by_another_thread"]["bytes"], 4 << 20)
+        self.assertGreaterEqual(process["threads"], 2)
+
+    def test_forked_and_executed_programs_are_recorded_each(self):
+        self.record("sh", "-c", f"{KNOWN} keep 1; {KNOWN} keep 2 & wait")
+        document = self.report()
+        kept = sorted(group["never_freed"]["blocks"] for process in document["processes"]
+                      for group in process["by_function"] if "keep_blocks" in group["name"])
+        self.assertEqual(kept, [(1 << 20) // 1000, (2 << 20) // 1000])
+        for process in document["processes"]:
+            self.assertEqual(process["lost"]["allocations"], 0)
+
+    def test_dropped_records_are_counted(self):
+        self.record(KNOWN, "churn", 100, options=("--when-full", "drop"))
+        process = self.only(self.report())
+        allocated = process["allocated"]["blocks"] + process["lost"]["allocations"]
+        self.record(KNOWN, "churn", 100)
+        self.assertEqual(self.only(self.report())["allocated"]["blocks"], allocated)
+
+    def test_exit_code_is_the_programs(self):
+        self.record("sh", "-c", "exit 7", code=7)
+        self.report()
+
+    def test_what_was_written_survives_the_collectors_death(self):
+        words = [TENURE, "record", "-q", "-o", self.recording, "--", "sh", "-c",
+                 f"{KNOWN} keep 2; exec sleep 30"]
+        with subprocess.Popen(words, env=self.environment, stdin=subprocess.DEVNULL, start_new_session=True) as process:
+            for _ in range(300):
+                time.sleep(0.1)
+                if not self.recording.exists():
+                    continue
+                done = subprocess.run([TENURE, "report", "--json", self.recording], env=self.environment,
+                                      capture_output=True, timeout=60)
+                if b"keep_blocks" in done.stdout:
+                    break
+            process.kill()
+            process.wait()
+            os.killpg(process.pid, signal.SIGTERM)
+        document = self.report(code=1)
+        self.assertFalse(document["is_complete"])
+        kept = [group for process in document["processes"] for group in process["by_function"]
+                if "keep_blocks" in group["name"]]
+        self.assertEqual(kept[0]["never_freed"]["blocks"], (2 << 20) // 1000)
+
+    def test_a_truncated_recording_says_so(self):
+        self.record(KNOWN, "keep", 2)
+        whole = self.recording.read_bytes()
+        self.recording.write_bytes(whole[:-20])
+        self.assertIn("damage", self.report(code=1))
+        self.recording.write_bytes(b"nothing of the kind, but long enough")
+        done = subprocess.run([TENURE, "report", self.recording], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"does not begin as a recording", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
