@@ -53,9 +53,10 @@ class stack_trie {
   static constexpr std::uintptr_t bits_mask = 63;
 
   std::uint64_t hash_of(std::uint32_t parent, std::uint64_t address) const noexcept {
-    const std::uint64_t key = address ^ std::uint64_t{parent} << 40 ^ __atomic_load_n(&epoch_, __ATOMIC_RELAXED);
-    const std::uint64_t product = key * 0x9e3779b97f4a7c15u;
-    return product ^ product >> 29;
+    // The parent goes into the low bits too: one address has thousands of callers, and its nodes must not crowd.
+    const std::uint64_t mixed = address + parent * 0x9e3779b97f4a7c15u + __atomic_load_n(&epoch_, __ATOMIC_RELAXED);
+    const std::uint64_t product = (mixed ^ mixed >> 32) * 0x9e3779b97f4a7c15u;
+    return product ^ product >> 32;
   }
   static std::uint64_t* entries(std::uintptr_t index) noexcept {
     return reinterpret_cast<std::uint64_t*>(index & ~bits_mask);
