@@ -112,6 +112,43 @@ TEST(a_handler_that_allocates, does_not_hang) {
   EXPECT_NE(code, -1);
 }
 
+// Large blocks have no fast path to be interrupted in: what the handler gets and frees is exact, also where it comes
+// while its thread holds the locks that lead to the pages.
+constexpr std::size_t handled_bytes = 100'000;
+void* large_held[16] = {};
+void allocate_large_in_handler(int) {
+  static unsigned turn = 0;
+  void*& held = large_held[turn++ % 16];
+  if (held != nullptr && !has_pattern(held, 4096, 7)) std::abort();
+  if (turn % 3 == 0) {
+    held = std::realloc(held, handled_bytes * 2);
+  } else {
+    std::free(held);
+    held = std::malloc(handled_bytes);
+  }
+  if (held == nullptr) std::abort();
+  fill_pattern(held, 4096, 7);
+  signals_seen = signals_seen + 1;
+}
+
+TEST(a_handler_that_allocates_large_blocks, finds_the_heap_whole_everywhere) {
+  EXPECT_EQ(in_child([] {
+              start_timer(allocate_large_in_handler, 1000);
+              std::size_t bytes = 70'000;
+              for (std::uint64_t round = 0; signals_seen < 1000; ++round, bytes = 70'000 + round * 7919 % 900'000) {
+                void* block = std::malloc(bytes);
+                if (block == nullptr) return 3;
+                fill_pattern(block, 512, round);
+                block = std::realloc(block, bytes + bytes / 2);
+                if (block == nullptr || !has_pattern(block, 512, round)) return 2;
+                std::free(block);
+              }
+              stop_timer();
+              return 0;
+            }),
+            0);
+}
+
 sigjmp_buf jump_target;
 volatile sig_atomic_t may_jump = 0;
 void jump_out(int) {

@@ -48,7 +48,7 @@ void release_emptied_spans() noexcept {
 }  // namespace
 
 void after_fork_in_child() noexcept {
-  unlock_heap();
+  release_heap_locks();  // a signal handler stays outside until all is in order
   // Off the parent's records before a region of our own is opened for them.
   budget::after_fork_in_child();
   telemetry::after_fork_in_child();
@@ -57,6 +57,7 @@ void after_fork_in_child() noexcept {
   release_emptied_spans();
   forget_background_after_fork();
   adopt_caches_after_fork();
+  leave_heap();
 }
 
 }  // namespace tenure::core

@@ -76,6 +76,8 @@ void* allocate_large(std::size_t bytes, std::size_t alignment, bool want_clean, 
   std::uint32_t pages = 0;
   std::uint32_t aligned_pages = 0;
   if (!pages_for(bytes, alignment, &pages, &aligned_pages)) return nullptr;
+  own_record();  // for the sampler; cannot be made in a section
+  busy_section entered(hot);
   span* home = allocate_span(pages, aligned_pages, span_kind::large, want_clean);
   if (home == nullptr) return nullptr;
   home->requested_bytes = bytes;
@@ -95,6 +97,7 @@ void forget_large(span* home) noexcept {
 
 void free_large(span* home) noexcept {
   if (telemetry::is_recording()) telemetry::tell_free(span_start(home));
+  busy_section entered(hot);
   forget_large(home);
   release_span(home, false);
 }
@@ -111,6 +114,7 @@ void free_named(span* home, void* block) noexcept {
   if (home->kind == span_kind::named_large && block != span_start(home)) {
     return report_misuse(misuse::interior_pointer, block);
   }
+  if (unlikely(hot.busy)) return defer_free(hot, block);
   auto* owner = static_cast<named_heap*>(home->owner);
   const bool tagged = static_cast<const unsigned char*>(block)[7] == link_tag;
   if (home->kind == span_kind::named_small && (tagged || is_uncarved(home, block)) && owner->is_free(home, block)) {
@@ -135,7 +139,7 @@ void free_other(void* block) noexcept {
   }
   if (home->kind == span_kind::large) {
     if (block != span_start(home)) return report_misuse(misuse::interior_pointer, block);
-    return free_large(home);
+    return unlikely(hot.busy) ? defer_free(hot, block) : free_large(home);
   }
   free_named(home, block);
 }
@@ -305,9 +309,10 @@ void deallocate_slow(void* block) noexcept {
     return report_misuse(misuse::interior_pointer, block);
   }
   auto* small = static_cast<free_block*>(block);
+  // What a signal handler leaves comes by here once more; to look whether it is free takes all locks.
+  if (unlikely(hot.busy)) return defer_free(hot, block);
   if (was_freed(small, size_class)) return report_misuse(misuse::double_free, block);
-  // What a signal handler leaves while its thread is in a slow path comes by here once more.
-  if (telemetry::is_recording() && !hot.busy) telemetry::tell_free(block);
+  if (telemetry::is_recording()) telemetry::tell_free(block);
   free_small_slow(small, size_class);
 }
 
@@ -319,6 +324,7 @@ void* reallocate(void* block, std::size_t bytes) noexcept {
     return nullptr;
   }
   span* home = find_span(block);
+  if (unlikely(hot.busy)) return reallocate_by_copy(block, old_bytes, bytes);
   if (home != nullptr && was_freed_in(home, block)) {
     report_misuse(misuse::double_free, block);
     return nullptr;
@@ -332,8 +338,10 @@ void* reallocate(void* block, std::size_t bytes) noexcept {
     return reallocate_by_copy(block, old_bytes, bytes);
   }
   if (bytes > largest_small_bytes && bytes <= PTRDIFF_MAX) {
+    own_record();
+    busy_section entered(hot);
     if (resize_in_place(home, bytes)) return block;
-    if (bytes > old_bytes && old_bytes >= least_moved_bytes && !hot.busy) {
+    if (bytes > old_bytes && old_bytes >= least_moved_bytes) {
       if (void* moved = move_large(home, bytes)) return moved;
     }
   }
@@ -370,6 +378,7 @@ bool is_in_window(const void* address) noexcept { return is_mapped(address); }
 
 std::size_t purge() noexcept {
   flush_own_cache();
+  busy_section entered(hot);
   for (std::size_t i = 1; i < class_count; ++i) {
     central_lists[i].trim(i);
     central_lists[i].trim(i);

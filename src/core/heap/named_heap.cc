@@ -86,6 +86,7 @@ void named_heap::add_span(span* added) noexcept {
 
 named_heap::attempt named_heap::try_small(std::size_t size_class, std::uint32_t pages) noexcept {
   attempt result;
+  busy_section entered(hot);
   os::lock_guard held(lock_);
   span_buckets& buckets = free_[size_class];
   span* home = buckets.fullest();
@@ -114,6 +115,7 @@ named_heap::attempt named_heap::try_small(std::size_t size_class, std::uint32_t 
 
 named_heap::attempt named_heap::try_large(std::size_t bytes, std::size_t alignment) noexcept {
   attempt result;
+  busy_section entered(hot);
   const std::size_t pages = (bytes + page_size_bytes - 1) >> page_shift;
   const std::size_t alignment_pages = alignment <= page_size_bytes ? 1 : alignment >> page_shift;
   if (pages == 0 || pages >= (std::size_t{1} << 31) || alignment_pages >= (std::size_t{1} << 31)) return result;
@@ -167,6 +169,7 @@ void* named_heap::allocate_class(std::size_t size_class) noexcept {
 
 void named_heap::free(span* home, void* block) noexcept {
   TENURE_DCHECK(home->owner == this);
+  busy_section entered(hot);
   if (unlikely(__atomic_load_n(&home->sample_count, __ATOMIC_RELAXED) != 0)) {
     if (telemetry::record_free(block)) __atomic_fetch_sub(&home->sample_count, 1, __ATOMIC_RELAXED);
   }
@@ -198,6 +201,7 @@ void named_heap::free(span* home, void* block) noexcept {
 }
 
 void named_heap::free_all() noexcept {
+  busy_section entered(hot);
   span_list all;
   {
     os::lock_guard held(lock_);
@@ -235,6 +239,7 @@ void named_heap::free_all() noexcept {
 
 bool named_heap::is_free(const span* home, const void* block) noexcept {
   if (home->kind == span_kind::named_large) return false;
+  busy_section entered(hot);
   os::lock_guard held(lock_);
   if (reinterpret_cast<std::uintptr_t>(block) >= home->carve_next) return true;
   for (free_block* free = decode_link(home->free_list); free != nullptr; free = next_of(free)) {

@@ -89,41 +89,36 @@ thread_record* make_record(hot_cache& cache) noexcept {
   return record;
 }
 
-// Frees what a signal handler left while this thread was in a slow path.
-void free_deferred(hot_cache& cache) noexcept {
-  while (free_block* block = cache.deferred) {
-    cache.deferred = reinterpret_cast<free_block*>(block->link);
-    block->link = 0;
-    deallocate(block);
-  }
-}
-
-// From entering a slow path to leaving it.
+// The thread's own cache, in a section and with its record's lock, which walkers wait for.
 class slow_path {
  public:
-  explicit slow_path(hot_cache& cache) noexcept : cache_(cache) {
-    cache_.busy = true;
-    asm volatile("" ::: "memory");
-    if (likely(cache_.record != nullptr)) cache_.record->lock.enter(registry_lock);
+  explicit slow_path(hot_cache& cache) noexcept : section_(cache), record_(cache.record) {
+    if (likely(record_ != nullptr)) record_->lock.enter(registry_lock);
   }
   ~slow_path() {
-    if (likely(cache_.record != nullptr)) cache_.record->lock.leave();
-    asm volatile("" ::: "memory");
-    cache_.busy = false;
-    if (unlikely(cache_.deferred != nullptr)) free_deferred(cache_);
-    if (unlikely(cache_.pages_due)) {
-      cache_.pages_due = false;
-      wake_background();
-    }
+    if (likely(record_ != nullptr)) record_->lock.leave();
   }
   slow_path(const slow_path&) = delete;
   slow_path& operator=(const slow_path&) = delete;
 
  private:
-  hot_cache& cache_;
+  busy_section section_;
+  thread_record* record_;
 };
 
 }  // namespace
+
+void catch_up(hot_cache& cache) noexcept {
+  while (free_block* block = cache.deferred) {
+    cache.deferred = reinterpret_cast<free_block*>(block->link);
+    block->link = 0;
+    deallocate(block);
+  }
+  if (cache.pages_due) {
+    cache.pages_due = false;
+    wake_background();
+  }
+}
 
 thread_record* own_record() noexcept {
   hot_cache& cache = hot;
@@ -158,11 +153,7 @@ void* refill(std::size_t size_class, std::size_t requested_bytes, wire::allocati
 
 void free_small_slow(free_block* block, std::size_t size_class) noexcept {
   hot_cache& cache = hot;
-  if (unlikely(cache.busy)) {
-    block->link = reinterpret_cast<std::uintptr_t>(cache.deferred);
-    cache.deferred = block;
-    return;
-  }
+  if (unlikely(cache.busy)) return defer_free(cache, block);
   thread_record* record = own_record();
   slow_path entered(cache);
   if (unlikely(record == nullptr)) {

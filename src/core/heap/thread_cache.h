@@ -53,8 +53,8 @@ struct hot_cache {
   std::int32_t room[class_count];
   class_table table;
   cache_state state = cache_state::fresh;
-  bool busy = false;               // this thread is in a slow path: a signal handler that allocates now must not enter
-  bool pages_due = false;          // the slow path under way found pages to return; looked at when it has ended
+  bool busy = false;               // this thread may hold the heap's locks: a signal handler must not enter now
+  bool pages_due = false;          // the section under way found pages to return; looked at when it has ended
   free_block* deferred = nullptr;  // blocks freed by such a handler
   thread_record* record = nullptr;
 
@@ -68,6 +68,39 @@ struct hot_cache {
 };
 
 extern constinit thread_local hot_cache hot __attribute__((tls_model("initial-exec")));
+
+// What waited for the end of a busy section: blocks that a signal handler freed, pages that are due.
+void catch_up(hot_cache& cache) noexcept;
+
+// From entering a part of the heap that takes locks to leaving it. A signal handler that allocates meanwhile gets
+// emergency blocks (emergency.h), and what it frees waits for the end. Sections may lie in one another; the outermost
+// counts.
+class busy_section {
+ public:
+  explicit busy_section(hot_cache& cache) noexcept : cache_(cache), is_outermost_(!cache.busy) {
+    cache_.busy = true;
+    asm volatile("" ::: "memory");
+  }
+  ~busy_section() {
+    if (!is_outermost_) return;
+    asm volatile("" ::: "memory");
+    cache_.busy = false;
+    if (unlikely(cache_.deferred != nullptr || cache_.pages_due)) catch_up(cache_);
+  }
+  busy_section(const busy_section&) = delete;
+  busy_section& operator=(const busy_section&) = delete;
+
+ private:
+  hot_cache& cache_;
+  bool is_outermost_;
+};
+
+// Frees the block when the section under way has ended; it is known to be in use.
+inline void defer_free(hot_cache& cache, void* block) noexcept {
+  auto* first = static_cast<free_block*>(block);
+  first->link = reinterpret_cast<std::uintptr_t>(cache.deferred);
+  cache.deferred = first;
+}
 
 struct class_state {
   std::uint16_t capacity = 0;        // most blocks in all lists of the class together

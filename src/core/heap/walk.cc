@@ -197,7 +197,7 @@ void lock_heap() noexcept {
   lock_page_heap();
 }
 
-void unlock_heap() noexcept {
+void release_heap_locks() noexcept {
   unlock_page_heap();
   sampled_heap().unlock();
   for (named_heap* heap = named_heap::first(); heap != nullptr; heap = heap->next()) heap->unlock();
@@ -208,8 +208,17 @@ void unlock_heap() noexcept {
     if (record != own) record->lock.release();
   }
   unlock_threads();
+}
+
+void leave_heap() noexcept {
   asm volatile("" ::: "memory");
   hot.busy = false;
+  if (unlikely(hot.deferred != nullptr || hot.pages_due)) catch_up(hot);
+}
+
+void unlock_heap() noexcept {
+  release_heap_locks();
+  leave_heap();
 }
 
 bool is_free_block(const free_block* block, std::size_t size_class) noexcept {

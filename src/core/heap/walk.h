@@ -20,9 +20,12 @@
 
 namespace tenure::core {
 
-// All locks, in their order; the calling thread counts as in a slow path meanwhile.
+// All locks, in their order; the calling thread is in a busy section meanwhile (thread_cache.h).
 void lock_heap() noexcept;
 void unlock_heap() noexcept;
+// The two halves of unlock_heap(): the locks, and the section. Between them the child of a fork puts the heap in order.
+void release_heap_locks() noexcept;
+void leave_heap() noexcept;
 
 // Whether the block, a block's start in a span of the class, is in one of the lists. Takes all locks.
 bool is_free_block(const free_block* block, std::size_t size_class) noexcept;
