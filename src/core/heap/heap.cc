@@ -76,7 +76,7 @@ void* allocate_large(std::size_t bytes, std::size_t alignment, bool want_clean, 
   std::uint32_t pages = 0;
   std::uint32_t aligned_pages = 0;
   if (!pages_for(bytes, alignment, &pages, &aligned_pages)) return nullptr;
-  own_record();  // for the sampler; cannot be made in a section
+  own_record();  // note_sample() wants it, and in a section it cannot be made
   busy_section entered(hot);
   span* home = allocate_span(pages, aligned_pages, span_kind::large, want_clean);
   if (home == nullptr) return nullptr;
@@ -102,6 +102,25 @@ void free_large(span* home) noexcept {
   release_span(home, false);
 }
 
+bool has_link_tag(const void* block) noexcept { return static_cast<const unsigned char*>(block)[7] == link_tag; }
+
+// A signal handler's free while its thread is in a section; `block` is a block's start in `home`. A block that is in a
+// list must not be written to, and to look there takes the lists' locks: what bears a list's marks is left as it is.
+[[gnu::cold, gnu::noinline]] void free_in_section(const span* home, void* block) noexcept {
+  auto* first = static_cast<free_block*>(block);
+  if (has_link_tag(block)) {
+    for (const free_block* one = hot.deferred; one != nullptr; one = next_of(one)) {
+      if (one == first) return report_misuse(misuse::double_free, block);
+    }
+    const free_block* following = next_of(first);
+    const span* beyond = following == nullptr ? home : find_span(following);
+    const bool holds_small = home->kind == span_kind::small || home->kind == span_kind::named_small;
+    if (holds_small && beyond != nullptr && beyond->kind == home->kind && beyond->size_class == home->size_class)
+      return;
+  }
+  defer_free(hot, first);
+}
+
 bool is_uncarved(const span* home, const void* block) noexcept {
   return reinterpret_cast<std::uintptr_t>(block) >= __atomic_load_n(&home->carve_next, __ATOMIC_RELAXED);
 }
@@ -114,9 +133,9 @@ void free_named(span* home, void* block) noexcept {
   if (home->kind == span_kind::named_large && block != span_start(home)) {
     return report_misuse(misuse::interior_pointer, block);
   }
-  if (unlikely(hot.busy)) return defer_free(hot, block);
+  if (unlikely(hot.busy)) return free_in_section(home, block);
   auto* owner = static_cast<named_heap*>(home->owner);
-  const bool tagged = static_cast<const unsigned char*>(block)[7] == link_tag;
+  const bool tagged = has_link_tag(block);
   if (home->kind == span_kind::named_small && (tagged || is_uncarved(home, block)) && owner->is_free(home, block)) {
     return report_misuse(misuse::double_free, block);
   }
@@ -139,7 +158,7 @@ void free_other(void* block) noexcept {
   }
   if (home->kind == span_kind::large) {
     if (block != span_start(home)) return report_misuse(misuse::interior_pointer, block);
-    return unlikely(hot.busy) ? defer_free(hot, block) : free_large(home);
+    return unlikely(hot.busy) ? free_in_section(home, block) : free_large(home);
   }
   free_named(home, block);
 }
@@ -154,14 +173,13 @@ bool looks_linked(const free_block* block, std::size_t size_class) noexcept {
 
 // Whether the block, a block's start, is free already. The tag tells most blocks in use apart at once.
 bool was_freed(const free_block* block, std::size_t size_class) noexcept {
-  return reinterpret_cast<const unsigned char*>(block)[7] == link_tag && looks_linked(block, size_class) &&
-         is_free_block(block, size_class);
+  return has_link_tag(block) && looks_linked(block, size_class) && is_free_block(block, size_class);
 }
 
 // The same in a span of any kind.
 bool was_freed_in(span* home, void* block) noexcept {
   if (home->kind == span_kind::small) return was_freed(static_cast<free_block*>(block), home->size_class);
-  return home->kind == span_kind::named_small && static_cast<const unsigned char*>(block)[7] == link_tag &&
+  return home->kind == span_kind::named_small && has_link_tag(block) &&
          static_cast<named_heap*>(home->owner)->is_free(home, block);
 }
 
@@ -308,9 +326,9 @@ void deallocate_slow(void* block) noexcept {
   if (address * class_inverse(size_class) >= class_inverse(size_class)) {
     return report_misuse(misuse::interior_pointer, block);
   }
+  // What a signal handler leaves comes by here once more.
+  if (unlikely(hot.busy)) return free_in_section(find_span(block), block);
   auto* small = static_cast<free_block*>(block);
-  // What a signal handler leaves comes by here once more; to look whether it is free takes all locks.
-  if (unlikely(hot.busy)) return defer_free(hot, block);
   if (was_freed(small, size_class)) return report_misuse(misuse::double_free, block);
   if (telemetry::is_recording()) telemetry::tell_free(block);
   free_small_slow(small, size_class);
@@ -324,8 +342,7 @@ void* reallocate(void* block, std::size_t bytes) noexcept {
     return nullptr;
   }
   span* home = find_span(block);
-  if (unlikely(hot.busy)) return reallocate_by_copy(block, old_bytes, bytes);
-  if (home != nullptr && was_freed_in(home, block)) {
+  if (home != nullptr && likely(!hot.busy) && was_freed_in(home, block)) {
     report_misuse(misuse::double_free, block);
     return nullptr;
   }
@@ -337,8 +354,8 @@ void* reallocate(void* block, std::size_t bytes) noexcept {
     }
     return reallocate_by_copy(block, old_bytes, bytes);
   }
-  if (bytes > largest_small_bytes && bytes <= PTRDIFF_MAX) {
-    own_record();
+  if (bytes > largest_small_bytes && bytes <= PTRDIFF_MAX && likely(!hot.busy)) {
+    own_record();  // as in allocate_large()
     busy_section entered(hot);
     if (resize_in_place(home, bytes)) return block;
     if (bytes > old_bytes && old_bytes >= least_moved_bytes) {

@@ -110,7 +110,7 @@ class slow_path {
 
 void catch_up(hot_cache& cache) noexcept {
   while (free_block* block = cache.deferred) {
-    cache.deferred = reinterpret_cast<free_block*>(block->link);
+    cache.deferred = next_of(block);
     block->link = 0;
     deallocate(block);
   }
@@ -153,7 +153,7 @@ void* refill(std::size_t size_class, std::size_t requested_bytes, wire::allocati
 
 void free_small_slow(free_block* block, std::size_t size_class) noexcept {
   hot_cache& cache = hot;
-  if (unlikely(cache.busy)) return defer_free(cache, block);
+  TENURE_DCHECK(!cache.busy);
   thread_record* record = own_record();
   slow_path entered(cache);
   if (unlikely(record == nullptr)) {

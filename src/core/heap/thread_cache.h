@@ -95,11 +95,11 @@ class busy_section {
   bool is_outermost_;
 };
 
-// Frees the block when the section under way has ended; it is known to be in use.
-inline void defer_free(hot_cache& cache, void* block) noexcept {
-  auto* first = static_cast<free_block*>(block);
-  first->link = reinterpret_cast<std::uintptr_t>(cache.deferred);
-  cache.deferred = first;
+// Frees a block that is in no list when the section under way has ended. Its link is that of a free block, so that
+// freeing it once more is noticed.
+inline void defer_free(hot_cache& cache, free_block* block) noexcept {
+  block->link = encode_link(cache.deferred);
+  cache.deferred = block;
 }
 
 struct class_state {

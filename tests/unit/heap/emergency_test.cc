@@ -11,13 +11,6 @@
 namespace tenure::core {
 namespace {
 
-// As a signal handler finds the heap that has interrupted its own thread in a slow path.
-class inside_a_slow_path {
- public:
-  inside_a_slow_path() { hot.busy = true; }
-  ~inside_a_slow_path() { hot.busy = false; }
-};
-
 TEST(Emergency, BlocksAreAlignedLargeEnoughAndRecognised) {
   std::map<std::uintptr_t, std::size_t> blocks;
   for (std::size_t bytes = 1; bytes < 300000; bytes *= 3) {
@@ -48,7 +41,7 @@ TEST(Emergency, ServesAHandlerThatAllocatesInTheMiddleOfASlowPath) {
   void* small = nullptr;
   void* large = nullptr;
   {
-    inside_a_slow_path now;
+    const busy_section now(hot);  // as a handler finds the heap that has interrupted its own thread
     while (hot.front[class_of(100)] != empty_link) ASSERT_NE(try_allocate(100), nullptr);
     small = test::allocate(100);
     large = test::allocate(100000);
@@ -67,19 +60,59 @@ TEST(Emergency, ServesAHandlerThatAllocatesInTheMiddleOfASlowPath) {
   deallocate(small);
 }
 
-TEST(Emergency, BlocksThatAHandlerFreesAreFreedWhenTheSlowPathEnds) {
+TEST(Emergency, BlocksThatAHandlerFreesAreFreedWhenTheSectionEnds) {
   const std::uint64_t before = test::figures().live_blocks;
   std::vector<void*> blocks;
   for (int i = 0; i < 2000; ++i) blocks.push_back(test::allocate(300));
+  for (int i = 0; i < 20; ++i) blocks.push_back(test::allocate(100000));
   {
-    inside_a_slow_path now;
+    const busy_section now(hot);
     test::free_all(blocks);
+    EXPECT_NE(hot.deferred, nullptr);
+    const busy_section within(hot);
   }
-  deallocate(test::allocate(5000));
-  flush_own_cache();  // a slow path
   EXPECT_EQ(hot.deferred, nullptr);
   EXPECT_EQ(test::figures().live_blocks, before);
   check_heap();
+}
+
+TEST(EmergencyDeathTest, HandlerThatFreesTwiceIsTold) {
+  const auto twice = [](std::size_t bytes) {
+    void* const blocks[] = {test::allocate(bytes), test::allocate(bytes)};
+    const busy_section now(hot);
+    hot.room[class_of(std::min(bytes, largest_small_bytes))] = 0;
+    for (void* block : blocks) deallocate(block);
+    deallocate(blocks[0]);
+  };
+  for (const std::size_t bytes : {100, 5000, 100000}) {
+    EXPECT_EXIT(twice(bytes), ::testing::KilledBySignal(SIGABRT), "tenure: double free of ");
+  }
+}
+
+TEST(Emergency, BlockThatIsInAListIsLeftThereByAHandler) {
+  const std::uint64_t before = test::figures().live_blocks;
+  for (const std::size_t bytes : {100, 5000}) {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 50; ++i) blocks.push_back(test::allocate(bytes));
+    const std::vector<void*> freed = blocks;
+    test::free_all(blocks);
+    {
+      const busy_section now(hot);
+      for (void* block : freed) deallocate(block);
+      EXPECT_EQ(hot.deferred, nullptr);
+    }
+    EXPECT_EQ(test::figures().live_blocks, before);
+    check_heap();
+  }
+}
+
+TEST(Emergency, HandlerMayShrinkABlockInItsPlace) {
+  void* block = test::allocate(1000);
+  {
+    const busy_section now(hot);
+    EXPECT_EQ(reallocate(block, 900), block);
+  }
+  deallocate(block);
 }
 
 TEST(Emergency, RefusalIsNull) {
