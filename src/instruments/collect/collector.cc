@@ -136,7 +136,12 @@ void collector::wait_for_work(std::uint64_t until_ns) {
   const std::uint64_t pause_ns = until_ns > now_ns ? until_ns - now_ns : 0;
   const timespec timeout{static_cast<time_t>(pause_ns / 1'000'000'000), static_cast<long>(pause_ns % 1'000'000'000)};
   std::array<epoll_event, 4> ready;
-  ::epoll_pwait2(events_.get(), ready.data(), static_cast<int>(ready.size()), &timeout, nullptr);
+  if (::epoll_pwait2(events_.get(), ready.data(), static_cast<int>(ready.size()), &timeout, nullptr) < 0 &&
+      errno != EINTR) {
+    // Before Linux 5.11, and in containers that do not know the call. Rounded up, since a timeout of 0 would poll.
+    const int timeout_ms = static_cast<int>((pause_ns + millisecond_ns - 1) / millisecond_ns);
+    ::epoll_wait(events_.get(), ready.data(), static_cast<int>(ready.size()), timeout_ms);
+  }
   ++recording_.cost.wake_ups;
 }
 

@@ -2,12 +2,18 @@
 #include "instruments/collect/collector.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <fstream>
+#include <iterator>
 
 #include "instruments/collect/session_folder.h"
 
@@ -63,6 +69,29 @@ TEST(Collector, KeepsUpWithManyTimesTheRing) {
   ASSERT_EQ(seen.processes.size(), 1u);
   EXPECT_EQ(seen.processes[0].samples.size(), 200000u);
   EXPECT_EQ(seen.processes[0].lost_bytes, 0u);
+}
+
+// A kernel, or a container's filter, that does not know the call.
+void refuse_epoll_pwait2() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_pwait2, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog filter{std::size(program), program};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    _exit(77);
+}
+
+TEST(CollectorDeathTest, WaitsWhereTheKernelHasNoFineTimeout) {
+  const auto watch = [] {
+    refuse_epoll_pwait2();
+    const recording seen = run({"samples:1", "resident:4096", "exit:0"});
+    // A tick is a millisecond at least. Without a wait there are some hundred thousand.
+    _exit(seen.cost.wake_ups < 3000 && seen.processes.size() == 1 ? 0 : 1);
+  };
+  EXPECT_EXIT(watch(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(Collector, IsCompleteAfterKill) {
