@@ -123,6 +123,14 @@ class RecordTest(unittest.TestCase):
                 if "keep_blocks" in group["name"]]
         self.assertEqual(kept[0]["never_freed"]["blocks"], (2 << 20) // 1000)
 
+    def test_an_output_that_cannot_be_written_is_refused_first(self):
+        self.record(KNOWN, "keep", 1)
+        done = subprocess.run([TENURE, "report", "-o", self.recording / "no" / "folder", self.recording],
+                              capture_output=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (2, b""))
+        self.assertEqual(done.stderr.count(b"\n"), 1)
+        self.assertIn(b"cannot be written", done.stderr)
+
     def test_a_truncated_recording_says_so(self):
         self.record(KNOWN, "keep", 2)
         whole = self.recording.read_bytes()

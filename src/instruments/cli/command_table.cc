@@ -126,7 +126,7 @@ constexpr std::array<example_entry, 2> report_examples = {{
 constexpr std::array<exit_code_entry, 4> report_codes = {{
     {"0", "The recording is complete."},
     {"1", "It was cut off or is damaged; the report says where, and covers everything before."},
-    {"2", "The command line was wrong, or FILE is no recording."},
+    {"2", "The command line was wrong, FILE is no recording, or the output cannot be written."},
     {"70", "Tenure itself failed."},
 }};
 

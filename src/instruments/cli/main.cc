@@ -20,10 +20,7 @@
 namespace tenure::cli {
 namespace {
 
-int fail_usage(const std::string& sentence) {
-  std::cerr << sentence_for(STDERR_FILENO, "tenure: " + sentence);
-  return exit_usage;
-}
+int fail_usage(const std::string& sentence) { return fail(exit_usage, sentence); }
 
 int show_help(const std::vector<std::string>& words, int columns, const palette& paint) {
   if (words.empty()) {

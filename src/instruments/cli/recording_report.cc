@@ -215,10 +215,9 @@ int report_command(const recording_report_options& given) {
   recording_report_options options = given;
   if (!options.output)
     options.columns = std::max(least_report_columns, text_columns(STDOUT_FILENO, usual_report_columns));
-  const auto fail = [](int code, const std::string& sentence) {
-    write_all(STDERR_FILENO, fmt::format("tenure: {}\n", sentence));
-    return code;
-  };
+  if (options.output) {
+    if (const auto checked = check_output(*options.output); !checked) return fail(exit_usage, checked.error());
+  }
   auto reader = collect::recording_reader::open(options.recording);
   if (!reader) return fail(exit_usage, reader.error());
   symbols::symbolizer_options to_resolve;

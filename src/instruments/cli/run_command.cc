@@ -31,10 +31,7 @@ struct failure {
   std::string sentence;
 };
 
-int fail(const failure& why) {
-  write_all(STDERR_FILENO, sentence_for(STDERR_FILENO, "tenure: " + why.sentence));
-  return why.exit_code;
-}
+int fail(const failure& why) { return cli::fail(why.exit_code, why.sentence); }
 
 std::expected<void, failure> check_outputs(const run_options& options) {
   for (const auto& path : {options.output, options.pprof}) {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "instruments/cli/output_file.h"
+
 namespace tenure::cli {
 namespace {
 
@@ -43,6 +45,11 @@ int text_columns(int descriptor, int usual) {
 std::string sentence_for(int descriptor, std::string_view sentence) {
   if (isatty(descriptor) != 1) return std::string(sentence) + "\n";
   return wrapped(sentence, text_columns(descriptor), 0);
+}
+
+int fail(int exit_code, std::string_view sentence) {
+  write_all(STDERR_FILENO, sentence_for(STDERR_FILENO, "tenure: " + std::string(sentence)));
+  return exit_code;
 }
 
 int display_columns(std::string_view text) {

@@ -21,6 +21,9 @@ int text_columns(int descriptor, int usual = 80);
 // A sentence as a line of its own: on a terminal broken between words, elsewhere left whole for whoever searches it.
 std::string sentence_for(int descriptor, std::string_view sentence);
 
+// Says to standard error why the command ends, and returns what it ends with.
+int fail(int exit_code, std::string_view sentence);
+
 // Breaks paragraphs at blanks so that no line is longer than `columns`. Every line begins with `indent` blanks.
 std::string wrapped(std::string_view text, int columns, int indent);
 
