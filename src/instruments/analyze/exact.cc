@@ -9,101 +9,85 @@
 namespace tenure::analyze {
 namespace {
 
-using record::event;
 using record::event_kind;
 
-// What a live block's slot remembers.
-struct live_block {
-  std::uint64_t bytes = 0;
-  std::uint32_t stack = 0;
-  std::uint32_t thread = 0;
+// One stack while the recording goes by.
+struct open_site {
+  exact_site totals;
+  exact_amount live;
+  std::uint64_t moment = 0;  // the last one for which totals.at_moment was put down
 };
 
-// The live blocks of one process as its events go by.
-class live_set {
- public:
-  // The block that the event brings or takes.
-  const live_block& apply(const event& one) {
-    if (one.kind == event_kind::allocation) {
-      if (one.slot >= blocks_.size()) blocks_.resize(one.slot + 1);
-      blocks_[one.slot] = {one.bytes, one.stack, one.thread};
-      live_ += {1, one.bytes};
-    } else if (one.kind == event_kind::free) {
-      live_.blocks -= 1;
-      live_.bytes -= blocks_[one.slot].bytes;
-    }
-    return blocks_[one.slot];
+// One process while the recording goes by.
+struct open_process {
+  std::vector<open_site> sites;  // by stack
+  exact_amount live, peak;
+  std::uint64_t moment = 1;  // how many moments of interest there were, the beginning being the first
+  std::uint64_t peak_time_ns = 0;
+  std::optional<std::uint64_t> at_ns;  // the only moment of interest; without it, every new peak is one
+  bool is_past = false;                // that moment
+};
+
+void put_down(open_site& site, std::uint64_t moment) {
+  if (site.moment == moment) return;
+  site.totals.at_moment = site.live;
+  site.moment = moment;
+}
+
+void take(open_process& into, const record::event& one, const live_block& block) {
+  if (block.stack >= into.sites.size()) into.sites.resize(block.stack + 1);
+  if (into.at_ns && !into.is_past && one.time_ns > *into.at_ns) {
+    into.is_past = true;
+    ++into.moment;
   }
-  const exact_amount& live() const { return live_; }
+  open_site& site = into.sites[block.stack];
+  put_down(site, into.moment);
+  const exact_amount amount{1, block.bytes};
+  if (one.kind == event_kind::allocation) {
+    site.totals.allocated += amount;
+    site.live += amount;
+    into.live += amount;
+    if (site.live.bytes > site.totals.peak.bytes) site.totals.peak = site.live;
+    if (into.live.bytes <= into.peak.bytes) return;
+    into.peak = into.live;
+    into.peak_time_ns = one.time_ns;
+    if (!into.at_ns) ++into.moment;
+  } else {
+    site.totals.freed += amount;
+    if (block.thread != one.thread) site.totals.freed_elsewhere += amount;
+    site.totals.lifetime_ns += one.time_ns > block.time_ns ? one.time_ns - block.time_ns : 0;
+    site.live -= amount;
+    into.live -= amount;
+  }
+}
 
- private:
-  std::vector<live_block> blocks_ = std::vector<live_block>(1);
-  exact_amount live_;
-};
-
-// Pass 1 of one process.
-struct first_pass {
-  live_set live;
+exact_process close(open_process& from, const std::vector<live_block>& blocks, walked_process&& walked) {
   exact_process result;
-  std::uint64_t peak_event = 0;  // the peak is right after so many events
-};
-
-void take_first(first_pass& pass, std::span<const event> events) {
-  exact_process& into = pass.result;
-  for (const event& one : events) {
-    ++into.events;
-    if (one.kind == event_kind::stray_free) {
-      ++into.stray_frees;
-      continue;
-    }
-    const live_block& block = pass.live.apply(one);
-    if (block.stack >= into.sites.size()) into.sites.resize(block.stack + 1);
-    exact_site& site = into.sites[block.stack];
-    const exact_amount amount{1, block.bytes};
-    if (one.kind == event_kind::allocation) {
-      site.allocated += amount;
-      if (pass.live.live().bytes <= into.peak.bytes) continue;
-      into.peak = pass.live.live();
-      into.peak_time_ns = one.time_ns;
-      pass.peak_event = into.events;
-    } else {
-      site.freed += amount;
-      if (block.thread != one.thread) site.freed_elsewhere += amount;
-    }
+  result.losses = walked.losses;
+  result.is_complete = walked.is_complete;
+  result.events = walked.events;
+  result.stray_frees = walked.stray_frees;
+  result.peak = from.peak;
+  result.peak_time_ns = from.peak_time_ns;
+  result.moment_ns = from.at_ns.value_or(from.peak_time_ns);
+  result.end_ns = walked.last_ns;
+  // The end is later than every moment asked for that has not come.
+  if (from.at_ns && !from.is_past) ++from.moment;
+  for (const live_block& block : blocks) {
+    if (block.stack == no_index || walked.last_ns < block.time_ns) continue;
+    from.sites[block.stack].totals.lifetime_ns += walked.last_ns - block.time_ns;
   }
-}
-
-// Pass 2: what lives at the moment, by stack.
-struct second_pass {
-  live_set live;
-  std::uint64_t seen = 0;
-};
-
-void take_second(second_pass& pass, exact_process& into, std::span<const event> events, std::uint64_t last_event,
-                 std::optional<std::uint64_t> until_ns) {
-  for (const event& one : events) {
-    if (until_ns ? one.time_ns > *until_ns : pass.seen >= last_event) return;
-    ++pass.seen;
-    if (one.kind == event_kind::stray_free) continue;
-    const live_block& block = pass.live.apply(one);
-    exact_amount& held = into.sites[block.stack].at_moment;
-    if (one.kind == event_kind::allocation) {
-      held += {1, block.bytes};
-    } else {
-      held.blocks -= 1;
-      held.bytes -= block.bytes;
-    }
+  for (std::uint32_t stack = 0; stack < from.sites.size(); ++stack) {
+    open_site& site = from.sites[stack];
+    if (site.totals.allocated.blocks == 0) continue;
+    put_down(site, from.moment);
+    site.totals.stack = stack;
+    site.totals.at_end = site.live;
+    result.totals += site.totals;
+    result.sites.push_back(site.totals);
   }
-}
-
-void sum_up(exact_process& process) {
-  for (std::uint32_t stack = 0; stack < process.sites.size(); ++stack) {
-    exact_site& site = process.sites[stack];
-    site.stack = stack;
-    site.at_end = {site.allocated.blocks - site.freed.blocks, site.allocated.bytes - site.freed.bytes};
-    process.totals += site;
-  }
-  std::erase_if(process.sites, [](const exact_site& site) { return site.allocated.blocks == 0; });
+  result.profile = std::move(walked.profile);
+  return result;
 }
 
 // By what is held at the moment, then by what was allocated.
@@ -146,43 +130,32 @@ exact_site& exact_site::operator+=(const exact_site& other) {
   freed_elsewhere += other.freed_elsewhere;
   at_moment += other.at_moment;
   at_end += other.at_end;
+  peak += other.peak;
+  lifetime_ns += other.lifetime_ns;
   return *this;
 }
 
 exact_report analyze_exactly(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
                              const exact_options& options) {
-  std::vector<first_pass> passes;
-  reader.read([&](std::size_t process, std::span<const event> events) {
-    if (process >= passes.size()) passes.resize(process + 1);
-    take_first(passes[process], events);
-    return true;
-  });
-  passes.resize(reader.run().processes.size());
-  std::vector<std::optional<std::uint64_t>> until_ns(passes.size());
-  for (std::size_t i = 0; i < passes.size(); ++i)
-    if (options.at_ns) until_ns[i] = reader.run().processes[i].record.start_ns + *options.at_ns;
-
-  std::vector<second_pass> seconds(passes.size());
-  reader.read([&](std::size_t process, std::span<const event> events) {
-    take_second(seconds[process], passes[process].result, events, passes[process].peak_event, until_ns[process]);
-    return true;
-  });
+  recording_walk walk(reader, symbolizer, options.selected, options.progress);
+  std::vector<open_process> open(walk.size());
+  for (std::size_t i = 0; i < open.size(); ++i)
+    if (options.at_ns) open[i].at_ns = walk.process(i).profile.record.start_ns + *options.at_ns;
+  walk.run(
+      [&](std::size_t process, const record::event& one, const live_block& block) { take(open[process], one, block); });
 
   exact_report report;
-  report.run = std::move(reader.run().run);
-  report.command = reader.run().command;
-  report.is_complete = reader.run().is_complete;
-  report.damage = reader.run().damage;
-  for (std::size_t i = 0; i < passes.size(); ++i) {
-    exact_process& process = passes[i].result;
-    collect::recorded_process& from = reader.run().processes[i];
-    process.profile.record = std::move(from.record);
-    process.losses = from.losses;
-    process.is_complete = from.is_complete;
-    process.moment_ns = until_ns[i].value_or(process.peak_time_ns);
-    sum_up(process);
+  report.run = walk.whole().run;
+  report.command = walk.whole().command;
+  report.is_complete = walk.whole().is_complete;
+  report.damage = walk.whole().damage;
+  for (std::size_t i = 0; i < walk.size(); ++i) {
+    if (!walk.takes_process(i)) continue;
+    exact_process process = close(open[i], walk.blocks(i), std::move(walk.process(i)));
     std::stable_sort(process.sites.begin(), process.sites.end(), is_greater);
+    walk.tell("finding names", static_cast<double>(i) / static_cast<double>(walk.size()));
     group_by_function(process, symbolizer);
+    if (options.resolves_all_frames) frame_resolver(process.profile, symbolizer).resolve_all();
     report.processes.push_back(std::move(process));
   }
   return report;

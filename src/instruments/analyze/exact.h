@@ -1,9 +1,12 @@
 // Exact figures: a recording replayed event by event, where samples would give estimates.
 //
-//   pass 1   totals, and when the live bytes were at their greatest
-//   pass 2   to that moment, or to another that was asked for: who held what then
+// One pass suffices for who held what at the peak, though nobody knows at the time that it is the peak: a stack that
+// changes after the last moment of interest first puts down what it held then.
 //
-// Events are looked at once and forgotten. What is kept is one entry a stack and one a live block.
+//   moment 1 ──────────── moment 2 (a new peak: moment 1 is forgotten) ──────────── end
+//              A changes             A changes: puts down what it held at moment 2; B never does, and holds it still
+//
+// What is kept is one entry a stack and one a live block.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +15,7 @@
 #include <vector>
 
 #include "instruments/analyze/profile.h"
-#include "instruments/collect/recording_reader.h"
+#include "instruments/analyze/recording_walk.h"
 
 namespace tenure::analyze {
 
@@ -25,6 +28,11 @@ struct exact_amount {
     bytes += other.bytes;
     return *this;
   }
+  exact_amount& operator-=(const exact_amount& other) {
+    blocks -= other.blocks;
+    bytes -= other.bytes;
+    return *this;
+  }
   bool operator==(const exact_amount&) const = default;
 };
 
@@ -32,9 +40,11 @@ struct exact_site {
   std::uint32_t stack = no_index;  // of a group: its heaviest, by bytes allocated
   exact_amount allocated;
   exact_amount freed;
-  exact_amount freed_elsewhere;  // by another thread than allocated it
-  exact_amount at_moment;        // live then
-  exact_amount at_end;           // never freed
+  exact_amount freed_elsewhere;   // by another thread than allocated it
+  exact_amount at_moment;         // live then
+  exact_amount at_end;            // never freed
+  exact_amount peak;              // of one stack alone: its most live bytes; of several, their sum
+  std::uint64_t lifetime_ns = 0;  // of all blocks together; those that were never freed lived to the end
 
   exact_site& operator+=(const exact_site& other);
 };
@@ -56,6 +66,7 @@ struct exact_process {
   exact_amount peak;  // the most live bytes, and the blocks of that moment
   std::uint64_t peak_time_ns = 0;
   std::uint64_t moment_ns = 0;
+  std::uint64_t end_ns = 0;              // of what was looked at
   std::vector<exact_site> sites;         // one a stack, by bytes at the moment, greatest first
   std::vector<exact_group> by_function;  // the same order
 };
@@ -69,8 +80,11 @@ struct exact_report {
 };
 
 struct exact_options {
+  selection selected = {};
   // Since the start of each process; without it, the peak of each.
-  std::optional<std::uint64_t> at_ns;
+  std::optional<std::uint64_t> at_ns = {};
+  bool resolves_all_frames = false;  // for exports that name every frame, not only those that the report shows
+  progress_function progress = {};
 };
 
 exact_report analyze_exactly(collect::recording_reader& reader, symbols::symbolizer& symbolizer,

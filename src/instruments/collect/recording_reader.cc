@@ -28,6 +28,12 @@ std::expected<recording_reader, std::string> recording_reader::open(const std::f
   return recording_reader(std::move(*file));
 }
 
+void recording_reader::survey() {
+  file_.skip_payloads_of(block_kind::events);
+  read({});
+  file_.skip_payloads_of(std::nullopt);
+}
+
 void recording_reader::read(const visitor& visit) {
   run_ = {};
   slots_.clear();
@@ -57,7 +63,7 @@ bool recording_reader::take(const record::block& block, const visitor& visit) {
     case block_kind::dictionary:
       return is_known && take_dictionary(from, run_.processes[block.process - 1].record);
     case block_kind::events:
-      return is_known && take_events(block, visit);
+      return is_known && (!visit || take_events(block, visit));
     case block_kind::end:
       return is_known && take_end(from, run_.processes[block.process - 1]);
     case block_kind::run_end:

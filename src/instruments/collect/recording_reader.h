@@ -5,6 +5,7 @@
 // damaged gives everything before the damage, and says where that is.
 #pragma once
 
+#include <algorithm>
 #include <expected>
 #include <filesystem>
 #include <functional>
@@ -49,6 +50,14 @@ class recording_reader {
 
   // From the beginning; may be called again.
   void read(const visitor& visit);
+  // Everything but the events, without unpacking them: what there is to know of a recording before it is replayed.
+  // The numbers of events and the times of the last ones stay zero.
+  void survey();
+
+  // How much of the file was read, from 0 to 1.
+  double progress() const {
+    return static_cast<double>(file_.position()) / static_cast<double>(std::max<std::uint64_t>(file_.size_bytes(), 1));
+  }
 
   const recorded_run& run() const { return run_; }
   recorded_run& run() { return run_; }

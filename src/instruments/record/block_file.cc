@@ -137,6 +137,7 @@ block_reader::block_reader(block_reader&& other) noexcept
       mapping_(std::exchange(other.mapping_, nullptr)),
       position_(other.position_),
       damage_(std::move(other.damage_)),
+      skipped_(other.skipped_),
       buffer_(std::move(other.buffer_)) {}
 
 block_reader::~block_reader() {
@@ -167,11 +168,16 @@ std::optional<block> block_reader::next() {
   if (checksum_of(header, stored) != header.checksum) return damaged("a block's checksum is wrong");
   if (ZSTD_getFrameContentSize(stored.data(), stored.size()) != header.raw_bytes)
     return damaged("a block's length is not what it says");
+  const auto kind = static_cast<block_kind>(header.kind);
+  if (kind == skipped_) {
+    position_ += sizeof header + header.stored_bytes;
+    return block{kind, header.process, {}};
+  }
   buffer_.resize(header.raw_bytes);
   const std::size_t raw = ZSTD_decompress(buffer_.data(), buffer_.size(), stored.data(), stored.size());
   if (ZSTD_isError(raw) != 0 || raw != header.raw_bytes) return damaged("a block cannot be decompressed");
   position_ += sizeof header + header.stored_bytes;
-  return block{static_cast<block_kind>(header.kind), header.process, buffer_};
+  return block{kind, header.process, buffer_};
 }
 
 }  // namespace tenure::record

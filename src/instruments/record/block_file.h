@@ -96,6 +96,8 @@ class block_reader {
 
   // The next block; nullopt at the end, and at damage, of which damage() then says what and where.
   std::optional<block> next();
+  // Of `kind` only the checksum is looked at from now on: its blocks come without their payload. nullopt: of none.
+  void skip_payloads_of(std::optional<block_kind> kind) { skipped_ = kind; }
   void rewind();
 
   const std::optional<std::string>& damage() const { return damage_; }
@@ -110,6 +112,7 @@ class block_reader {
   void* mapping_ = nullptr;
   std::uint64_t position_ = sizeof(file_header);
   std::optional<std::string> damage_;
+  std::optional<block_kind> skipped_;
   std::vector<std::uint8_t> buffer_;
 };
 

@@ -1,0 +1,54 @@
+#include "instruments/analyze/recording_walk.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tenure::analyze {
+namespace {
+
+std::uint64_t moment_of(std::uint64_t start_ns, std::uint64_t since_ns) {
+  return since_ns > no_end - start_ns ? no_end : start_ns + since_ns;
+}
+
+}  // namespace
+
+recording_walk::state::state(process_profile&& profile, symbols::symbolizer& symbolizer, const selection& selected)
+    : process{.profile = std::move(profile), .losses = {}},
+      frames(process.profile, symbolizer),
+      chooser(selected, process.profile, frames) {
+  const std::uint64_t start_ns = process.profile.record.start_ns;
+  if (selected.begin_ns != 0) begin_ns = moment_of(start_ns, selected.begin_ns);
+  end_ns = moment_of(start_ns, selected.end_ns);
+}
+
+recording_walk::recording_walk(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
+                               const selection& selected, progress_function progress)
+    : reader_(reader), selected_(selected), progress_(std::move(progress)) {
+  reader_.survey();
+  for (collect::recorded_process& one : reader_.run().processes) {
+    process_profile profile;
+    profile.record = std::move(one.record);
+    states_.push_back(std::make_unique<state>(std::move(profile), symbolizer, selected_));
+  }
+}
+
+void recording_walk::finish() {
+  collect::recorded_run& read = reader_.run();
+  whole_.run = std::move(read.run);
+  whole_.command = std::move(read.command);
+  whole_.is_complete = read.is_complete;
+  whole_.damage = std::move(read.damage);
+  // What the survey saw behind a block of events that makes no sense is not part of the recording.
+  states_.resize(std::min(states_.size(), read.processes.size()));
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    walked_process& process = states_[i]->process;
+    const collect::recorded_process& from = read.processes[i];
+    process.losses = from.losses;
+    process.is_complete = from.is_complete;
+    process.profile.record.end = from.record.end;
+    process.profile.record.end_ns = from.record.end_ns;
+    process.last_ns = std::min(from.record.end_ns, states_[i]->end_ns);
+  }
+}
+
+}  // namespace tenure::analyze
