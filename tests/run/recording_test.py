@@ -82,6 +82,40 @@ class RecordTest(unittest.TestCase):
         self.assertGreater(process["freed_by_another_thread"]["bytes"], 4 << 20)
         self.assertGreaterEqual(process["threads"], 2)
 
+    def test_filters_choose_what_they_name(self):
+        self.record(KNOWN, "keep", 4, "churn", 3, "hand", 5)
+        whole = self.only(self.report())
+        kept = self.only(self.report("--function", "keep_blocks", "--size", "1000"))
+        self.assertEqual(kept["allocated"], {"blocks": (4 << 20) // 1000, "bytes": (4 << 20) // 1000 * 1000})
+        self.assertEqual(kept["never_freed"], kept["allocated"])
+        self.assertEqual({group["name"].split("(")[0] for group in kept["by_function"]}, {"keep_blocks"})
+        churned = self.only(self.report("--size", "2000..2000"))
+        self.assertEqual(churned["allocated"]["blocks"], (3 << 20) // 2000)
+        self.assertEqual(churned["peak"], {"blocks": 1, "bytes": 2000})
+        handed = self.only(self.report("--size", "3000"))
+        self.assertEqual(handed["freed_by_another_thread"], handed["allocated"])
+        pid = str(whole["pid"])
+        self.assertEqual(self.only(self.report("--thread", pid, "--size", "3000"))["allocated"]["blocks"], 0)
+        modules = self.only(self.report("--module", pathlib.Path(KNOWN).name))
+        self.assertEqual(modules["by_function"],
+                         [group for group in whole["by_function"] if group in modules["by_function"]])
+        self.assertGreater(modules["allocated"]["bytes"], 11 << 20)
+        self.assertEqual(self.report("--process", "1")["processes"], [])
+
+    def test_two_windows_make_the_whole(self):
+        self.record(KNOWN, "keep", 4, "churn", 3, "hand", 5)
+        whole = self.only(self.report())
+        middle = f"{whole['duration_ns'] // 2}ns"
+        first = self.only(self.report("--window", f"..{middle}"))
+        second = self.only(self.report("--window", f"{middle}.."))
+        for figure in ("blocks", "bytes"):
+            self.assertEqual(first["allocated"][figure] + second["allocated"][figure], whole["allocated"][figure])
+        at_middle = self.only(self.report("--at", f"{whole['duration_ns'] // 2 - 1}ns"))
+        self.assertEqual(at_middle["at_moment"], first["never_freed"])
+        end = self.only(self.report("--at", f"{whole['duration_ns']}ns"))
+        self.assertEqual(end["at_moment"], whole["never_freed"])
+        self.assertEqual(self.only(self.report("--at", "0"))["at_moment"]["blocks"], 0)
+
     def test_forked_and_executed_programs_are_recorded_each(self):
         self.record("sh", "-c", f"{KNOWN} keep 1; {KNOWN} keep 2 & wait")
         document = self.report()

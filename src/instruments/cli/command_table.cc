@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "instruments/cli/selection_options.h"
+
 namespace tenure::cli {
 namespace {
 
@@ -100,7 +102,7 @@ constexpr std::array<example_entry, 2> record_examples = {{
     {"tenure record --when-full drop -o run.tenure -- ./server", "Never makes the server wait."},
 }};
 
-constexpr std::array<option_entry, 5> options_of_report = {{
+constexpr auto options_of_report = with_selection(std::array<option_entry, 7>{{
     {.name = "output",
      .letter = 'o',
      .kind = value_kind::file,
@@ -108,19 +110,23 @@ constexpr std::array<option_entry, 5> options_of_report = {{
      .summary = "Writes the report to FILE instead of standard output."},
     {.name = "json", .summary = "Writes the report as JSON instead of text."},
     {.name = "at",
-     .kind = value_kind::count,
-     .value_name = "MS",
-     .summary = "Shows who owned what so many milliseconds after each process's start, instead of at its peak."},
+     .kind = value_kind::time,
+     .value_name = "TIME",
+     .summary = "Shows who owned what at this time since each process's start, such as 1500ms, 2.5s or 3m."},
+    {.name = "peak", .summary = "Shows who owned what at the peak of live bytes; so it does without --at."},
     {.name = "top",
      .kind = value_kind::count,
      .value_name = "N",
      .summary = "How many functions each table of the text report shows; 20 by default."},
+    {.name = "all", .summary = "Shows small processes in full too, not only those that matter."},
     {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
-}};
+}});
 
-constexpr std::array<example_entry, 2> report_examples = {{
+constexpr std::array<example_entry, 4> report_examples = {{
     {"tenure report run.tenure", "Says who held the memory at the peak, and what was never freed."},
-    {"tenure report --at 1500 --json run.tenure", "The same of one moment, for a program."},
+    {"tenure report --at 1500ms --json run.tenure", "The same of one moment, for a program."},
+    {"tenure report --window 10s..20s run.tenure", "What was allocated in those ten seconds, and what of it stayed."},
+    {"tenure report --function 'load_*' --size 1M.. run.tenure", "The large blocks of some functions."},
 }};
 
 constexpr std::array<exit_code_entry, 4> report_codes = {{
@@ -206,7 +212,9 @@ constexpr std::array<command_entry, 9> commands = {{
          "Replays FILE, which `tenure record` has written, and shows for each process what was allocated and freed, "
          "the "
          "peak and what was never freed, in total and by function. Figures are counts, not estimates; what was lost is "
-         "said beside them. Memory does not grow with the length of the recording.",
+         "said beside them. Memory does not grow with the length of the recording.\n\n"
+         "--window, --process, --thread, --module, --function and --size choose which blocks it speaks of; a free goes "
+         "with its allocation. Several of them together choose what fits all.",
      .options = options_of_report,
      .examples = report_examples,
      .exit_codes = report_codes,

@@ -14,11 +14,15 @@
 namespace tenure::cli {
 
 enum class value_kind {
-  none,    // a switch
-  file,    // completed as a file name
-  bytes,   // a number, with K, M or G
-  count,   // a number
-  choice,  // one of `choices`
+  none,        // a switch
+  file,        // completed as a file name
+  bytes,       // a number, with K, M or G
+  count,       // a number
+  choice,      // one of `choices`
+  time,        // a number with its unit (value_text.h)
+  time_range,  // two of them
+  byte_range,  // two sizes, or one
+  pattern,     // a name or a part of it
 };
 
 struct option_entry {

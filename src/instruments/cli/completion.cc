@@ -36,6 +36,11 @@ std::string zsh_text(std::string_view text) {
   return result;
 }
 
+// A value that nobody but the user knows.
+bool takes_free_text(value_kind kind) {
+  return kind != value_kind::none && kind != value_kind::file && kind != value_kind::choice;
+}
+
 template <typename Visit>
 void for_each_option(const command_entry& command, Visit visit) {
   for (const option_entry& option : command.options) visit(option);
@@ -144,7 +149,7 @@ std::string completion_for_zsh() {
     if (option.kind == value_kind::choice) {
       action = ":" + std::string(option.value_name) + ":(" + spaced(option.choices) + ")";
     }
-    if (option.kind == value_kind::bytes || option.kind == value_kind::count) {
+    if (takes_free_text(option.kind)) {
       action = ":" + std::string(option.value_name) + ":";
     }
     const std::string name = "--" + std::string(option.name);
@@ -236,7 +241,7 @@ complete -c tenure -f
     if (option.letter != '\0') line += std::string(" -s ") + option.letter;
     if (option.kind == value_kind::file) line += " -r -F";
     if (option.kind == value_kind::choice) line += " -x -a " + quoted(spaced(option.choices));
-    if (option.kind == value_kind::bytes || option.kind == value_kind::count) line += " -x";
+    if (takes_free_text(option.kind)) line += " -x";
     return line + " -d " + quoted(option.summary) + "\n";
   };
   std::string names;

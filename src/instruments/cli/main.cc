@@ -14,7 +14,9 @@
 #include "instruments/cli/parser.h"
 #include "instruments/cli/recording_report.h"
 #include "instruments/cli/run_command.h"
+#include "instruments/cli/selection_options.h"
 #include "instruments/cli/terminal.h"
+#include "instruments/cli/value_text.h"
 #include "instruments/cli/version.h"
 
 namespace tenure::cli {
@@ -74,7 +76,10 @@ int report(const arguments& given) {
   options.recording = given.words.front();
   options.output = given.value("output");
   options.is_json = given.has("json");
-  if (const auto at = given.value("at")) options.at_ms = std::strtoull(at->c_str(), nullptr, 10);
+  if (given.has("at") && given.has("peak")) return fail_usage("--at and --peak name two moments; give one of them.");
+  if (const auto at = given.value("at")) options.at_ns = parse_time(*at);
+  options.selected = selection_of(given);
+  options.shows_all = given.has("all");
   if (const auto top = given.value("top")) options.top = std::strtoull(top->c_str(), nullptr, 10);
   options.uses_debuginfod = given.has("debuginfod");
   options.color = color_choice_named(given.value("color").value_or("auto"));

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "instruments/cli/value_text.h"
+
 namespace tenure::cli {
 namespace {
 
@@ -58,6 +60,13 @@ std::string objection(const option_entry& option, const std::string& value) {
     return name + " takes a number of bytes such as 65536, 64K or 1M, not '" + value + "'.";
   }
   if (option.kind == value_kind::count && !is_number(value)) return name + " takes a number, not '" + value + "'.";
+  if (option.kind == value_kind::time && !parse_time(value))
+    return name + " takes a time such as 1500ms, 2.5s or 3m, not '" + value + "'.";
+  if (option.kind == value_kind::time_range && !parse_time_range(value))
+    return name + " takes two times such as 1500ms..2.5s, the later one last, not '" + value + "'.";
+  if (option.kind == value_kind::byte_range && !parse_byte_range(value))
+    return name + " takes two sizes such as 1K..64K, the greater one last, not '" + value + "'.";
+  if (option.kind == value_kind::pattern && value.empty()) return name + " takes a name or a part of it.";
   if (option.kind == value_kind::choice) {
     const std::vector<std::string> choices = split_choices(option.choices);
     if (std::find(choices.begin(), choices.end(), value) == choices.end()) {

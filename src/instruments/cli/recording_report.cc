@@ -12,6 +12,7 @@
 #include "instruments/cli/report_table.h"
 #include "instruments/cli/report_text.h"
 #include "instruments/cli/run_command.h"
+#include "instruments/cli/selection_options.h"
 
 namespace tenure::cli {
 namespace {
@@ -69,6 +70,29 @@ std::string chain_text(const exact_group& group) {
   return text;
 }
 
+std::string small_processes(const std::vector<const exact_process*>& small, const recording_report_options& options,
+                            const palette& paint) {
+  constexpr std::size_t limit = 10;
+  std::vector<table_row> rows;
+  for (const exact_process* const process : small) {
+    if (rows.size() == limit) break;
+    const collect::process_record& record = process->profile.record;
+    rows.push_back({{std::to_string(record.pid), size_of(process->peak.bytes), size_of(process->totals.allocated.bytes),
+                     std::to_string(process->totals.allocated.blocks), command_text(record)},
+                    ""});
+  }
+  std::string text = fmt::format("\n{}Other processes{}  less than a tenth of that at their peaks; --all shows them\n",
+                                 paint.bold, paint.reset);
+  text += format_table({{"pid"}, {"peak"}, {"allocated"}, {"blocks"}, {"command", true}}, rows, paint, options.columns);
+  if (small.size() > rows.size()) text += fmt::format("  and {} more processes\n", small.size() - rows.size());
+  return text;
+}
+
+// What was not freed by the end of what was looked at.
+std::string left_head(const recording_report_options& options) {
+  return options.selected.end_ns == analyze::no_end ? "never freed" : "left";
+}
+
 std::string owners(const exact_process& process, const recording_report_options& options, const palette& paint) {
   constexpr int name_width = 44;
   std::vector<table_row> rows;
@@ -80,13 +104,14 @@ std::string owners(const exact_process& process, const recording_report_options&
                      std::to_string(site.at_end.blocks), shorten_function(group.name, name_width)},
                     chain_text(group)});
   }
-  const std::string then = options.at_ms ? fmt::format("at {} ms", *options.at_ms) : "at the peak";
+  const std::string then = options.at_ns ? "at " + format_duration(*options.at_ns) : "at the peak";
   std::string text = fmt::format(
       "\n{}Who owns it{}  {}\n", paint.bold, paint.reset,
-      options.at_ms ? then
+      options.at_ns ? then
                     : fmt::format("{}, after {}", then, format_duration(since_start(process, process.moment_ns))));
-  text += format_table({{then}, {"blocks"}, {"allocated"}, {"blocks"}, {"never freed"}, {"blocks"}, {"function", true}},
-                       rows, paint, options.columns);
+  text += format_table(
+      {{then}, {"blocks"}, {"allocated"}, {"blocks"}, {left_head(options)}, {"blocks"}, {"function", true}}, rows,
+      paint, options.columns);
   if (process.by_function.size() > rows.size())
     text += fmt::format("  and {} more functions\n", process.by_function.size() - rows.size());
   return text;
@@ -105,7 +130,7 @@ std::string process_section(const exact_process& process, const recording_report
                       size_of(process.totals.freed_elsewhere.bytes));
   text += fmt::format("  peak          {}, after {}\n", amount_text(process.peak),
                       format_duration(since_start(process, process.peak_time_ns)));
-  text += fmt::format("  never freed   {}\n", amount_text(process.totals.at_end));
+  text += fmt::format("  {:<12}  {}\n", left_head(options), amount_text(process.totals.at_end));
   text += losses_text(process, paint);
   if (process.events != 0) text += owners(process, options, paint);
   return text;
@@ -186,22 +211,36 @@ std::string notes_text(const exact_report& report, const palette& paint) {
 std::string recording_text(const exact_report& report, const recording_report_options& options, bool uses_color) {
   const palette& paint = colors(uses_color);
   std::string text = notes_text(report, paint);
-  if (report.processes.empty()) text += "Nothing was recorded: no process told an allocation.\n";
+  if (const std::string chosen = describe(options.selected); !chosen.empty())
+    text += fmt::format("{}Only{} what was {}.\n", paint.bold, paint.reset, chosen);
+  if (report.processes.empty())
+    text += options.selected.process != analyze::no_index
+                ? fmt::format("The recording has no process {}.\n", options.selected.process)
+                : "Nothing was recorded: no process told an allocation.\n";
   // The largest first; a script's many small ones follow.
   std::vector<const exact_process*> order;
-  for (const exact_process& process : report.processes) order.push_back(&process);
+  for (const exact_process& process : report.processes)
+    if (!options.selected.chooses_blocks() || !process.sites.empty()) order.push_back(&process);
+  if (order.empty() && !report.processes.empty()) text += "Nothing that was recorded is such.\n";
   std::stable_sort(order.begin(), order.end(), [](const exact_process* a, const exact_process* b) {
     return a->totals.allocated.bytes > b->totals.allocated.bytes;
   });
-  for (const exact_process* const process : order)
-    text += (text.empty() ? "" : "\n") + process_section(*process, options, paint);
+  std::vector<const exact_process*> small;
+  for (const exact_process* const process : order) {
+    if (!options.shows_all && process->peak.bytes < order.front()->peak.bytes / 10)
+      small.push_back(process);
+    else
+      text += (text.empty() ? "" : "\n") + process_section(*process, options, paint);
+  }
+  if (!small.empty()) text += small_processes(small, options, paint);
   return text;
 }
 
-std::string recording_json(const exact_report& report) {
+std::string recording_json(const exact_report& report, const recording_report_options& options) {
   json_writer json;
   json.begin_object();
   json.member("schema", "tenure.recording-report/1");
+  if (const std::string chosen = describe(options.selected); !chosen.empty()) json.member("selected", chosen);
   json.member("is_complete", report.is_complete);
   if (report.damage) json.member("damage", *report.damage);
   json.begin_array("processes");
@@ -210,6 +249,17 @@ std::string recording_json(const exact_report& report) {
   json.end_object();
   return json.text();
 }
+
+namespace {
+
+exact_report analyze_with_progress(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
+                                   analyze::exact_options options) {
+  progress_line progress;
+  options.progress = progress.function();
+  return analyze::analyze_exactly(reader, symbolizer, options);
+}
+
+}  // namespace
 
 int report_command(const recording_report_options& given) {
   recording_report_options options = given;
@@ -225,10 +275,12 @@ int report_command(const recording_report_options& given) {
   to_resolve.use_debuginfod = options.uses_debuginfod;
   symbols::symbolizer symbolizer(to_resolve);
   analyze::exact_options to_analyze;
-  if (options.at_ms) to_analyze.at_ns = *options.at_ms * 1'000'000;
-  const exact_report report = analyze::analyze_exactly(*reader, symbolizer, to_analyze);
+  to_analyze.selected = options.selected;
+  to_analyze.at_ns = options.at_ns;
+  const exact_report report = analyze_with_progress(*reader, symbolizer, to_analyze);
   const bool uses_color = !options.output && use_color(options.color, STDOUT_FILENO);
-  const std::string text = options.is_json ? recording_json(report) : recording_text(report, options, uses_color);
+  const std::string text =
+      options.is_json ? recording_json(report, options) : recording_text(report, options, uses_color);
   if (options.output) {
     if (const auto written = write_output(*options.output, text); !written) return fail(exit_internal, written.error());
   } else if (!write_all(STDOUT_FILENO, text)) {

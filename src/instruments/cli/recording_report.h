@@ -16,7 +16,9 @@ struct recording_report_options {
   std::filesystem::path recording;
   std::optional<std::filesystem::path> output;  // standard output without it
   bool is_json = false;
-  std::optional<std::uint64_t> at_ms;  // the moment of the table, since each process's start; its peak without it
+  std::optional<std::uint64_t> at_ns;  // the moment of the table, since each process's start; its peak without it
+  analyze::selection selected;
+  bool shows_all = false;              // small processes in full too
   std::size_t top = 20;                // rows of each table
   int columns = usual_report_columns;  // of the text; report_command() asks the terminal
   bool uses_debuginfod = false;
@@ -25,7 +27,7 @@ struct recording_report_options {
 
 std::string recording_text(const analyze::exact_report& report, const recording_report_options& options,
                            bool uses_color);
-std::string recording_json(const analyze::exact_report& report);
+std::string recording_json(const analyze::exact_report& report, const recording_report_options& options);
 
 // The exit code of `tenure report`: 0, 1 when the recording is damaged or was cut off, or one of Tenure's.
 int report_command(const recording_report_options& given);

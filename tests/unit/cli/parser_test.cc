@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "instruments/cli/value_text.h"
+
 namespace tenure::cli {
 namespace {
 
@@ -84,12 +86,50 @@ TEST(Parser, ReadsBytes) {
   }
 }
 
+TEST(Parser, ReadsTimes) {
+  EXPECT_EQ(parse_time("0"), 0u);
+  EXPECT_EQ(parse_time("15ns"), 15u);
+  EXPECT_EQ(parse_time("7us"), 7000u);
+  EXPECT_EQ(parse_time("1500ms"), 1'500'000'000u);
+  EXPECT_EQ(parse_time("2.5s"), 2'500'000'000u);
+  EXPECT_EQ(parse_time("3m"), 180'000'000'000u);
+  EXPECT_EQ(parse_time("1h"), 3'600'000'000'000u);
+  for (const std::string text : {"", "s", "12", "-1s", "1 s", "1sec", "1e3s", "inf", "nan", "infs", "99999999999h"})
+    EXPECT_FALSE(parse_time(text)) << text;
+}
+
+TEST(Parser, ReadsRanges) {
+  const auto range = [](const std::optional<value_range>& of) {
+    return of ? std::pair(of->first, of->last) : std::pair(no_bound, std::uint64_t{0});
+  };
+  using bounds = std::pair<std::uint64_t, std::uint64_t>;
+  EXPECT_EQ(range(parse_time_range("1s..2s")), (bounds{1'000'000'000, 2'000'000'000}));
+  EXPECT_EQ(range(parse_time_range("1.5ms..")), (bounds{1'500'000, no_bound}));
+  EXPECT_EQ(range(parse_time_range("..2s")), (bounds{0, 2'000'000'000}));
+  EXPECT_EQ(range(parse_byte_range("1K..64K")), (bounds{1024, 65536}));
+  EXPECT_EQ(range(parse_byte_range("100")), (bounds{100, 100}));
+  EXPECT_EQ(range(parse_byte_range("..1M")), (bounds{0, 1 << 20}));
+  for (const std::string text : {"", "..", "2s..1s", "1s", "1s...2s", "1s..2s..3s", "1..2", "a..b"})
+    EXPECT_FALSE(parse_time_range(text)) << text;
+  for (const std::string text : {"", "..", "2K..1K", "1K-2K", "1K..x"}) EXPECT_FALSE(parse_byte_range(text)) << text;
+}
+
+TEST(Parser, SaysHowTimesAndRangesAreGiven) {
+  EXPECT_EQ(bad({"report", "--at", "12", "f"}), "--at takes a time such as 1500ms, 2.5s or 3m, not '12'.");
+  EXPECT_EQ(bad({"report", "--window", "2s..1s", "f"}),
+            "--window takes two times such as 1500ms..2.5s, the later one last, not '2s..1s'.");
+  EXPECT_EQ(bad({"report", "--size", "9..4", "f"}),
+            "--size takes two sizes such as 1K..64K, the greater one last, not '9..4'.");
+}
+
 TEST(Parser, EveryOptionOfTheTableIsTaken) {
   for (const command_entry& command : all_commands()) {
     for (const std::span<const option_entry> options : {command.options, common_options()}) {
       for (const option_entry& option : options) {
-        std::string value =
-            option.kind == value_kind::choice ? std::string(option.choices.substr(0, option.choices.find('|'))) : "7";
+        std::string value = "7";
+        if (option.kind == value_kind::choice) value = option.choices.substr(0, option.choices.find('|'));
+        if (option.kind == value_kind::time) value = "7s";
+        if (option.kind == value_kind::time_range) value = "7s..8s";
         words given = {std::string(command.name), "--" + std::string(option.name)};
         if (option.kind != value_kind::none) given.push_back(value);
         good(given);
