@@ -101,7 +101,7 @@ void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) 
   frame_resolver frames(process.profile, symbolizer);
   std::unordered_map<std::string, std::size_t> by_name;
   std::vector<std::uint64_t> heaviest;
-  for (const exact_site& site : process.sites) {
+  for (exact_site& site : process.sites) {
     const auto chain = frames.user_chain(site.stack, 1);
     const std::string name = chain.empty() ? "[no stack]" : chain[0].what->function;
     const auto [place, is_new] = by_name.emplace(name, process.by_function.size());
@@ -109,6 +109,7 @@ void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) 
       process.by_function.push_back({name, 0, {}, {}});
       heaviest.push_back(0);
     }
+    site.function = static_cast<std::uint32_t>(place->second);
     exact_group& group = process.by_function[place->second];
     ++group.stack_count;
     group.totals += site;
@@ -118,8 +119,18 @@ void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) 
   }
   for (exact_group& group : process.by_function)
     for (const auto& placed : frames.user_chain(group.totals.stack, chain_frames)) group.chain.push_back(*placed.what);
-  std::stable_sort(process.by_function.begin(), process.by_function.end(),
-                   [](const exact_group& a, const exact_group& b) { return is_greater(a.totals, b.totals); });
+  std::vector<std::uint32_t> order(process.by_function.size()), place_of(order.size());
+  for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return is_greater(process.by_function[a].totals, process.by_function[b].totals);
+  });
+  std::vector<exact_group> sorted;
+  for (const std::uint32_t from : order) {
+    place_of[from] = static_cast<std::uint32_t>(sorted.size());
+    sorted.push_back(std::move(process.by_function[from]));
+  }
+  process.by_function = std::move(sorted);
+  for (exact_site& site : process.sites) site.function = place_of[site.function];
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ struct exact_amount {
 };
 
 struct exact_site {
-  std::uint32_t stack = no_index;  // of a group: its heaviest, by bytes allocated
+  std::uint32_t stack = no_index;     // of a group: its heaviest, by bytes allocated
+  std::uint32_t function = no_index;  // which of by_function; of one stack
   exact_amount allocated;
   exact_amount freed;
   exact_amount freed_elsewhere;   // by another thread than allocated it

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "instruments/cli/selection_options.h"
+#include "instruments/cli/analysis_options.h"
 
 namespace tenure::cli {
 namespace {
@@ -102,40 +102,6 @@ constexpr std::array<example_entry, 2> record_examples = {{
     {"tenure record --when-full drop -o run.tenure -- ./server", "Never makes the server wait."},
 }};
 
-constexpr auto options_of_report = with_selection(std::array<option_entry, 7>{{
-    {.name = "output",
-     .letter = 'o',
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "Writes the report to FILE instead of standard output."},
-    {.name = "json", .summary = "Writes the report as JSON instead of text."},
-    {.name = "at",
-     .kind = value_kind::time,
-     .value_name = "TIME",
-     .summary = "Shows who owned what at this time since each process's start, such as 1500ms, 2.5s or 3m."},
-    {.name = "peak", .summary = "Shows who owned what at the peak of live bytes; so it does without --at."},
-    {.name = "top",
-     .kind = value_kind::count,
-     .value_name = "N",
-     .summary = "How many functions each table of the text report shows; 20 by default."},
-    {.name = "all", .summary = "Shows small processes in full too, not only those that matter."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
-}});
-
-constexpr std::array<example_entry, 4> report_examples = {{
-    {"tenure report run.tenure", "Says who held the memory at the peak, and what was never freed."},
-    {"tenure report --at 1500ms --json run.tenure", "The same of one moment, for a program."},
-    {"tenure report --window 10s..20s run.tenure", "What was allocated in those ten seconds, and what of it stayed."},
-    {"tenure report --function 'load_*' --size 1M.. run.tenure", "The large blocks of some functions."},
-}};
-
-constexpr std::array<exit_code_entry, 4> report_codes = {{
-    {"0", "The recording is complete."},
-    {"1", "It was cut off or is damaged; the report says where, and covers everything before."},
-    {"2", "The command line was wrong, FILE is no recording, or the output cannot be written."},
-    {"70", "Tenure itself failed."},
-}};
-
 constexpr std::array<option_entry, 1> json_only = {{{.name = "json", .summary = "Writes JSON instead of text."}}};
 
 constexpr std::array<example_entry, 2> doctor_examples = {{
@@ -176,7 +142,7 @@ constexpr std::array<environment_entry, 6> environment = {{
     {"TENURE_*", "The heap's own options: see `tenure options`."},
 }};
 
-constexpr std::array<command_entry, 9> commands = {{
+constexpr std::array<command_entry, 10> commands = {{
     {.name = "run",
      .arguments = "[--] CMD [ARGS...]",
      .summary = "Runs a program on Tenure's heap and reports where its memory lived.",
@@ -218,6 +184,17 @@ constexpr std::array<command_entry, 9> commands = {{
      .options = options_of_report,
      .examples = report_examples,
      .exit_codes = report_codes,
+     .takes_words = true},
+    {.name = "export",
+     .arguments = "-f FORMAT FILE",
+     .summary = "Writes a recording in the format of another tool.",
+     .description =
+         "Replays FILE, which `tenure record` has written, and writes who allocated what, stack by stack with inlined "
+         "functions, for flame graphs, speedscope, DHAT's viewer, pprof or a spreadsheet. The figures are those of "
+         "`tenure report`, and so are the options that choose what is told.",
+     .options = options_of_export,
+     .examples = export_examples,
+     .exit_codes = export_codes,
      .takes_words = true},
     {.name = "doctor",
      .arguments = "[-- CMD]",

@@ -6,17 +6,15 @@
 #include <exception>
 #include <iostream>
 
+#include "instruments/cli/analysis_commands.h"
 #include "instruments/cli/doctor_command.h"
 #include "instruments/cli/engagement.h"
 #include "instruments/cli/generate_command.h"
 #include "instruments/cli/help_text.h"
 #include "instruments/cli/options_table.h"
 #include "instruments/cli/parser.h"
-#include "instruments/cli/recording_report.h"
 #include "instruments/cli/run_command.h"
-#include "instruments/cli/selection_options.h"
 #include "instruments/cli/terminal.h"
-#include "instruments/cli/value_text.h"
 #include "instruments/cli/version.h"
 
 namespace tenure::cli {
@@ -70,22 +68,6 @@ int record(const arguments& given) {
   return record_command(options);
 }
 
-int report(const arguments& given) {
-  if (given.words.size() != 1) return fail_usage("report needs one recording: " + command_usage(*given.command) + ".");
-  recording_report_options options;
-  options.recording = given.words.front();
-  options.output = given.value("output");
-  options.is_json = given.has("json");
-  if (given.has("at") && given.has("peak")) return fail_usage("--at and --peak name two moments; give one of them.");
-  if (const auto at = given.value("at")) options.at_ns = parse_time(*at);
-  options.selected = selection_of(given);
-  options.shows_all = given.has("all");
-  if (const auto top = given.value("top")) options.top = std::strtoull(top->c_str(), nullptr, 10);
-  options.uses_debuginfod = given.has("debuginfod");
-  options.color = color_choice_named(given.value("color").value_or("auto"));
-  return report_command(options);
-}
-
 int dispatch(const arguments& given) {
   const bool color = use_color(color_choice_named(given.value("color").value_or("auto")), STDOUT_FILENO);
   const int columns = text_columns(STDOUT_FILENO);
@@ -100,7 +82,7 @@ int dispatch(const arguments& given) {
   if (name == "help" || name.empty()) return show_help(given.words, columns, paint);
   if (name == "run") return run(given);
   if (name == "record") return record(given);
-  if (name == "report") return report(given);
+  if (const std::optional<int> code = analysis_command(given)) return *code;
   if (name == "doctor") return doctor_command({given.program, given.has("json"), color, columns});
   if (name == "options") {
     std::cout << (given.has("json") ? options_as_json() : options_as_text(columns, color));

@@ -11,8 +11,6 @@
 #include "instruments/cli/parser.h"
 #include "instruments/cli/report_table.h"
 #include "instruments/cli/report_text.h"
-#include "instruments/cli/run_command.h"
-#include "instruments/cli/selection_options.h"
 
 namespace tenure::cli {
 namespace {
@@ -90,7 +88,7 @@ std::string small_processes(const std::vector<const exact_process*>& small, cons
 
 // What was not freed by the end of what was looked at.
 std::string left_head(const recording_report_options& options) {
-  return options.selected.end_ns == analyze::no_end ? "never freed" : "left";
+  return options.query.selected.end_ns == analyze::no_end ? "never freed" : "left";
 }
 
 std::string owners(const exact_process& process, const recording_report_options& options, const palette& paint) {
@@ -104,11 +102,12 @@ std::string owners(const exact_process& process, const recording_report_options&
                      std::to_string(site.at_end.blocks), shorten_function(group.name, name_width)},
                     chain_text(group)});
   }
-  const std::string then = options.at_ns ? "at " + format_duration(*options.at_ns) : "at the peak";
-  std::string text = fmt::format(
-      "\n{}Who owns it{}  {}\n", paint.bold, paint.reset,
-      options.at_ns ? then
-                    : fmt::format("{}, after {}", then, format_duration(since_start(process, process.moment_ns))));
+  const std::string then = options.query.at_ns ? "at " + format_duration(*options.query.at_ns) : "at the peak";
+  std::string text =
+      fmt::format("\n{}Who owns it{}  {}\n", paint.bold, paint.reset,
+                  options.query.at_ns
+                      ? then
+                      : fmt::format("{}, after {}", then, format_duration(since_start(process, process.moment_ns))));
   text += format_table(
       {{then}, {"blocks"}, {"allocated"}, {"blocks"}, {left_head(options)}, {"blocks"}, {"function", true}}, rows,
       paint, options.columns);
@@ -211,16 +210,16 @@ std::string notes_text(const exact_report& report, const palette& paint) {
 std::string recording_text(const exact_report& report, const recording_report_options& options, bool uses_color) {
   const palette& paint = colors(uses_color);
   std::string text = notes_text(report, paint);
-  if (const std::string chosen = describe(options.selected); !chosen.empty())
+  if (const std::string chosen = describe(options.query.selected); !chosen.empty())
     text += fmt::format("{}Only{} what was {}.\n", paint.bold, paint.reset, chosen);
   if (report.processes.empty())
-    text += options.selected.process != analyze::no_index
-                ? fmt::format("The recording has no process {}.\n", options.selected.process)
+    text += options.query.selected.process != analyze::no_index
+                ? fmt::format("The recording has no process {}.\n", options.query.selected.process)
                 : "Nothing was recorded: no process told an allocation.\n";
   // The largest first; a script's many small ones follow.
   std::vector<const exact_process*> order;
   for (const exact_process& process : report.processes)
-    if (!options.selected.chooses_blocks() || !process.sites.empty()) order.push_back(&process);
+    if (!options.query.selected.chooses_blocks() || !process.sites.empty()) order.push_back(&process);
   if (order.empty() && !report.processes.empty()) text += "Nothing that was recorded is such.\n";
   std::stable_sort(order.begin(), order.end(), [](const exact_process* a, const exact_process* b) {
     return a->totals.allocated.bytes > b->totals.allocated.bytes;
@@ -240,7 +239,7 @@ std::string recording_json(const exact_report& report, const recording_report_op
   json_writer json;
   json.begin_object();
   json.member("schema", "tenure.recording-report/1");
-  if (const std::string chosen = describe(options.selected); !chosen.empty()) json.member("selected", chosen);
+  if (const std::string chosen = describe(options.query.selected); !chosen.empty()) json.member("selected", chosen);
   json.member("is_complete", report.is_complete);
   if (report.damage) json.member("damage", *report.damage);
   json.begin_array("processes");
@@ -250,43 +249,20 @@ std::string recording_json(const exact_report& report, const recording_report_op
   return json.text();
 }
 
-namespace {
-
-exact_report analyze_with_progress(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
-                                   analyze::exact_options options) {
-  progress_line progress;
-  options.progress = progress.function();
-  return analyze::analyze_exactly(reader, symbolizer, options);
-}
-
-}  // namespace
-
 int report_command(const recording_report_options& given) {
   recording_report_options options = given;
-  if (!options.output)
-    options.columns = std::max(least_report_columns, text_columns(STDOUT_FILENO, usual_report_columns));
   if (options.output) {
     if (const auto checked = check_output(*options.output); !checked) return fail(exit_usage, checked.error());
+  } else {
+    options.columns = std::max(least_report_columns, text_columns(STDOUT_FILENO, usual_report_columns));
   }
-  auto reader = collect::recording_reader::open(options.recording);
-  if (!reader) return fail(exit_usage, reader.error());
-  symbols::symbolizer_options to_resolve;
-  to_resolve.cache_folder = symbols::default_cache_folder();
-  to_resolve.use_debuginfod = options.uses_debuginfod;
-  symbols::symbolizer symbolizer(to_resolve);
-  analyze::exact_options to_analyze;
-  to_analyze.selected = options.selected;
-  to_analyze.at_ns = options.at_ns;
-  const exact_report report = analyze_with_progress(*reader, symbolizer, to_analyze);
+  const auto report = read_exactly(options.query);
+  if (!report) return fail(exit_usage, report.error());
   const bool uses_color = !options.output && use_color(options.color, STDOUT_FILENO);
   const std::string text =
-      options.is_json ? recording_json(report, options) : recording_text(report, options, uses_color);
-  if (options.output) {
-    if (const auto written = write_output(*options.output, text); !written) return fail(exit_internal, written.error());
-  } else if (!write_all(STDOUT_FILENO, text)) {
-    return fail(exit_internal, "the report cannot be written to standard output.");
-  }
-  return report.damage || !report.is_complete ? 1 : 0;
+      options.is_json ? recording_json(*report, options) : recording_text(*report, options, uses_color);
+  if (const int failed = write_answer(options.output, text); failed != 0) return failed;
+  return report->damage || !report->is_complete ? 1 : 0;
 }
 
 }  // namespace tenure::cli

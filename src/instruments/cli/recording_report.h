@@ -7,21 +7,19 @@
 #include <string>
 
 #include "instruments/analyze/exact.h"
+#include "instruments/cli/recording_input.h"
 #include "instruments/cli/report_text.h"
 #include "instruments/cli/terminal.h"
 
 namespace tenure::cli {
 
 struct recording_report_options {
-  std::filesystem::path recording;
+  recording_query query;
   std::optional<std::filesystem::path> output;  // standard output without it
   bool is_json = false;
-  std::optional<std::uint64_t> at_ns;  // the moment of the table, since each process's start; its peak without it
-  analyze::selection selected;
   bool shows_all = false;              // small processes in full too
   std::size_t top = 20;                // rows of each table
   int columns = usual_report_columns;  // of the text; report_command() asks the terminal
-  bool uses_debuginfod = false;
   color_choice color = color_choice::automatic;
 };
 

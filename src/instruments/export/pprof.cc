@@ -1,14 +1,17 @@
 #include "instruments/export/pprof.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <protozero/pbf_writer.hpp>
 #include <set>
 #include <tuple>
 #include <unordered_map>
 
 #include "instruments/analyze/aggregate.h"
+#include "instruments/export/exact_stacks.h"
 #include "instruments/export/gzip.h"
 
 namespace tenure::exporting {
@@ -71,14 +74,26 @@ std::string as_expression(const std::string& text) {
   return result;
 }
 
-bool is_heap(const collect::module& of) {
-  return std::string_view(of.path).substr(of.path.rfind('/') + 1).starts_with("libtenure");
-}
+// What becomes one pprof sample. Without a thread or size, it has no such label.
+struct row {
+  std::uint32_t stack = analyze::no_index;
+  std::uint32_t thread = analyze::no_index;
+  std::optional<std::uint64_t> requested_bytes;
+  std::array<std::int64_t, 4> values;  // in the order of the sample types
+};
+
+// One process, from samples or from a recording.
+struct source {
+  const process_profile* process = nullptr;
+  std::vector<row> rows;
+  std::uint64_t interval_bytes = 0;
+};
 
 // Whatever was seen of the heap's own library, and the entry points. pprof drops what lies inward of a match as well.
-std::string heap_frames(const analyze::profile& profile) {
+std::string heap_frames(const std::vector<source>& sources) {
   std::set<std::string> names;
-  for (const process_profile& process : profile.processes) {
+  for (const source& from : sources) {
+    const process_profile& process = *from.process;
     for (std::size_t i = 0; i < process.frames.size(); ++i) {
       const std::uint32_t module = process.record.locations[i].module;
       if (module >= process.record.modules.size() || !is_heap(process.record.modules[module])) continue;
@@ -99,7 +114,7 @@ struct values {
 // Stack, requested bytes, thread: what the samples of one pprof sample have in common.
 using sample_key = std::tuple<std::uint32_t, std::uint64_t, std::uint32_t>;
 
-std::map<sample_key, values> sum_samples(const process_profile& process, bool at_peak) {
+std::vector<row> rows_of(const process_profile& process, bool at_peak) {
   const std::vector<collect::sample>& samples = process.record.samples;
   const analyze::replay course = analyze::replay_samples(samples);
   std::map<sample_key, values> sums;
@@ -113,26 +128,43 @@ std::map<sample_key, values> sum_samples(const process_profile& process, bool at
     sum.in_use_blocks += weight.blocks.value;
     sum.in_use_bytes += weight.bytes.value;
   }
-  return sums;
+  std::vector<row> rows;
+  for (const auto& [key, sum] : sums) {
+    const auto [stack, requested_bytes, thread] = key;
+    rows.push_back({stack,
+                    thread,
+                    requested_bytes,
+                    {std::llround(sum.allocated_blocks), std::llround(sum.allocated_bytes),
+                     std::llround(sum.in_use_blocks), std::llround(sum.in_use_bytes)}});
+  }
+  return rows;
+}
+
+std::vector<row> rows_of(const analyze::exact_process& process, bool at_peak) {
+  std::vector<row> rows;
+  for (const analyze::exact_site& site : process.sites) {
+    const analyze::exact_amount& in_use = at_peak ? site.at_moment : site.at_end;
+    rows.push_back({site.stack,
+                    analyze::no_index,
+                    std::nullopt,
+                    {static_cast<std::int64_t>(site.allocated.blocks), static_cast<std::int64_t>(site.allocated.bytes),
+                     static_cast<std::int64_t>(in_use.blocks), static_cast<std::int64_t>(in_use.bytes)}});
+  }
+  return rows;
 }
 
 class pprof_writer {
  public:
-  explicit pprof_writer(const analyze::profile& profile, const pprof_options& options)
-      : profile_(profile), options_(options) {
+  // The first source is the main program's.
+  pprof_writer(const std::vector<source>& sources, const pprof_options& options)
+      : sources_(sources), options_(options) {
     string("");  // the table begins with it
   }
 
   std::string write() {
     write_types();
-    // pprof takes the first mapping for the main program's.
-    std::vector<std::size_t> order(profile_.processes.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    if (profile_.main_process < order.size()) {
-      std::rotate(order.begin(), order.begin() + profile_.main_process, order.begin() + profile_.main_process + 1);
-    }
-    for (const std::size_t index : order) write_process(profile_.processes[index]);
-    write_facts(order.empty() ? nullptr : &profile_.processes[order.front()]);
+    for (const source& from : sources_) write_process(from);
+    write_facts();
     for (const std::string& text : strings_) writer_.add_string(profile_field::string, text);
     return std::move(content_);
   }
@@ -159,33 +191,35 @@ class pprof_writer {
     write_value_type(profile_field::period_type, "space", "bytes");
   }
 
-  void write_facts(const process_profile* main) {
-    writer_.add_int64(profile_field::default_sample_type, string("inuse_space"));
-    writer_.add_int64(profile_field::drop_frames, string(heap_frames(profile_)));
+  void write_facts() {
+    writer_.add_int64(profile_field::default_sample_type,
+                      string(options_.shows_allocated ? "alloc_space" : "inuse_space"));
+    writer_.add_int64(profile_field::drop_frames, string(heap_frames(sources_)));
     writer_.add_int64(profile_field::comment,
                       string(options_.at_peak ? "in use: at the peak of live bytes" : "in use: at the end"));
-    if (main == nullptr) return;
+    if (sources_.empty()) return;
+    const process_profile* const main = sources_.front().process;
     writer_.add_int64(profile_field::time_nanos, static_cast<std::int64_t>(main->record.start_realtime_ns));
     writer_.add_int64(profile_field::duration_nanos,
                       static_cast<std::int64_t>(main->record.end_ns - main->record.start_ns));
-    writer_.add_int64(profile_field::period, static_cast<std::int64_t>(main->record.sample_interval_bytes));
+    writer_.add_int64(profile_field::period, static_cast<std::int64_t>(sources_.front().interval_bytes));
   }
 
-  void write_process(const process_profile& process) {
+  void write_process(const source& from) {
+    const process_profile& process = *from.process;
     std::vector<std::uint64_t> mapping_ids(process.record.modules.size());
     const std::vector<std::uint32_t> order = executable_first(process);
     for (const std::uint32_t module : order) mapping_ids[module] = write_mapping(process, module);
     std::vector<std::uint64_t> location_ids(process.record.locations.size());
-    for (const auto& [key, sum] : sum_samples(process, options_.at_peak)) {
-      const std::uint32_t stack = std::get<0>(key);
+    for (const row& one : from.rows) {
       std::vector<std::uint64_t> ids;
-      if (stack < process.record.stacks.size()) {
-        for (const std::uint32_t location : process.record.stacks[stack].locations) {
+      if (one.stack < process.record.stacks.size()) {
+        for (const std::uint32_t location : process.record.stacks[one.stack].locations) {
           if (location_ids[location] == 0) location_ids[location] = write_location(process, location, mapping_ids);
           ids.push_back(location_ids[location]);
         }
       }
-      write_sample(process, key, sum, ids);
+      write_sample(process, one, ids);
     }
   }
 
@@ -278,28 +312,24 @@ class pprof_writer {
     return place->second;
   }
 
-  void write_sample(const process_profile& process, const sample_key& key, const values& sum,
-                    const std::vector<std::uint64_t>& locations) {
-    const auto [stack, requested_bytes, thread] = key;
+  void write_sample(const process_profile& process, const row& one, const std::vector<std::uint64_t>& locations) {
     const std::int64_t bytes_key = string("bytes"), bytes_unit = string("bytes");
     const std::int64_t thread_key = string("thread"), process_key = string("process");
-    const std::int64_t process_name = string(name_of(process));
-    const bool has_thread = thread < process.record.threads.size();
-    const std::int64_t thread_name = has_thread ? string(name_of(process.record.threads[thread])) : 0;
+    const std::int64_t process_text = string(process_name(process));
+    const bool has_thread = one.thread < process.record.threads.size();
+    const std::int64_t thread_name = has_thread ? string(name_of(process.record.threads[one.thread])) : 0;
 
     protozero::pbf_writer message(writer_, profile_field::sample);
     message.add_packed_uint64(sample_field::location_id, locations.begin(), locations.end());
-    const std::int64_t rounded[] = {std::llround(sum.allocated_blocks), std::llround(sum.allocated_bytes),
-                                    std::llround(sum.in_use_blocks), std::llround(sum.in_use_bytes)};
-    message.add_packed_int64(sample_field::value, std::begin(rounded), std::end(rounded));
-    {
+    message.add_packed_int64(sample_field::value, one.values.begin(), one.values.end());
+    if (one.requested_bytes) {
       protozero::pbf_writer label(message, sample_field::label);
       label.add_int64(label_field::key, bytes_key);
-      label.add_int64(label_field::number, static_cast<std::int64_t>(requested_bytes));
+      label.add_int64(label_field::number, static_cast<std::int64_t>(*one.requested_bytes));
       label.add_int64(label_field::number_unit, bytes_unit);
     }
     if (has_thread) write_text_label(message, thread_key, thread_name);
-    write_text_label(message, process_key, process_name);
+    write_text_label(message, process_key, process_text);
   }
 
   static void write_text_label(protozero::pbf_writer& message, std::int64_t key, std::int64_t text) {
@@ -312,12 +342,7 @@ class pprof_writer {
     return (thread.name.empty() ? "thread" : thread.name) + " (" + std::to_string(thread.id) + ")";
   }
 
-  static std::string name_of(const process_profile& process) {
-    const std::string& path = process.record.executable;
-    return path.substr(path.rfind('/') + 1) + " (" + std::to_string(process.record.pid) + ")";
-  }
-
-  const analyze::profile& profile_;
+  const std::vector<source>& sources_;
   pprof_options options_;
   std::string content_;
   protozero::pbf_writer writer_{content_};
@@ -328,12 +353,29 @@ class pprof_writer {
   std::uint64_t location_count_ = 0;
 };
 
+std::expected<std::string, std::string> write(std::vector<source>& sources, std::uint32_t main,
+                                              const pprof_options& options) {
+  // pprof takes the first mapping for the main program's.
+  if (main < sources.size()) std::rotate(sources.begin(), sources.begin() + main, sources.begin() + main + 1);
+  auto compressed = gzip(pprof_writer(sources, options).write());
+  if (!compressed) return std::unexpected("The pprof profile cannot be written: " + compressed.error());
+  return compressed;
+}
+
 }  // namespace
 
 std::expected<std::string, std::string> write_pprof(const analyze::profile& profile, const pprof_options& options) {
-  auto compressed = gzip(pprof_writer(profile, options).write());
-  if (!compressed) return std::unexpected("The pprof profile cannot be written: " + compressed.error());
-  return compressed;
+  std::vector<source> sources;
+  for (const process_profile& process : profile.processes)
+    sources.push_back({&process, rows_of(process, options.at_peak), process.record.sample_interval_bytes});
+  return write(sources, profile.main_process, options);
+}
+
+std::expected<std::string, std::string> write_pprof(const analyze::exact_report& report, const pprof_options& options) {
+  std::vector<source> sources;
+  for (const analyze::exact_process& process : report.processes)
+    sources.push_back({&process.profile, rows_of(process, options.at_peak), 1});
+  return write(sources, main_process_of(report), options);
 }
 
 }  // namespace tenure::exporting

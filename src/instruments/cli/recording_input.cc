@@ -1,0 +1,57 @@
+#include "instruments/cli/recording_input.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "instruments/cli/output_file.h"
+#include "instruments/cli/run_command.h"
+#include "instruments/cli/selection_options.h"
+#include "instruments/cli/terminal.h"
+#include "instruments/cli/value_text.h"
+
+namespace tenure::cli {
+
+recording_query query_of(const arguments& given, const std::string& recording) {
+  recording_query query;
+  query.recording = recording;
+  query.selected = selection_of(given);
+  if (const auto at = given.value("at")) query.at_ns = parse_time(*at);
+  query.uses_debuginfod = given.has("debuginfod");
+  return query;
+}
+
+symbols::symbolizer_options symbol_options(bool uses_debuginfod) {
+  symbols::symbolizer_options options;
+  options.cache_folder = symbols::default_cache_folder();
+  options.use_debuginfod = uses_debuginfod;
+  return options;
+}
+
+std::expected<analyze::exact_report, std::string> read_exactly(const recording_query& query) {
+  auto reader = collect::recording_reader::open(query.recording);
+  if (!reader) return std::unexpected(reader.error());
+  symbols::symbolizer symbolizer(symbol_options(query.uses_debuginfod));
+  progress_line progress;
+  return analyze::analyze_exactly(*reader, symbolizer,
+                                  {.selected = query.selected,
+                                   .at_ns = query.at_ns,
+                                   .resolves_all_frames = query.resolves_all_frames,
+                                   .progress = progress.function()});
+}
+
+std::string damage_sentence(const std::optional<std::string>& damage, bool is_complete) {
+  if (damage) return fmt::format("The recording is damaged: {}.", *damage);
+  if (is_complete) return {};
+  return "The recording was cut off: `tenure record` did not come to its end. What is here is what it had written.";
+}
+
+int write_answer(const std::optional<std::filesystem::path>& output, std::string_view contents) {
+  if (output) {
+    const auto written = write_output(*output, contents);
+    return written ? 0 : fail(exit_internal, written.error());
+  }
+  if (write_all(STDOUT_FILENO, contents)) return 0;
+  return fail(exit_internal, "the answer cannot be written to standard output.");
+}
+
+}  // namespace tenure::cli

@@ -1,0 +1,39 @@
+// What the commands on recordings begin with: the file opened, its blocks selected, its events replayed, its names
+// found, with a progress line for whoever waits.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "instruments/analyze/exact.h"
+#include "instruments/cli/parser.h"
+#include "instruments/symbols/symbolizer.h"
+
+namespace tenure::cli {
+
+struct recording_query {
+  std::filesystem::path recording;
+  analyze::selection selected;
+  std::optional<std::uint64_t> at_ns;  // since each process's start; the peak without it
+  bool resolves_all_frames = false;
+  bool uses_debuginfod = false;
+};
+
+// Of one recording, by the options that all commands share.
+recording_query query_of(const arguments& given, const std::string& recording);
+
+symbols::symbolizer_options symbol_options(bool uses_debuginfod);
+
+// The error is one sentence.
+std::expected<analyze::exact_report, std::string> read_exactly(const recording_query& query);
+
+// "The recording is damaged: ...", "The recording was cut off: ..."; empty when it is whole.
+std::string damage_sentence(const std::optional<std::string>& damage, bool is_complete);
+
+// Where the answer goes: a file that appears whole, or standard output. Returns 0, or what the command ends with.
+int write_answer(const std::optional<std::filesystem::path>& output, std::string_view contents);
+
+}  // namespace tenure::cli
