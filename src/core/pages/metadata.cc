@@ -1,7 +1,5 @@
 #include "core/pages/metadata.h"
 
-#include <new>
-
 #include "core/base/bits.h"
 #include "core/base/check.h"
 #include "core/os/mutex.h"
@@ -17,7 +15,6 @@ os::mutex lock;
 std::uintptr_t next = 0;
 std::uintptr_t end = 0;
 std::uint64_t used_bytes = 0;
-span* free_records = nullptr;
 
 }  // namespace
 
@@ -35,23 +32,6 @@ void* allocate_metadata(std::size_t bytes) noexcept {
   next += bytes;
   __atomic_store_n(&used_bytes, used_bytes + bytes, __ATOMIC_RELAXED);
   return result;
-}
-
-span* allocate_span_record() noexcept {
-  if (free_records == nullptr) {
-    void* memory = allocate_metadata(sizeof(span));
-    return memory == nullptr ? nullptr : new (memory) span;
-  }
-  span* record = free_records;
-  free_records = record->next;
-  return new (record) span;
-}
-
-void free_span_record(span* released) noexcept {
-  TENURE_DCHECK(released->kind != span_kind::unused);
-  *released = span{};
-  released->next = free_records;
-  free_records = released;
 }
 
 std::uint64_t metadata_bytes() noexcept { return __atomic_load_n(&used_bytes, __ATOMIC_RELAXED); }

@@ -9,6 +9,7 @@
 #include "core/pages/metadata.h"
 #include "core/pages/page_map.h"
 #include "core/pages/run_bins.h"
+#include "core/pages/span_records.h"
 #include "core/telemetry/telemetry.h"
 
 namespace tenure::core {
@@ -40,7 +41,7 @@ void publish() noexcept {
   __atomic_store_n(&totals.chunk_bytes, mapped, __ATOMIC_RELAXED);
   __atomic_store_n(&totals.free_dirty_bytes, (dirty.pages() + releasing_pages) << page_shift, __ATOMIC_RELAXED);
   __atomic_store_n(&totals.free_clean_bytes, clean_bytes, __ATOMIC_RELAXED);
-  __atomic_store_n(&totals.metadata_bytes, metadata_bytes(), __ATOMIC_RELAXED);
+  __atomic_store_n(&totals.metadata_bytes, metadata_bytes() + span_record_bytes(), __ATOMIC_RELAXED);
   __atomic_store_n(&totals.os_refusals_total, os::refused_calls(), __ATOMIC_RELAXED);
   if (mapped - clean_bytes > totals.peak_committed_bytes) {
     __atomic_store_n(&totals.peak_committed_bytes, mapped - clean_bytes, __ATOMIC_RELAXED);
@@ -262,6 +263,19 @@ void release_map() noexcept {
   lock.unlock();
 }
 
+// And the records of spans that are no more.
+void release_records() noexcept {
+  lock.lock();
+  const bool some = collect_unused_record_pages();
+  lock.unlock();
+  if (!some) return;
+  release_record_pages();
+  lock.lock();
+  put_back_record_pages();
+  publish();
+  lock.unlock();
+}
+
 void check_bins(const run_bins& bins, span_kind kind) noexcept {
   std::uint64_t pages = 0;
   for (unsigned bin = 0; bin < run_bins::bin_count; ++bin) {
@@ -404,6 +418,7 @@ std::size_t return_pages(std::uint64_t age_ns) noexcept {
     if (refused) break;
   }
   release_map();
+  release_records();
   wire::heap_statistics& totals = telemetry::statistics();
   __atomic_fetch_add(&totals.returned_bytes_total, returned_bytes, __ATOMIC_RELAXED);
   __atomic_store_n(&returning, 0, __ATOMIC_RELEASE);
@@ -454,6 +469,7 @@ void unlock_page_heap() noexcept {
 void recover_page_heap_after_fork() noexcept {
   __atomic_store_n(&returning, 0, __ATOMIC_RELEASE);
   os::lock_guard held(lock);
+  put_back_record_pages();
   span* chain = nullptr;
   for (std::uintptr_t page = 0; page < window.mapped_pages;) {
     span* found = window.span_map[page];
@@ -474,6 +490,7 @@ void check_page_heap() noexcept {
   TENURE_CHECK(lock.is_locked());
   check_bins(dirty, span_kind::free_dirty);
   check_bins(clean, span_kind::free_clean);
+  check_span_records();
 }
 
 void on_change(void (*callback)()) noexcept { change_callback = callback; }

@@ -74,6 +74,11 @@ void live_samples::remove(live_entry* entry) noexcept {
   --count_;
 }
 
+void live_samples::shrink() noexcept {
+  // For want of memory it stays as it is.
+  if (capacity() > first_capacity && count_ * 16 < capacity()) static_cast<void>(rebuild());
+}
+
 // A table with room for twice the samples there are, without the marks.
 bool live_samples::rebuild() noexcept {
   std::size_t capacity = first_capacity;

@@ -40,6 +40,8 @@ class live_samples {
   // Null when there is none; valid until the next change.
   live_entry* find(std::uint64_t address) noexcept;
   void remove(live_entry* entry) noexcept;
+  // After some were removed: the samples of what a burst left should not lie in a table for all of it.
+  void shrink() noexcept;
 
   // Counts the table afresh, in the child of fork.
   void recount() noexcept;

@@ -188,6 +188,8 @@ void catch_up(std::uint64_t time_ns) noexcept {
     const std::uint32_t thread_id = os::thread_id();
     announce_thread(thread_id, begin_ns);
     end_sample(entry, &stack, begin_ns, thread_id);
+    samples.shrink();
+    count_memory();
   }
   add_overhead_ns(os::monotonic_ns() - begin_ns);
   return entry != nullptr;
@@ -212,6 +214,8 @@ void catch_up(std::uint64_t time_ns) noexcept {
     }
     end_sample(&entry, &stack, begin_ns, thread_id);
   });
+  samples.shrink();
+  count_memory();
   add_overhead_ns(os::monotonic_ns() - begin_ns);
 }
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <set>
 #include <thread>
 #include <vector>
 
@@ -74,31 +73,6 @@ TEST(Metadata, RefusalIsNullAndPassesOver) {
   EXPECT_EQ(metadata_bytes(), refused_at);
   os::fail_from_nth_call(0);
   EXPECT_NE(allocate_metadata(4096), nullptr);
-}
-
-TEST(Metadata, SpanRecordsAreRecycledAsNew) {
-  std::set<span*> first_round;
-  for (int i = 0; i < 100; ++i) {
-    span* record = allocate_span_record();
-    ASSERT_NE(record, nullptr);
-    EXPECT_TRUE(first_round.insert(record).second);
-    record->kind = span_kind::large;
-    record->page_count = 7;
-    record->sampled = true;
-    record->owner = record;
-  }
-  for (span* record : first_round) free_span_record(record);
-  const std::uint64_t before = metadata_bytes();
-  for (int i = 0; i < 100; ++i) {
-    span* record = allocate_span_record();
-    EXPECT_EQ(first_round.erase(record), 1u);
-    EXPECT_EQ(record->kind, span_kind::unused);
-    EXPECT_EQ(record->page_count, 0u);
-    EXPECT_FALSE(record->sampled);
-    EXPECT_EQ(record->owner, nullptr);
-    EXPECT_EQ(record->next, nullptr);
-  }
-  EXPECT_EQ(metadata_bytes(), before);
 }
 
 }  // namespace

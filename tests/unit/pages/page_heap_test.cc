@@ -10,6 +10,7 @@
 #include "core/os/virtual_memory.h"
 #include "core/pages/metadata.h"
 #include "core/pages/page_map.h"
+#include "core/pages/span_records.h"
 #include "core/telemetry/telemetry.h"
 #include "support/dice.h"
 

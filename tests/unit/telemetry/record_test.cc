@@ -97,6 +97,19 @@ TEST_F(record_test, a_range_that_goes_takes_its_samples_and_no_others) {
   }
 }
 
+TEST_F(record_test, a_burst_leaves_no_table_for_what_is_gone) {
+  for (std::size_t i = 0; i < 3000; ++i) record(block(i), 40);
+  const std::uint64_t full_bytes = telemetry::overhead_bytes();
+  for (std::size_t i = 10; i < 1500; ++i) telemetry::record_free(block(i));
+  const auto begin = reinterpret_cast<std::uintptr_t>(block(1500));
+  telemetry::record_free_range(begin, reinterpret_cast<std::uintptr_t>(block(3000)) - begin);
+  EXPECT_LE(telemetry::overhead_bytes() + 3000 * sizeof(std::uint64_t[8]), full_bytes);
+  telemetry::check_records();
+  const auto found = live();
+  ASSERT_EQ(found.size(), 10u);
+  for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(found.count(reinterpret_cast<std::uint64_t>(block(i))), 1u);
+}
+
 TEST_F(record_test, survives_a_kernel_that_gives_no_memory) {
   os::fail_from_nth_call(1);
   for (std::size_t i = 0; i < 5000; ++i) record(block(i), 10);
