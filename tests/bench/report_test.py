@@ -54,6 +54,16 @@ class Report(unittest.TestCase):
         self.assertLess(text.index("Where Tenure loses"), text.index("Geometric means"))
         self.assertLess(text.index("- large 2.00 (best: right)"), text.index("- small 1.50 (best: left)"))
 
+    def test_the_burst_is_told_with_and_without_what_the_program_held_before(self):
+        mebibyte = 1024 * 1024
+        said = {"live_bytes": 100 * mebibyte, "start_rss_bytes": 5 * mebibyte,
+                "rss_bytes_by_second": [400 * mebibyte] + [115 * mebibyte] * 10}
+        lines = report.burst_lines({"tenure": said, "left": {**said, "start_rss_bytes": 15 * mebibyte}, "right": "FAILED"})
+        self.assertTrue(lines[2].endswith("| without the program's own 5.0 MiB |"), lines[2])
+        self.assertEqual(lines[4], "| tenure | 100 | 400 | 115 | 115 | 115 | 1.15 | 1.10 |")
+        self.assertEqual(lines[5], "| left | 100 | 400 | 115 | 115 | 115 | 1.15 | 1.10 |")
+        self.assertEqual(lines[6].count("|"), lines[4].count("|"))
+
     def test_the_short_table_names_a_failure_of_tenure(self):
         text = report.summary(figures({"large": {"tenure": ["exit code 1"]}}), "about", {})
         self.assertIn("- tenure on large: exit code 1", text)

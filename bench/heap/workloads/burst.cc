@@ -59,6 +59,7 @@ class block_table {
 }  // namespace
 
 int run_burst() {
+  const std::uint64_t start_rss_bytes = rss_bytes();
   random_source random(111);
   std::uint64_t rss_by_second[seconds_watched + 1];
   block_table kept;
@@ -74,8 +75,10 @@ int run_burst() {
       sleep(1);
     }
   }
-  std::printf("{\"name\": \"burst\", \"live_bytes\": %zu, \"peak_rss_bytes\": %llu, \"rss_bytes_by_second\": [",
-              live_bytes, static_cast<unsigned long long>(peak_rss_bytes()));
+  std::printf(
+      "{\"name\": \"burst\", \"live_bytes\": %zu, \"start_rss_bytes\": %llu, \"peak_rss_bytes\": %llu, "
+      "\"rss_bytes_by_second\": [",
+      live_bytes, static_cast<unsigned long long>(start_rss_bytes), static_cast<unsigned long long>(peak_rss_bytes()));
   for (int second = 0; second <= seconds_watched; ++second) {
     std::printf("%s%llu", second ? ", " : "", static_cast<unsigned long long>(rss_by_second[second]));
   }
