@@ -45,7 +45,7 @@ constexpr std::array<option_entry, 10> options_of_run = {{
      .value_name = "BYTES",
      .summary =
          "Mean distance, in bytes allocated, between two sampled allocations; 512K by default. It is a lower "
-         "bound: a thread that allocates so fast that samples come closer than TENURE_SAMPLE_SPACING, 200 us, is "
+         "bound: a thread that allocates so fast that samples come closer than TENURE_SAMPLE_SPACING, 400 us, is "
          "sampled at twice, four times ... the distance until they do not, and its figures carry the larger "
          "error. TENURE_SAMPLE_SPACING=0 takes that away."},
     {.name = "top",
