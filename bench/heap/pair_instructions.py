@@ -7,8 +7,8 @@ what runs inside the allocator's library.
 
 With --sampling it compares Tenure with sampling on and off instead, over the whole program. How often a thread is
 sampled depends on the clock (option sample_spacing), and under callgrind the same work takes some fifty times as long:
-so the spacing is made longer by as much, measured for each workload. The shorter run is long enough for the samples that
-a thread may take in a row at first to lie behind it.
+so the spacing is made longer by as much, measured for each workload. The shorter run is long enough for the samples
+that a thread may take in a row at first to lie behind it.
 
   bench/heap/pair_instructions.py [--sampling] [--workloads pair_16,pair_64] [--peer NAME=PATH]... [--only NAMES]
 """

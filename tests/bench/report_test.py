@@ -58,7 +58,8 @@ class Report(unittest.TestCase):
         mebibyte = 1024 * 1024
         said = {"live_bytes": 100 * mebibyte, "start_rss_bytes": 5 * mebibyte,
                 "rss_bytes_by_second": [400 * mebibyte] + [115 * mebibyte] * 10}
-        lines = report.burst_lines({"tenure": said, "left": {**said, "start_rss_bytes": 15 * mebibyte}, "right": "FAILED"})
+        other = {**said, "start_rss_bytes": 15 * mebibyte}
+        lines = report.burst_lines({"tenure": said, "left": other, "right": "FAILED"})
         self.assertTrue(lines[2].endswith("| without the program's own 5.0 MiB |"), lines[2])
         self.assertEqual(lines[4], "| tenure | 100 | 400 | 115 | 115 | 115 | 1.15 | 1.10 |")
         self.assertEqual(lines[5], "| left | 100 | 400 | 115 | 115 | 115 | 1.15 | 1.10 |")

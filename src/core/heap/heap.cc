@@ -62,6 +62,7 @@ void count_large(std::int64_t bytes, std::int64_t blocks) noexcept {
 // Whether a new large block is a sample.
 void note_sample(span* home, wire::allocation_entry entry) noexcept {
   std::uint64_t interval_bytes = 0;
+  TENURE_DCHECK(!home->sampled);
   if (!meets_sample(span_bytes(home), &interval_bytes)) return;
   home->sampled = true;
   telemetry::record_allocation(span_start(home), home->requested_bytes, span_bytes(home), interval_bytes, entry);
@@ -80,6 +81,7 @@ void* allocate_large(std::size_t bytes, std::size_t alignment, bool want_clean, 
   busy_section entered(hot);
   span* home = allocate_span(pages, aligned_pages, span_kind::large, want_clean);
   if (home == nullptr) return nullptr;
+  TENURE_DCHECK(span_bytes(home) >= bytes && reinterpret_cast<std::uintptr_t>(span_start(home)) % alignment == 0);
   home->requested_bytes = bytes;
   *zeroed = home->zeroed;
   count_large(static_cast<std::int64_t>(span_bytes(home)), 1);
@@ -90,6 +92,7 @@ void* allocate_large(std::size_t bytes, std::size_t alignment, bool want_clean, 
 
 // A large block goes; its pages are still the caller's to release.
 void forget_large(span* home) noexcept {
+  TENURE_DCHECK(home->kind == span_kind::large);
   if (unlikely(home->sampled)) telemetry::record_free(span_start(home));
   count_large(-static_cast<std::int64_t>(span_bytes(home)), -1);
   __atomic_fetch_add(&telemetry::statistics().large_frees_total, 1, __ATOMIC_RELAXED);
@@ -107,6 +110,7 @@ bool has_link_tag(const void* block) noexcept { return static_cast<const unsigne
 // A signal handler's free while its thread is in a section; `block` is a block's start in `home`. A block that is in a
 // list must not be written to, and to look there takes the lists' locks: what bears a list's marks is left as it is.
 [[gnu::cold, gnu::noinline]] void free_in_section(const span* home, void* block) noexcept {
+  TENURE_DCHECK(hot.busy && home != nullptr);
   auto* first = static_cast<free_block*>(block);
   if (has_link_tag(block)) {
     for (const free_block* one = hot.deferred; one != nullptr; one = next_of(one)) {
@@ -195,6 +199,7 @@ bool resize_in_place(span* home, std::size_t bytes) noexcept {
   std::uint32_t pages = 0;
   std::uint32_t aligned_pages = 0;
   if (!pages_for(bytes, 1, &pages, &aligned_pages)) return false;
+  TENURE_DCHECK(home->kind == span_kind::large && aligned_pages == 1);
   const std::size_t before = span_bytes(home);
   if (pages > home->page_count) {
     if (!grow_span(home, pages)) return false;
@@ -224,6 +229,7 @@ void* move_large(span* home, std::size_t bytes) noexcept {
   span* moved = allocate_span(pages * 2, 1, span_kind::large, false);
   if (moved == nullptr) return nullptr;
   const std::size_t held_bytes = span_bytes(home);
+  TENURE_CHECK(held_bytes < span_bytes(moved));  // the kernel writes over what is there
   const os::move_outcome outcome = os::move_pages(span_start(home), held_bytes, span_start(moved), span_bytes(moved));
   if (!outcome.to_mapped) {
     abandon_span(moved);
@@ -254,6 +260,7 @@ void* move_large(span* home, std::size_t bytes) noexcept {
 void* reallocate_by_copy(void* block, std::size_t old_bytes, std::size_t bytes) noexcept {
   void* moved = allocate(bytes, wire::allocation_entry::realloc);
   if (moved == nullptr) return nullptr;
+  TENURE_DCHECK(moved != block);
   std::memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
   deallocate(block);
   return moved;
@@ -326,6 +333,7 @@ void deallocate_slow(void* block) noexcept {
   if (address * class_inverse(size_class) >= class_inverse(size_class)) {
     return report_misuse(misuse::interior_pointer, block);
   }
+  TENURE_DCHECK(find_span(block) != nullptr && find_span(block)->size_class == size_class);
   // What a signal handler leaves comes by here once more.
   if (unlikely(hot.busy)) return free_in_section(find_span(block), block);
   auto* small = static_cast<free_block*>(block);

@@ -52,6 +52,8 @@ constexpr std::array<std::uint32_t, class_count> make_sizes() noexcept {
 // Block size of each class, in bytes; 0 for class 0.
 inline constexpr std::array<std::uint32_t, class_count> class_bytes = size_class_detail::make_sizes();
 
+static_assert(class_bytes[1] == 16 && class_bytes[class_count - 1] == largest_small_bytes);
+
 // ceil(2^64 / size); 0 for class 0, which no address passes.
 constexpr std::uint64_t class_inverse(std::size_t size_class) noexcept {
   return size_class == 0 ? 0 : ~std::uint64_t{0} / class_bytes[size_class] + 1;
@@ -64,6 +66,9 @@ constexpr std::size_t class_of(std::size_t bytes) noexcept {
   const std::size_t power = std::size_t{1} << log;
   return 8 + (log - 7) * 8 + (bytes - 1 - power) / (power / 8) + 1;
 }
+
+static_assert(class_of(1) == 1 && class_of(largest_small_bytes) == class_count - 1);
+static_assert(class_of(128) + 1 == class_of(129) && class_of(144) + 1 == class_of(145));  // where the steps change
 
 // A small object's class by its size, for sizes up to largest_tabled_bytes.
 using class_table = std::array<std::uint8_t, largest_tabled_bytes + 1>;
@@ -84,6 +89,7 @@ constexpr medium_table make_medium_table() noexcept {
   return table;
 }
 inline constexpr medium_table medium_classes = make_medium_table();
+static_assert(class_bytes[class_of(largest_tabled_bytes + 1)] % (1u << medium_shift) == 0);
 
 // As class_of, for largest_tabled_bytes < bytes <= largest_small_bytes.
 inline std::size_t medium_class_of(std::size_t bytes) noexcept {

@@ -31,6 +31,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/check.h"
 #include "core/heap/link.h"
 #include "core/heap/owner_lock.h"
 #include "core/heap/size_class.h"
@@ -67,6 +68,10 @@ struct hot_cache {
   }
 };
 
+// The code of hot_access.h reads one byte of the table, and room as an index reads it: 4 bytes a class.
+static_assert(sizeof(hot_cache::room) == 4 * class_count && class_count - 1 <= 0xff);
+static_assert(offsetof(hot_cache, front) == 0);  // the first of what a thread touches
+
 extern constinit thread_local hot_cache hot __attribute__((tls_model("initial-exec")));
 
 // What waited for the end of a busy section: blocks that a signal handler freed, pages that are due.
@@ -98,6 +103,7 @@ class busy_section {
 // Frees a block that is in no list when the section under way has ended. Its link is that of a free block, so that
 // freeing it once more is noticed.
 inline void defer_free(hot_cache& cache, free_block* block) noexcept {
+  TENURE_DCHECK(cache.busy && block != cache.deferred);
   block->link = encode_link(cache.deferred);
   cache.deferred = block;
 }

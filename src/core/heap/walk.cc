@@ -86,6 +86,7 @@ bool heads_stand(std::size_t first_class, std::size_t end_class) noexcept {
   for (const thread_record* record = first_record(); record != nullptr; record = record->next) {
     if (record->cache == nullptr) continue;
     TENURE_YIELD_POINT();
+    TENURE_DCHECK(first_class != 0 && end_class <= class_count);
     for (std::size_t i = first_class; i < end_class; ++i) {
       const class_state& state = record->classes[i];
       if (__atomic_load_n(&record->cache->list[i], __ATOMIC_ACQUIRE) != state.seen_list) return false;
@@ -147,6 +148,7 @@ void add_span_figures(void* context, span* of) noexcept {
   class_figures& of_class = figures->classes[of->size_class];
   ++of_class.spans;
   of_class.span_bytes += span_bytes(of);
+  TENURE_CHECK(of->free_count <= of->block_count);
   of_class.span_free_blocks += of->free_count;
   of_class.live_blocks += of->block_count - of->free_count;  // less what caches and batches hold, below
 }
@@ -156,6 +158,8 @@ void add_class_figures(heap_figures* figures, std::size_t size_class) noexcept {
   const std::uint64_t size = class_bytes[size_class];
   of_class.block_bytes = size;
   of_class.batch_blocks = central_lists[size_class].batch_blocks();
+  // Of lists that could not be read fewer blocks are known; never more than there are.
+  TENURE_CHECK(of_class.live_blocks >= of_class.cached_blocks + of_class.batch_blocks);
   of_class.live_blocks -= of_class.cached_blocks + of_class.batch_blocks;
   figures->live_blocks += of_class.live_blocks;
   figures->live_bytes += of_class.live_blocks * size;
@@ -198,6 +202,7 @@ void lock_heap() noexcept {
 }
 
 void release_heap_locks() noexcept {
+  TENURE_DCHECK(hot.busy);
   unlock_page_heap();
   sampled_heap().unlock();
   for (named_heap* heap = named_heap::first(); heap != nullptr; heap = heap->next()) heap->unlock();
@@ -304,6 +309,7 @@ const char* heap_name_of(const span* of) noexcept {
 
 void snapshot_span(void* context, span* of) noexcept {
   auto* state = static_cast<walk_state*>(context);
+  TENURE_CHECK(state->taken < state->span_count);
   span_snapshot& shot = state->snapshots[state->taken++];
   shot.heap_name = heap_name_of(of);
   const std::uintptr_t begin = page_address(of->first_page);
@@ -318,6 +324,7 @@ void snapshot_span(void* context, span* of) noexcept {
   shot.block_count = of->free_count == of->block_count ? 0 : of->block_count;
   shot.free_marks = state->marks + state->words_taken;
   state->words_taken += words_for(of);
+  TENURE_CHECK(state->words_taken <= state->mark_words);
   of->scratch = shot.free_marks;
   const std::uint64_t carved = (of->carve_next - shot.first) / size;
   for (std::uint64_t i = carved; i < of->block_count; ++i) shot.free_marks[i / 64] |= 1ull << (i % 64);

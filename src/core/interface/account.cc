@@ -4,6 +4,7 @@
 
 #include <tenure/tenure.h>
 
+#include "core/base/check.h"
 #include "core/budget/charge.h"
 #include "core/budget/shrinker.h"
 #include "core/heap/heap.h"
@@ -20,6 +21,7 @@ static_assert(offsetof(wire::account_use, used_bytes) == offsetof(tenure_account
 static_assert(offsetof(wire::account_use, used_blocks) == offsetof(tenure_account_use, used_blocks));
 static_assert(offsetof(wire::account_use, peak_used_bytes) == offsetof(tenure_account_use, peak_used_bytes));
 static_assert(offsetof(wire::account_use, allocations) == offsetof(tenure_account_use, allocations));
+static_assert(sizeof(wire::account_use) >= sizeof(tenure_account_use));
 static_assert(TENURE_NO_LIMIT == wire::no_limit);
 
 budget::account* of(tenure_account* account) noexcept { return reinterpret_cast<budget::account*>(account); }
@@ -61,6 +63,7 @@ os::mutex foreign_lock;
 
 std::uint64_t call_foreign(void* context, const budget::pressure& why) {
   const auto* shrinker = static_cast<const foreign_shrinker*>(context);
+  TENURE_CHECK(shrinker->function != nullptr);
   const tenure_pressure told{sizeof told, static_cast<tenure_pressure_level>(why.level), handle(why.origin),
                              why.wanted_bytes};
   return shrinker->function(shrinker->context, &told);

@@ -5,6 +5,8 @@
 #include <unistd.h>
 #include <cerrno>
 
+#include "core/base/check.h"
+
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -48,6 +50,7 @@ bool refused() noexcept {
 
 void* map(void* address, std::size_t bytes, int protection, int flags) noexcept {
   keep_errno keep;
+  TENURE_DCHECK(bytes != 0);
   if (injected()) return refused(), nullptr;
   void* result = ::mmap(address, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
   if (result == MAP_FAILED) return refused(), nullptr;
@@ -61,6 +64,7 @@ bool map_fixed(void* address, std::size_t bytes) noexcept {
 
 bool advise(void* address, std::size_t bytes, int advice) noexcept {
   keep_errno keep;
+  TENURE_DCHECK(reinterpret_cast<std::uintptr_t>(address) % page_bytes() == 0);
   if (injected()) return refused();
   return ::madvise(address, bytes, advice) == 0 || refused();
 }
@@ -96,7 +100,8 @@ bool make_writable(void* address, std::size_t bytes) noexcept {
 
 void unmap(void* address, std::size_t bytes) noexcept {
   keep_errno keep;
-  ::munmap(address, bytes);
+  // What is not given back would be lost for good; the addresses are ours, so nothing but a wrong size is refused.
+  TENURE_CHECK(::munmap(address, bytes) == 0 || errno == ENOMEM);
 }
 
 bool is_occupied(void* address) noexcept {
@@ -124,6 +129,7 @@ std::size_t resident_percent(void* address, std::size_t bytes) noexcept {
 
 move_outcome move_pages(void* from, std::size_t bytes, void* to, std::size_t to_bytes) noexcept {
   keep_errno keep;
+  TENURE_DCHECK(bytes != 0 && bytes <= to_bytes);
   if (injected()) return refused(), move_outcome{false, true, true};
   if (::mremap(from, bytes, to_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to) {
     // Kernels before 6.17 have unmapped `to` before they look at `from`.

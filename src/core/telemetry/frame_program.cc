@@ -120,6 +120,7 @@ class frame_machine {
     if (remembered_count_ == 0) {
       failed_ = true;
     } else {
+      TENURE_DCHECK(remembered_count_ <= remembered_limit);
       row_ = remembered_[--remembered_count_];
     }
   }
@@ -282,6 +283,7 @@ class rule_builder {
       return false;
     }
     if (value.from == symbolic_value::base::constant || !fits(value.inner) || !fits(value.offset)) return false;
+    TENURE_DCHECK(value.from != symbolic_value::base::cfa);  // the CFA is what is being computed
     rule->cfa_from_frame = value.from == symbolic_value::base::frame;
     rule->cfa_dereferenced = value.dereferenced;
     rule->cfa_inner = static_cast<std::int32_t>(value.inner);

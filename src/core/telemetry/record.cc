@@ -81,11 +81,13 @@ struct captured_stack {
 void count_memory() noexcept {
   const std::uint64_t bytes = samples.mapped_bytes() + stacks.mapped_bytes() + unwind_memory_bytes();
   if (bytes == counted_bytes) return;
+  TENURE_DCHECK(inside);
   add_overhead_bytes(static_cast<std::int64_t>(bytes - counted_bytes));
   counted_bytes = bytes;
 }
 
 void tell_live(live_entry& entry) noexcept {
+  TENURE_DCHECK(entry.sample_id != 0 && entry.sample_id <= last_sample_id);
   const live_sample sample = view_of(entry);
   entry.told = write_allocation(sample, entry.truncated, static_cast<wire::allocation_entry>(entry.entry)) ? 1 : 0;
 }
@@ -93,6 +95,7 @@ void tell_live(live_entry& entry) noexcept {
 // A block that is gone, with the stack of its free if there is one.
 void end_sample(live_entry* entry, const captured_stack* stack, std::uint64_t time_ns,
                 std::uint32_t thread_id) noexcept {
+  TENURE_DCHECK(entry->time_ns <= time_ns || stack == nullptr);
   if (entry->told != 0) {
     write_free(entry->sample_id, time_ns, entry->address, thread_id, stack == nullptr ? nullptr : stack->frames,
                stack == nullptr ? 0 : stack->walk.frame_count);
