@@ -1,0 +1,27 @@
+// tenure::gc: managed objects for C++, collected while the program runs.
+//
+//     #include <tenure/gc.hpp>
+//     namespace gc = tenure::gc;
+//
+//     struct node { gc::member<node> next; std::string name; };   // nothing else to declare
+//
+//     gc::local<node> n = gc::make<node>();
+//     n->next = gc::make<node>();
+//
+//   where a pointer is                 what to write
+//   variable, parameter, result        local<T>
+//   in a managed object                member<T>; for many threads at once atomic_member<T>
+//   anywhere else                      root<T>
+//   anywhere, keeping nothing alive    weak<T>
+//
+// Each header is a contract of its own. docs/library/gc.md explains how it works and what it costs.
+#pragma once
+
+#include <tenure/gc/atomic_member.hpp>
+#include <tenure/gc/heap.hpp>
+#include <tenure/gc/local.hpp>
+#include <tenure/gc/make.hpp>
+#include <tenure/gc/member.hpp>
+#include <tenure/gc/members.hpp>
+#include <tenure/gc/root.hpp>
+#include <tenure/gc/weak.hpp>

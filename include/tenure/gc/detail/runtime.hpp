@@ -1,0 +1,224 @@
+// What the templates of tenure::gc share with the collector: the words that both read, and the slow paths.
+//
+//   thread_record      a thread's root slots           [ hole | slot | slot | slot | ... ]   top: the next free one
+//                      its allocation words            64 cells of a block each: a bit for each cell still free
+//                      in_operation                    set while a pointer is in hand that nothing else holds
+//   barrier            phase                           0 unless a collector is at work; all that a store has to ask
+//                      cards                           a byte for each 512 bytes of the heaps
+//
+// The collector needs no help from a thread: it reads the slots and the words while the thread runs. What makes that
+// right is the order of two things in each thread, "publish, then read the phase", and a membarrier of the collector
+// between "change the phase" and "read what was published" (docs/library/gc.md, "The protocol").
+//
+// Not promised: nothing in namespace detail is for programs to use.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <tenure/api.h>
+#include <tenure/gc/detail/size_class.hpp>
+
+#ifdef TENURE_SYSTEMATIC
+namespace tenure::core {
+void yield_point() noexcept;
+}
+#define TENURE_GC_STEP() ::tenure::core::yield_point()
+#else
+#define TENURE_GC_STEP() static_cast<void>(0)
+#endif
+
+namespace tenure::gc::detail {
+
+struct heap_state;
+struct weak_cell;
+
+// What the phase can be. Mutators only tell 0 from the rest; the slow paths look closer.
+enum class phase : std::uint32_t {
+  idle = 0,
+  marking = 1,    // whoever publishes a pointer has its target marked
+  resolving = 2,  // marking is complete: what is not marked now is dead, and weak references say so
+  stopped = 3,    // whoever publishes a pointer waits
+};
+
+inline constexpr unsigned card_shift = 9;
+
+struct alignas(64) barrier_state {
+  std::atomic<std::uint32_t> phase{0};
+  std::atomic<std::uintptr_t> card_first{0};  // address that the first card stands for
+  std::atomic<std::uintptr_t> card_bytes{0};  // how many bytes have cards; 0: no heap needs them
+  std::atomic<std::uint8_t*> cards{nullptr};
+};
+TENURE_API extern barrier_state barrier;
+
+using root_slot = std::atomic<void*>;
+// In a slot that was given up out of order; below the first slot of a segment that has one before it.
+inline void* const hole = reinterpret_cast<void*>(std::uintptr_t{1});
+
+struct allocation_word {
+  std::atomic<std::uint64_t> free{0};  // bit n: the n-th cell from `first` on is free
+  std::atomic<char*> first{nullptr};   // null: holds no word of any block
+};
+struct allocation_words {
+  allocation_word words[list_count];
+};
+
+inline constexpr std::size_t most_heaps = 32;
+
+struct thread_record {
+  constexpr explicit thread_record(allocation_words* words) noexcept {
+    for (allocation_words*& each : heaps) each = words;
+  }
+
+  std::atomic<root_slot*> top{nullptr};
+  root_slot* limit = nullptr;
+  std::atomic<std::uint32_t> in_operation{0};
+  allocation_words* heaps[most_heaps] = {};  // by heap_state's number
+};
+
+// The calling thread's record; until it first needs one, a record whose slots and words are all used up.
+#define TENURE_GC_TLS __attribute__((tls_model("initial-exec")))
+TENURE_API extern TENURE_GC_TLS __thread thread_record* current_thread;
+TENURE_API extern thread_record unregistered_thread;
+
+// Slow paths.
+TENURE_API void published_slow(void* target) noexcept;
+TENURE_API root_slot* push_slow(void* target) noexcept;
+TENURE_API void pop_slow() noexcept;
+TENURE_API void pop_out_of_order(root_slot* given) noexcept;
+TENURE_API void shade_in_operation(void* target) noexcept;
+TENURE_API thread_record* enter_slow() noexcept;
+
+// A compiler's reordering of "publish" and "read the phase" would undo the protocol.
+inline void compiler_fence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
+// After `target` was written where the collector will find it.
+inline void published(void* target) noexcept {
+  compiler_fence();
+  TENURE_GC_STEP();
+  if (barrier.phase.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    published_slow(target);
+}
+
+// After a pointer was stored at `where`, in a managed object or not.
+inline void mark_card(const void* where) noexcept {
+  const std::uintptr_t offset =
+      reinterpret_cast<std::uintptr_t>(where) - barrier.card_first.load(std::memory_order_relaxed);
+  if (offset < barrier.card_bytes.load(std::memory_order_relaxed)) {
+    auto* card = reinterpret_cast<std::atomic<std::uint8_t>*>(barrier.cards.load(std::memory_order_relaxed)) +
+                 (offset >> card_shift);
+    if (card->load(std::memory_order_relaxed) == 0) card->store(1, std::memory_order_relaxed);
+  }
+}
+
+template <class T>
+void* untyped(T* pointer) noexcept {
+  return const_cast<void*>(static_cast<const volatile void*>(pointer));
+}
+
+template <class T>
+void store_word(T** where, T* value) noexcept {
+  __atomic_store_n(where, value, __ATOMIC_RELEASE);
+}
+
+// The write barrier: store, shade while somebody marks, then remember the card. In this order.
+template <class T>
+void store_member(T*& where, T* target) noexcept {
+  store_word(&where, target);
+  if (target == nullptr) return;
+  published(untyped(target));
+  TENURE_GC_STEP();
+  mark_card(&where);
+}
+
+// Root slots of the calling thread, last in, first out by preference.
+inline root_slot* push(void* target) noexcept {
+  thread_record* self = current_thread;
+  root_slot* taken = self->top.load(std::memory_order_relaxed);
+  if (taken == self->limit) [[unlikely]]
+    return push_slow(target);
+  taken->store(target, std::memory_order_release);
+  self->top.store(taken + 1, std::memory_order_release);
+  published(target);
+  return taken;
+}
+
+inline void pop(root_slot* given) noexcept {
+  thread_record* self = current_thread;
+  if (given + 1 == self->top.load(std::memory_order_relaxed)) [[likely]] {
+    given->store(nullptr, std::memory_order_release);
+    self->top.store(given, std::memory_order_release);
+    if (given[-1].load(std::memory_order_relaxed) == hole) [[unlikely]]
+      pop_slow();
+  } else {
+    pop_out_of_order(given);
+  }
+}
+
+inline void set_slot(root_slot* where, void* target) noexcept {
+  where->store(target, std::memory_order_release);
+  published(target);
+}
+
+// While a thread holds in its hand what nothing else may hold (the value of an atomic_member, a weak target), the
+// collector does not pass it by.
+class operation {
+ public:
+  operation() noexcept : self_(current_thread) {
+    if (self_ == &unregistered_thread) [[unlikely]] {
+      self_ = enter_slow();
+      return;
+    }
+    self_->in_operation.store(1, std::memory_order_relaxed);
+    compiler_fence();
+    TENURE_GC_STEP();
+    if (barrier.phase.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(phase::stopped)) [[unlikely]] {
+      self_ = enter_slow();
+    }
+  }
+  ~operation() {
+    compiler_fence();
+    self_->in_operation.store(0, std::memory_order_release);
+  }
+  operation(const operation&) = delete;
+  operation& operator=(const operation&) = delete;
+
+  // Puts `target` into `where`, a root slot of this thread, and has it marked if somebody marks.
+  void keep(root_slot* where, void* target) const noexcept {
+    where->store(target, std::memory_order_release);
+    compiler_fence();
+    TENURE_GC_STEP();
+    if (barrier.phase.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      shade_in_operation(target);
+  }
+
+ private:
+  thread_record* self_;
+};
+
+// Slots that any thread may give up, for root<T>.
+TENURE_API root_slot* take_root_slot(void* target);
+TENURE_API void give_root_slot(root_slot* given) noexcept;
+
+// Allocation.
+struct type_descriptor;
+TENURE_API heap_state* standard_heap() noexcept;
+// A cell of the list, its address in a root slot of the calling thread already. Throws std::bad_alloc.
+struct rooted_cell {
+  char* cell;
+  root_slot* root;
+};
+TENURE_API rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payload_offset);
+TENURE_API rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes,
+                                      std::size_t payload_offset);
+TENURE_API void learn_slots(type_descriptor& type, void* object) noexcept;
+
+// Weak references.
+TENURE_API weak_cell* take_weak_cell(void* target);
+TENURE_API void share_weak_cell(weak_cell* cell) noexcept;
+TENURE_API void give_weak_cell(weak_cell* cell) noexcept;
+TENURE_API bool lock_weak_cell(weak_cell* cell, root_slot* into) noexcept;
+TENURE_API bool is_expired(const weak_cell* cell) noexcept;
+
+}  // namespace tenure::gc::detail

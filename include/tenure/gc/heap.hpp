@@ -1,0 +1,132 @@
+// heap: managed objects with a name, a collector's plan, a limit and figures of their own.
+//
+//     tenure::gc::heap documents({.name = "documents", .limit_bytes = 256 << 20});
+//     auto page = documents.make<paragraph>("once upon a time");
+//     documents.collect();
+//     std::printf("%zu bytes live\n", documents.statistics().live_bytes);
+//
+// make<T>() uses heap::standard(), which exists as long as the program does. A member leads to an object of its own
+// heap; a local, root or weak to one of any. At most 32 heaps at a time.
+//
+// Plans:
+//   nogc                never collects: what allocation alone costs
+//   mark_sweep          stops every thread that stores a managed pointer until the cycle is over; the oracle
+//   sticky_concurrent   marks and sweeps while threads run; young cycles look at what is new and at what was stored to
+//
+// Thread-safety: all of it, except that nobody may use a heap while it is destroyed. A heap may be destroyed when no
+// local or root leads to its objects (otherwise the program ends with a message): weak references become null, and the
+// destructors of what is left have run when that of the heap returns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tenure/api.h>
+#include <tenure/gc/make.hpp>
+
+namespace tenure::gc {
+
+enum class plan : std::uint8_t { nogc, mark_sweep, sticky_concurrent };
+
+struct heap_options {
+  std::string_view name = "managed";
+  gc::plan plan = gc::plan::sticky_concurrent;
+  // A cycle starts when the heap has grown by this much of what the last full cycle left alive. As GOGC.
+  unsigned growth_percent = 100;
+  // Blocks never exceed it: an allocation that would, collects first and then throws std::bad_alloc. 0: none.
+  std::size_t limit_bytes = 0;
+  // A first cycle does not start below it.
+  std::size_t least_growth_bytes = std::size_t{4} << 20;
+
+  // To find mistakes; each costs much time.
+  unsigned collect_every_allocations = 0;  // a full cycle at each n-th allocation of the process in this heap
+  bool verify = false;                     // traces again after marking, and compares; checks what is stored
+  bool poison = false;                     // overwrites what is freed
+};
+
+struct heap_statistics {
+  std::size_t live_bytes;       // in cells, after the last cycle
+  std::size_t live_objects;     // after the last cycle
+  std::size_t block_bytes;      // taken from the kernel for cells and large objects
+  std::size_t allocated_bytes;  // since the heap was made
+  std::uint64_t cycles;
+  std::uint64_t full_cycles;
+  std::uint64_t marked_objects;  // in all cycles
+  std::uint64_t freed_objects;   // in all cycles
+  std::uint64_t destroyed;       // destructors that have run
+  std::uint64_t collector_ns;    // processor time of the cycles, on whatever thread
+  std::uint64_t stopped_ns;      // time for which threads would have waited, had they stored a pointer
+  std::uint64_t longest_stop_ns;
+};
+
+struct object_information {
+  const void* address;    // of the object, for an array of its first element
+  std::string_view type;  // as the compiler prints it
+  std::size_t bytes;      // of its cell
+  std::size_t elements;   // 1, or the array's
+};
+
+// One link on the way from a root to an object.
+struct path_step {
+  std::string from;    // "local of thread 1234", "root", or the type of the object that holds the pointer
+  std::size_t offset;  // of the member in that object
+  const void* to;
+};
+
+class TENURE_API heap {
+ public:
+  explicit heap(const heap_options& options);
+  ~heap();
+  heap(const heap&) = delete;
+  heap& operator=(const heap&) = delete;
+
+  static heap& standard() noexcept;
+
+  template <class T, class... Arguments>
+  local<T> make(Arguments&&... arguments) {
+    return detail::make_in<T>(state_, number_, std::forward<Arguments>(arguments)...);
+  }
+  template <class T>
+  local<array<T>> make_array(std::size_t size) {
+    return detail::make_array_in<T>(state_, size);
+  }
+
+  // A full cycle, in the calling thread. When it returns, all weak references to what was unreachable when it began are
+  // null, its memory is free, and destructors are queued. An object whose destructor is queued is not unreachable until
+  // it has run, nor is what it leads to. Does nothing in a nogc heap.
+  void collect();
+  // A young cycle where the plan has them, a full one otherwise.
+  void collect_young();
+  // Returns when every destructor queued so far has run. Not from a destructor.
+  void wait_for_destructors();
+  heap_statistics statistics() const;
+  std::string_view name() const noexcept;
+  gc::plan plan() const noexcept;
+  void set_growth_percent(unsigned percent) noexcept;
+  void set_limit_bytes(std::size_t bytes) noexcept;
+
+  // What is in the heap, dead or alive, at one moment; threads that store pointers wait meanwhile.
+  std::vector<object_information> objects() const;
+  // How a root leads to the object at `address`, shortest way first to last; empty when none does.
+  std::vector<path_step> path_to(const void* address) const;
+  // Stops the threads, traces from the roots and holds everything found against the heap's own records. Ends the
+  // program when they disagree.
+  void check() const;
+
+  detail::heap_state& state() const noexcept { return *state_; }
+
+ private:
+  struct standard_tag {};
+  explicit heap(standard_tag) noexcept;
+
+  detail::heap_state* state_;
+  std::size_t number_;
+};
+
+// The heap's full cycle, for the standard heap.
+inline void collect() { heap::standard().collect(); }
+
+}  // namespace tenure::gc

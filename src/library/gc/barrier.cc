@@ -1,0 +1,127 @@
+// The slow paths of the barrier, of the root slots and of allocation.
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/base/check.h"
+#include "library/gc/collect.h"
+#include "library/gc/cycle.h"
+
+namespace tenure::gc::detail {
+
+constinit barrier_state barrier;
+
+void published_slow(void* target) noexcept {
+  if (target == nullptr) return;
+  thread_state& self = this_thread();
+  for (;;) {
+    phase now = current_phase();
+    if (now == phase::idle) return;
+    if (now == phase::stopped) {
+      if (self.stopper) return;
+      wait_while_stopped();
+      continue;
+    }
+    self.in_operation.store(1, std::memory_order_relaxed);
+    compiler_fence();
+    TENURE_GC_STEP();
+    now = current_phase();
+    if (now == phase::marking || now == phase::resolving) shade(self, target, now);
+    compiler_fence();
+    self.in_operation.store(0, std::memory_order_release);
+    if (now != phase::stopped) return;
+  }
+}
+
+void shade_in_operation(void* target) noexcept {
+  if (target == nullptr) return;
+  const phase now = current_phase();
+  if (now == phase::marking || now == phase::resolving) shade(this_thread(), target, now);
+}
+
+thread_record* enter_slow() noexcept {
+  thread_state& self = this_thread();
+  for (;;) {
+    self.in_operation.store(1, std::memory_order_relaxed);
+    compiler_fence();
+    TENURE_GC_STEP();
+    if (current_phase() != phase::stopped || self.stopper) return &self;
+    self.in_operation.store(0, std::memory_order_release);
+    wait_while_stopped();
+  }
+}
+
+namespace {
+
+// Allocates by `attempt`, which throws std::bad_alloc; when it does, a full cycle and one more try.
+template <class Attempt>
+void try_twice(heap_state& heap, Attempt attempt) {
+  try {
+    attempt();
+  } catch (const std::bad_alloc&) {
+    if (!collect_for_memory(heap)) throw;
+    attempt();
+  }
+}
+
+}  // namespace
+
+rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payload_offset) {
+  if (heap == nullptr) heap = standard_heap();
+  before_allocation(*heap);
+  thread_state& self = this_thread();
+  try_twice(*heap, [&] {
+    const operation held;
+    refill(self, *heap, list);
+  });
+  reach_next_segment(self);
+  allocation_word& word = self.heaps[heap->number]->words[list];
+  const std::uint64_t free = word.free.load(std::memory_order_relaxed);
+  TENURE_CHECK(free != 0);
+  char* cell = word.first.load(std::memory_order_relaxed) +
+               static_cast<unsigned>(std::countr_zero(free)) * std::size_t{cell_sizes[list % class_count]};
+  root_slot* taken = self.top.load(std::memory_order_relaxed);
+  taken->store(cell + payload_offset, std::memory_order_release);
+  self.top.store(taken + 1, std::memory_order_release);
+  TENURE_GC_STEP();
+  word.free.store(free & (free - 1), std::memory_order_release);
+  published(cell + payload_offset);
+  return {cell, taken};
+}
+
+rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes, std::size_t payload_offset) {
+  if (heap == nullptr) heap = standard_heap();
+  before_allocation(*heap);
+  root_slot* root = push(nullptr);
+  char* cell = nullptr;
+  try {
+    try_twice(*heap, [&] {
+      const operation held;
+      cell = make_large(*heap, kind, bytes);
+      held.keep(root, cell + payload_offset);
+    });
+  } catch (...) {
+    pop(root);
+    throw;
+  }
+  return {cell, root};
+}
+
+rooted_cell allocate_array(heap_state* heap, object_kind kind, std::size_t bytes, std::size_t alignment_bytes,
+                           std::size_t payload_offset) {
+  const std::size_t size_class = class_of(bytes, alignment_bytes);
+  if (size_class == large_class) return allocate_large(heap, kind, bytes, payload_offset);
+  if (heap == nullptr) heap = standard_heap();
+  return allocate(heap, heap->number, list_of(kind, size_class), cell_sizes[size_class], payload_offset);
+}
+
+void learn_slots(type_descriptor& type, void* object) noexcept {
+  static lock learning;
+  const holding guard(learning);
+  if (type.listed.load(std::memory_order_relaxed)) return;
+  slot_list sink{reinterpret_cast<std::uintptr_t>(object), type.offsets, type.slot_count};
+  if (type.list != nullptr) type.list(object, sink);
+  TENURE_CHECK(sink.count == type.slot_count);
+  type.listed.store(true, std::memory_order_release);
+}
+
+}  // namespace tenure::gc::detail

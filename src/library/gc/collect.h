@@ -1,0 +1,23 @@
+// When a heap is collected, and by whom.
+#pragma once
+
+#include "library/gc/heap_state.h"
+
+namespace tenure::gc {
+
+enum class cycle_kind : std::uint8_t { young, full };
+
+// One cycle of the heap, in the calling thread, after those that run or wait already.
+void run_cycle(heap_state& heap, cycle_kind kind) noexcept;
+
+// On the slow path of allocation, outside of operations: a cycle that is due is run or asked for, and a thread that has
+// got far ahead of the collector waits a little.
+void before_allocation(heap_state& heap) noexcept;
+// The heap is full or the system refuses memory. False when nothing can be done.
+bool collect_for_memory(heap_state& heap) noexcept;
+
+// The collector's thread runs a cycle of the heap.
+void request_cycle(heap_state& heap) noexcept;
+void reset_collector_in_child() noexcept;
+
+}  // namespace tenure::gc

@@ -1,0 +1,167 @@
+#include "library/gc/cycle.h"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include "core/base/check.h"
+#include "core/base/yield_point.h"
+
+namespace tenure::gc {
+
+namespace {
+
+lock cycles;
+lock gate;
+std::atomic<heap_state*> active{nullptr};
+std::atomic<std::uint32_t> handshakes{0};
+
+lock left_guard;
+std::vector<void*>& left() {  // guarded by left_guard
+  static std::vector<void*>* const made = new std::vector<void*>;
+  return *made;
+}
+std::atomic<bool> lost{false};
+
+bool barrier_by_kernel() noexcept {
+  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return true;
+  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
+         ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+[[noreturn]] void reject(const void* target, const char* what) noexcept {
+  std::fprintf(stderr, "tenure: a gc pointer to %p was stored, which is %s\n", target, what);
+  std::abort();
+}
+
+}  // namespace
+
+lock& cycle_lock() noexcept { return cycles; }
+lock& weak_gate() noexcept { return gate; }
+lock& shades_lock() noexcept { return left_guard; }
+heap_state* active_heap() noexcept { return active.load(std::memory_order_acquire); }
+void set_active_heap(heap_state* heap) noexcept { active.store(heap, std::memory_order_release); }
+
+void set_phase(phase to) noexcept {
+  TENURE_YIELD_POINT();
+  const auto before =
+      static_cast<phase>(detail::barrier.phase.exchange(static_cast<std::uint32_t>(to), std::memory_order_seq_cst));
+  if (before == phase::stopped) detail::barrier.phase.notify_all();
+}
+
+void wait_while_stopped() noexcept {
+#ifdef TENURE_SYSTEMATIC
+  while (current_phase() == phase::stopped) TENURE_YIELD_POINT();
+#else
+  detail::barrier.phase.wait(static_cast<std::uint32_t>(phase::stopped), std::memory_order_acquire);
+#endif
+}
+
+void process_barrier() noexcept {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  TENURE_CHECK(barrier_by_kernel());
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+void handshake() noexcept {
+  TENURE_YIELD_POINT();
+  process_barrier();
+  const std::uint32_t number = handshakes.fetch_add(1) + 1;
+  for (unsigned round = 0;; ++round) {
+    bool all = true;
+    {
+      const holding guard(threads_lock());
+      for (thread_state* at = first_thread(); at != nullptr; at = at->next) {
+        if (at->passed == number) continue;
+        if (at->in_operation.load(std::memory_order_acquire) == 0) {
+          at->passed = number;
+        } else {
+          all = false;
+        }
+      }
+    }
+    if (all) return;
+    back_off(round);
+  }
+}
+
+bool is_quiescent() noexcept {
+  process_barrier();
+  TENURE_YIELD_POINT();
+  const holding guard(threads_lock());
+  for (thread_state* at = first_thread(); at != nullptr; at = at->next) {
+    // An operation is over soon, unless its thread was taken off the processor in it.
+    for (int spin = 0; spin < 100 && at->in_operation.load(std::memory_order_acquire) != 0; ++spin) continue;
+    if (at->in_operation.load(std::memory_order_acquire) != 0 || !at->ring.is_empty()) return false;
+  }
+  const holding also(left_guard);
+  return left().empty() && !lost.load();
+}
+
+void shade(thread_state& self, void* target, phase now) noexcept {
+  window& all = window::get();
+  if (!all.holds(target)) reject(target, "not managed");
+  const cell_place at = all.place(target);
+  heap_state* heap = active_heap();
+  if (heap == nullptr || at.header->heap_number != heap->number) return;
+  if (at.is_marked()) return;
+  if (now == phase::resolving) reject(target, "dead: a raw pointer outlived what it pointed to");
+  TENURE_GC_STEP();
+  if (!self.ring.push(target)) leave_shaded(target);
+}
+
+void leave_shaded(void* target) noexcept {
+  const holding guard(left_guard);
+  try {
+    left().push_back(target);
+  } catch (const std::bad_alloc&) {
+    lost.store(true);
+  }
+}
+
+void* take_left() noexcept {
+  const holding guard(left_guard);
+  if (left().empty()) return nullptr;
+  void* target = left().back();
+  left().pop_back();
+  return target;
+}
+
+bool take_lost_shade() noexcept { return lost.exchange(false); }
+
+stopped_world::stopped_world(heap_state* heap) noexcept
+    : heap_(heap), before_(detail::barrier.phase.load()), since_ns_(monotonic_ns()) {
+  this_thread().stopper = true;
+  set_phase(phase::stopped);
+  handshake();
+}
+
+stopped_world::~stopped_world() {
+  this_thread().stopper = false;
+  const std::uint64_t stop_ns = monotonic_ns() - since_ns_;
+  if (heap_ != nullptr) {
+    heap_->figures.stopped_ns.fetch_add(stop_ns, std::memory_order_relaxed);
+    heap_->figures.longest_stop_ns.store(std::max(heap_->figures.longest_stop_ns.load(), stop_ns));
+  }
+  set_phase(static_cast<phase>(before_));
+}
+
+std::uint64_t monotonic_ns() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+std::uint64_t thread_processor_ns() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+}  // namespace tenure::gc

@@ -1,0 +1,158 @@
+#include "library/gc/finalizer.h"
+
+#include <atomic>
+#include <deque>
+#include <new>
+#include <vector>
+
+#include "core/base/check.h"
+#include "library/gc/cycle.h"
+#include "library/gc/worker.h"
+
+namespace tenure::gc {
+
+namespace {
+
+struct destructor_queue {
+  lock guard;
+  std::deque<char*> pending;
+  std::vector<char*> destroyed;
+  char* running = nullptr;
+  std::atomic<std::uint32_t> signal{0};
+  worker thread;
+};
+
+destructor_queue& queue() {
+  static destructor_queue* const made = new destructor_queue;
+  return *made;
+}
+
+// Runs the oldest; false when there is none or another thread is at it.
+bool run_one() noexcept {
+  destructor_queue& all = queue();
+  {
+    const holding guard(all.guard);
+    if (all.running != nullptr || all.pending.empty()) return false;
+    all.running = all.pending.front();
+    all.pending.pop_front();
+  }
+  destroy_object(all.running);
+  const holding guard(all.guard);
+  all.destroyed.push_back(all.running);  // there is room: queue_destructor has made it
+  all.running = nullptr;
+  return true;
+}
+
+void free_if_no_cycle() noexcept {
+  if (!cycle_lock().try_acquire()) return;
+  free_destroyed();
+  cycle_lock().release();
+}
+
+void live() {
+  destructor_queue& all = queue();
+  for (;;) {
+    const std::uint32_t seen = all.signal.load(std::memory_order_acquire);
+    bool any = false;
+    while (run_one()) any = true;
+    if (any) {
+      free_if_no_cycle();
+    } else {
+      all.signal.wait(seen, std::memory_order_acquire);
+    }
+  }
+}
+
+}  // namespace
+
+lock& destructors_lock() noexcept { return queue().guard; }
+
+void destroy_object(char* cell) noexcept {
+  detail::type_descriptor* type = type_of(cell);
+  if (type != nullptr && type->destroy != nullptr) {
+    type->destroy(cell + type->payload_offset, element_count(*type, cell));
+    const cell_place at = window::get().place(cell);
+    if (heap_state* heap = heap_by_number(at.header->heap_number)) {
+      heap->figures.destroyed.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  __atomic_store_n(reinterpret_cast<detail::type_descriptor**>(cell), &detail::descriptor_of<char>, __ATOMIC_RELEASE);
+}
+
+bool queue_destructor(char* cell) noexcept {
+  destructor_queue& all = queue();
+  const holding guard(all.guard);
+  try {
+    all.destroyed.reserve(all.destroyed.size() + all.pending.size() + 2);
+    all.pending.push_back(cell);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+void start_destructors() noexcept {
+  destructor_queue& all = queue();
+  {
+    const holding guard(all.guard);
+    if (all.pending.empty()) return;
+  }
+  if (!all.thread.start(live)) run_destructors_here();
+  all.signal.fetch_add(1, std::memory_order_release);
+  all.signal.notify_all();
+}
+
+void mark_queued(heap_state& heap, marker& into) noexcept {
+  destructor_queue& all = queue();
+  window& known = window::get();
+  const holding guard(all.guard);
+  const auto mark = [&](char* cell) {
+    const cell_place at = known.place(cell);
+    if (at.header->heap_number == heap.number) into.trace_now(at);
+  };
+  for (char* cell : all.pending) mark(cell);
+  for (char* cell : all.destroyed) mark(cell);
+  if (all.running != nullptr) mark(all.running);
+}
+
+void free_destroyed() noexcept {
+  destructor_queue& all = queue();
+  const holding guard(all.guard);
+  for (char* cell : all.destroyed) free_cell(window::get().place(cell));
+  all.destroyed.clear();
+}
+
+bool wait_for_destructors(unsigned rounds) noexcept {
+  destructor_queue& all = queue();
+  for (unsigned round = 0; round < rounds; ++round) {
+    {
+      const holding guard(all.guard);
+      if (all.pending.empty() && all.running == nullptr) break;
+    }
+    if (round + 1 == rounds) return false;
+    back_off(round);
+  }
+  free_if_no_cycle();
+  return true;
+}
+
+void run_destructors_here() noexcept {
+  for (unsigned round = 0;; ++round) {
+    while (run_one()) round = 0;
+    const holding guard(queue().guard);
+    if (queue().pending.empty() && queue().running == nullptr) return;
+  }
+}
+
+void reset_destructors_in_child() noexcept {
+  queue().guard.reset();
+  queue().thread.reset();
+  // One that was running will not return; what it did to its object is not known.
+  if (queue().running != nullptr) {
+    __atomic_store_n(reinterpret_cast<detail::type_descriptor**>(queue().running), &detail::descriptor_of<char>,
+                     __ATOMIC_RELEASE);
+    queue().running = nullptr;
+  }
+}
+
+}  // namespace tenure::gc

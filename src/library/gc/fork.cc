@@ -1,0 +1,53 @@
+#include "library/gc/fork.h"
+
+#include <pthread.h>
+
+#include "core/base/check.h"
+#include "library/gc/collect.h"
+#include "library/gc/cycle.h"
+#include "library/gc/finalizer.h"
+#include "library/gc/roots.h"
+#include "library/gc/weak_cells.h"
+
+namespace tenure::gc {
+
+namespace {
+
+// Each lock of the room in the order in which they nest.
+template <class Each>
+void for_each_lock(Each each) {
+  each(cycle_lock());
+  each(destructors_lock());
+  each(weak_gate());
+  each(weak_cells_lock());
+  each(roots_lock());
+  each(threads_lock());
+  each(shades_lock());
+  for_each_heap([&](heap_state& heap) {
+    for (block_list& list : heap.lists) each(list.guard);
+    each(heap.large_guard);
+  });
+  each(window::get().guard());
+}
+
+void before() {
+  for_each_lock([](lock& each) { each.acquire(); });
+}
+void in_parent() {
+  for_each_lock([](lock& each) { each.release(); });
+}
+void in_child() {
+  for_each_lock([](lock& each) { each.reset(); });
+  forget_other_threads();
+  reset_destructors_in_child();
+  reset_collector_in_child();
+}
+
+pthread_once_t registered = PTHREAD_ONCE_INIT;
+void enroll() { TENURE_CHECK(::pthread_atfork(before, in_parent, in_child) == 0); }
+
+}  // namespace
+
+void prepare_for_fork() noexcept { ::pthread_once(&registered, enroll); }
+
+}  // namespace tenure::gc

@@ -1,0 +1,104 @@
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "core/base/check.h"
+#include "library/gc/collect.h"
+#include "library/gc/cycle.h"
+#include "library/gc/finalizer.h"
+#include "library/gc/fork.h"
+#include "library/gc/plan.h"
+#include "library/gc/reach.h"
+#include "library/gc/sweep.h"
+#include "library/gc/weak_cells.h"
+
+namespace tenure::gc {
+
+namespace {
+
+heap_state* make_state(const heap_options& options, std::uint32_t number) {
+  auto* made = new heap_state(options);
+  made->number = number;
+  window& all = window::get();
+  if (traits_of(made->plan).has_young_cycles) all.use_cards();
+  add_heap(*made);
+  prepare_for_fork();
+  return made;
+}
+
+[[noreturn]] void still_used(const heap_state& heap, const char* by) noexcept {
+  std::fprintf(stderr, "tenure: gc::heap \"%s\" was destroyed while %s still leads to its objects\n", heap.name.c_str(),
+               by);
+  std::abort();
+}
+
+}  // namespace
+
+heap::heap(const heap_options& options) : state_(make_state(options, 1)), number_(state_->number) {}
+
+heap::heap(standard_tag) noexcept : state_(make_state({.name = "standard"}, 0)), number_(state_->number) {
+  TENURE_CHECK(number_ == 0);
+}
+
+heap& heap::standard() noexcept {
+  alignas(heap) static char storage[sizeof(heap)];
+  // Never destroyed: objects and threads may outlive every static.
+  static heap* const made = new (storage) heap(standard_tag{});
+  return *made;
+}
+
+heap::~heap() {
+  run_destructors_here();
+  {
+    const holding guard(cycle_lock());
+    {
+      const stopped_world stopped(nullptr);
+      const arrivals reached = walk_from_roots(*state_);
+      if (!reached.empty()) still_used(*state_, reached.begin()->second.root.c_str());
+    }
+    // Everything is dead: weak references and members say so before the first destructor runs.
+    clear_marks(*state_);
+    resolve_weak_cells(*state_);
+    queue_dead(*state_);
+  }
+  run_destructors_here();
+  const holding guard(cycle_lock());
+  free_destroyed();
+  remove_heap(*state_);
+  delete state_;
+}
+
+void heap::collect() {
+  retire_words(this_thread());
+  run_cycle(*state_, cycle_kind::full);
+}
+
+void heap::collect_young() {
+  retire_words(this_thread());
+  run_cycle(*state_, cycle_kind::young);
+}
+
+void heap::wait_for_destructors() {
+  while (!gc::wait_for_destructors(1000)) continue;
+}
+
+heap_statistics heap::statistics() const {
+  const heap_figures& now = state_->figures;
+  return {now.live_bytes.load(), now.live_objects.load(), now.block_bytes.load(),    now.allocated_bytes.load(),
+          now.cycles.load(),     now.full_cycles.load(),  now.marked_objects.load(), now.freed_objects.load(),
+          now.destroyed.load(),  now.collector_ns.load(), now.stopped_ns.load(),     now.longest_stop_ns.load()};
+}
+
+std::string_view heap::name() const noexcept { return state_->name; }
+gc::plan heap::plan() const noexcept { return state_->plan; }
+void heap::set_growth_percent(unsigned percent) noexcept { state_->growth_percent.store(percent); }
+void heap::set_limit_bytes(std::size_t bytes) noexcept { state_->limit_bytes.store(bytes); }
+
+}  // namespace tenure::gc
+
+namespace tenure::gc::detail {
+
+heap_state* standard_heap() noexcept { return &heap::standard().state(); }
+
+}  // namespace tenure::gc::detail

@@ -1,0 +1,138 @@
+// A heap: its blocks by size class and kind, its large objects, its figures.
+//
+//   lists[kind, class]     blocks of cells       a cursor to where free cells may still be
+//   large                  runs of blocks
+//
+// A thread allocates from a word: up to 64 free cells of a block, taken under the lock of the block's list and handed
+// out without one. A cell of a word counts as allocated from the moment the word is taken; one that was not handed out
+// goes back when the thread ends.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <tenure/gc/heap.hpp>
+
+#include "library/gc/lock.h"
+#include "library/gc/threads.h"
+#include "library/gc/window.h"
+
+namespace tenure::gc {
+
+// What a cycle has come to; blocks that come while it marks are not swept yet, and what is allocated in them is alive.
+enum class stage : std::uint8_t { idle, marking, sweeping };
+
+struct block_list {
+  lock guard;
+  std::vector<std::uint32_t> blocks;
+  std::size_t cursor_block = 0;  // index in `blocks`
+  std::size_t cursor_word = 0;
+};
+
+struct heap_figures {
+  std::atomic<std::size_t> live_bytes{0};
+  std::atomic<std::size_t> live_objects{0};
+  std::atomic<std::size_t> block_bytes{0};
+  std::atomic<std::size_t> allocated_bytes{0};
+  std::atomic<std::uint64_t> cycles{0};
+  std::atomic<std::uint64_t> full_cycles{0};
+  std::atomic<std::uint64_t> marked_objects{0};
+  std::atomic<std::uint64_t> freed_objects{0};
+  std::atomic<std::uint64_t> destroyed{0};
+  std::atomic<std::uint64_t> collector_ns{0};
+  std::atomic<std::uint64_t> stopped_ns{0};
+  std::atomic<std::uint64_t> longest_stop_ns{0};
+};
+
+}  // namespace tenure::gc
+
+namespace tenure::gc::detail {
+
+struct heap_state {
+  explicit heap_state(const heap_options& given);
+
+  const std::string name;
+  const gc::plan plan;
+  const bool verify;
+  const bool poison;
+  const unsigned collect_every;
+  std::uint32_t number = 0;
+
+  block_list lists[list_count];
+  lock large_guard;
+  std::vector<std::uint32_t> large;  // first blocks
+
+  // Pacing.
+  std::atomic<unsigned> growth_percent;
+  std::atomic<std::size_t> limit_bytes;
+  const std::size_t least_growth_bytes;
+  std::atomic<std::size_t> allocated_since{0};  // bytes, since the last cycle began
+  std::atomic<std::size_t> growth_bytes;        // a cycle is due when as many have been allocated
+  std::atomic<std::size_t> live_after_full{0};
+  std::atomic<std::uint64_t> countdown{0};  // allocations to the next cycle, with collect_every
+
+  // The cycle.
+  std::atomic<std::uint32_t> cycle{0};  // number of the last one that began
+  std::atomic<stage> at{stage::idle};
+  std::size_t unused_cells = 0;  // in threads' words when the cycle began; of who runs it
+  std::size_t unused_bytes = 0;
+  std::uint32_t young_in_a_row = 0;
+  std::atomic<bool> requested{false};  // of the collector's thread
+  heap_figures figures;
+};
+
+}  // namespace tenure::gc::detail
+
+namespace tenure::gc {
+
+using detail::heap_state;
+
+// Makes and removes the process's heaps. add_heap gives the state its number, or ends the program with a message when
+// there are too many.
+void add_heap(heap_state& added) noexcept;
+void remove_heap(heap_state& removed) noexcept;
+heap_state* heap_by_number(std::uint32_t number) noexcept;  // null: no such heap
+template <class Visit>
+void for_each_heap(Visit visit) {
+  for (std::uint32_t i = 0; i < detail::most_heaps; ++i) {
+    if (heap_state* heap = heap_by_number(i)) visit(*heap);
+  }
+}
+
+// Gives the calling thread's words of `heap` a new one of the list. Throws std::bad_alloc. Within an operation.
+void refill(thread_state& self, heap_state& heap, std::size_t list);
+// A large object's cell, zeroed. Throws std::bad_alloc. Within an operation.
+char* make_large(heap_state& heap, object_kind kind, std::size_t bytes);
+
+// Cells of the thread's words that were not handed out are free again.
+void retire_words(thread_state& of) noexcept;
+void free_words(thread_state& of) noexcept;
+// Those cells are alive in the cycle that has just begun.
+void blacken_words(const thread_state& of, heap_state& heap) noexcept;
+
+// Each block of the heap with its lock held, also of those that come meanwhile: visit(block number).
+template <class Visit>
+void for_each_block(heap_state& heap, Visit visit) {
+  for (block_list& list : heap.lists) {
+    for (std::size_t i = 0;; ++i) {
+      const holding guard(list.guard);
+      if (i >= list.blocks.size()) break;
+      visit(std::size_t{list.blocks[i]});
+    }
+  }
+  for (std::size_t i = 0;; ++i) {
+    const holding guard(heap.large_guard);
+    if (i >= heap.large.size()) break;
+    visit(std::size_t{heap.large[i]});
+  }
+}
+
+// A cell that a destructor was run in.
+void free_cell(const cell_place& at) noexcept;
+
+void check_heap(heap_state& heap) noexcept;
+
+}  // namespace tenure::gc

@@ -1,0 +1,184 @@
+#include "library/gc/marker.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "core/base/check.h"
+#include "core/base/yield_point.h"
+
+namespace tenure::gc {
+
+using detail::type_descriptor;
+
+namespace {
+
+[[noreturn]] void reject(const type_descriptor* from, const void* target, const char* what) noexcept {
+  if (from != nullptr) {
+    std::fprintf(stderr, "tenure: a gc::member of %.*s leads to %p, which is %s\n", static_cast<int>(from->name.size()),
+                 from->name.data(), target, what);
+  } else {
+    std::fprintf(stderr, "tenure: a gc::local or gc::root leads to %p, which is %s\n", target, what);
+  }
+  std::abort();
+}
+
+}  // namespace
+
+const std::uint32_t* slots_of(type_descriptor& type, void* object) noexcept {
+  if (!type.listed.load(std::memory_order_acquire)) {
+    if (type.needs_object) return nullptr;
+    detail::learn_slots(type, object);
+  }
+  return type.offsets;
+}
+
+void marker::push(void* target, const type_descriptor* from) noexcept {
+  if (!window_.holds(target)) reject(from, target, "not managed");
+  const cell_place at = window_.place(target);
+  if (at.header->heap_number != heap_.number) {
+    if (from != nullptr) reject(from, target, "in another heap: across heaps use gc::root");
+    return;
+  }
+  __builtin_prefetch(at.marks);
+  if (is_traced(at.header->kind)) __builtin_prefetch(at.cell);
+  if (ring_count_ == ring_size) {
+    // The ring would hand over its oldest; going deeper first is left to the stack, which takes the newest.
+    stack_push({static_cast<char*>(target), ~std::size_t{0}});
+    return;
+  }
+  ring_[(ring_first_ + ring_count_++) % ring_size] = at;
+}
+
+void marker::stack_push(entry added) noexcept {
+  if (stack_.size() >= most_entries_) {
+    lost_ = true;
+    return;
+  }
+  try {
+    stack_.push_back(added);
+  } catch (const std::bad_alloc&) {
+    lost_ = true;
+  }
+}
+
+void marker::visit(const cell_place& at) noexcept {
+  if (at.is_marked()) return;
+  if (!window_.is_allocated(at)) reject(nullptr, at.cell, "free: a raw pointer outlived what it pointed to");
+  at.mark();
+  ++marked_;
+  if (is_traced(at.header->kind)) trace(at.cell, 0, false);
+}
+
+void marker::trace_now(const cell_place& at) noexcept {
+  if (!at.is_marked()) {
+    at.mark();
+    ++marked_;
+  }
+  if (is_traced(at.header->kind)) trace(at.cell, 0, true);
+}
+
+void marker::trace(char* cell, std::size_t from_element, bool whole) noexcept {
+  type_descriptor* type = type_of(cell);
+  if (type == nullptr || type->list == nullptr) return;
+  std::size_t count = element_count(*type, cell) - from_element;
+  if (!whole && count > array_piece) {
+    stack_push({cell, from_element + array_piece});
+    count = array_piece;
+  }
+  trace_elements(*type, cell + type->payload_offset + from_element * type->element_bytes, count);
+}
+
+void marker::trace_elements(const type_descriptor& type, char* first, std::size_t count) noexcept {
+  if (count == 0) return;
+  const std::uint32_t* offsets = slots_of(const_cast<type_descriptor&>(type), first);
+  if (offsets == nullptr) return trace_words(first, count * type.element_bytes);
+  for (; count != 0; --count, first += type.element_bytes) {
+    for (std::uint32_t i = 0; i < type.slot_count; ++i) {
+      TENURE_YIELD_POINT();
+      if (void* target = read_slot(first + offsets[i])) push(target, &type);
+    }
+  }
+}
+
+// Of an object whose layout is not known before it is constructed: whatever looks like a pointer to an object.
+#if defined(__SANITIZE_THREAD__) || defined(TENURE_THREAD_SANITIZER)
+__attribute__((no_sanitize("thread")))
+#endif
+void marker::trace_words(char* first, std::size_t bytes) noexcept {
+  for (std::size_t at = 0; at + sizeof(void*) <= bytes; at += sizeof(void*)) {
+    void* target = read_slot(first + at);
+    if (target == nullptr || !window_.holds(target)) continue;
+    const cell_place place = window_.place(target);
+    if (place.header->heap_number == heap_.number && window_.is_allocated(place)) push(target, nullptr);
+  }
+}
+
+void marker::trace_range(const cell_place& at, const char* first, const char* end) noexcept {
+  type_descriptor* type = type_of(at.cell);
+  if (type == nullptr || type->list == nullptr) return;
+  char* payload = at.cell + type->payload_offset;
+  const std::size_t count = element_count(*type, at.cell);
+  if (count == 0) return;
+  const std::uint32_t* offsets = slots_of(*type, payload);
+  const std::size_t step = type->element_bytes;
+  if (offsets == nullptr) return trace_words(payload, count * step);
+  // The element before the first whole one may reach into the range.
+  std::size_t element = first <= payload ? 0 : static_cast<std::size_t>(first - payload) / step;
+  for (; element < count && payload + element * step < end; ++element) {
+    for (std::uint32_t i = 0; i < type->slot_count; ++i) {
+      const char* slot = payload + element * step + offsets[i];
+      if (slot < first || slot >= end) continue;
+      if (void* target = read_slot(slot)) push(target, type);
+    }
+  }
+}
+
+void marker::pass_ring() noexcept {
+  const cell_place at = ring_[ring_first_];
+  ring_first_ = (ring_first_ + 1) % ring_size;
+  --ring_count_;
+  visit(at);
+}
+
+void marker::drain() noexcept {
+  for (;;) {
+    // Refilled from the stack, so that there is always something on its way.
+    while (ring_count_ < ring_size && !stack_.empty()) {
+      const entry next = stack_.back();
+      stack_.pop_back();
+      if (next.next_element == ~std::size_t{0}) {
+        push(next.cell, nullptr);
+      } else {
+        trace(next.cell, next.next_element, false);
+      }
+    }
+    if (ring_count_ != 0) {
+      pass_ring();
+    } else if (lost_) {
+      lost_ = false;
+      look_through_marked();
+    } else {
+      return;
+    }
+  }
+}
+
+void marker::look_through_marked() noexcept {
+  const std::size_t end = window_.end_block();
+  for (std::size_t block = 0; block < end; ++block) {
+    const block_header& header = window_.header(block);
+    const block_state state = header.state.load(std::memory_order_acquire);
+    if (state != block_state::cells && state != block_state::large) continue;
+    if (header.heap_number != heap_.number || !is_traced(header.kind)) continue;
+    for (std::uint32_t cell = 0; cell < header.cell_count; ++cell) {
+      const cell_place at = window_.place(window_.address_of(block) + std::size_t{cell} * header.cell_bytes);
+      if (!at.is_marked() || !window_.is_allocated(at)) continue;
+      trace(at.cell, 0, true);
+      while (ring_count_ != 0) pass_ring();
+    }
+  }
+}
+
+}  // namespace tenure::gc

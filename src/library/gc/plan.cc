@@ -1,0 +1,182 @@
+#include "library/gc/plan.h"
+
+#include <iterator>
+
+#include "core/base/check.h"
+#include "core/base/yield_point.h"
+#include "library/gc/cycle.h"
+#include "library/gc/finalizer.h"
+#include "library/gc/marker.h"
+#include "library/gc/roots.h"
+#include "library/gc/sweep.h"
+#include "library/gc/verify.h"
+#include "library/gc/weak_cells.h"
+
+namespace tenure::gc {
+
+namespace {
+
+// What threads allocate from here on, unless in a block that this cycle has swept, is alive in it.
+void begin_black_allocation(heap_state& heap) noexcept {
+  heap.allocated_since.store(0, std::memory_order_relaxed);
+  heap.at.store(stage::marking, std::memory_order_release);
+  heap.cycle.fetch_add(1, std::memory_order_release);
+}
+
+void scan_roots(heap_state& heap, marker& into) noexcept {
+  heap.unused_cells = 0;
+  heap.unused_bytes = 0;
+  {
+    const holding guard(threads_lock());
+    for (thread_state* at = first_thread(); at != nullptr; at = at->next) {
+      TENURE_YIELD_POINT();
+      // First the words, then the slots: a cell leaves its word only when its address is in a slot.
+      blacken_words(*at, heap);
+      for_each_slot(*at, [&](void* target) { into.push(target, nullptr); });
+    }
+  }
+  for_each_root([&](void* target) { into.push(target, nullptr); });
+  mark_queued(heap, into);
+}
+
+void bury(heap_state& heap) noexcept {
+  heap.at.store(stage::sweeping, std::memory_order_release);
+  set_active_heap(nullptr);
+  sweep(heap);
+  heap.at.store(stage::idle, std::memory_order_release);
+  free_destroyed();
+  start_destructors();
+}
+
+void mark_sweep_cycle(heap_state& heap, cycle_kind) {
+  const stopped_world stopped(&heap);
+  begin_black_allocation(heap);
+  set_active_heap(&heap);
+  clear_marks(heap);
+  marker marks(heap);
+  scan_roots(heap, marks);
+  marks.drain();
+  if (heap.verify) verify_marks(heap);
+  resolve_weak_cells(heap);
+  queue_dead(heap);
+  heap.figures.marked_objects.fetch_add(marks.marked_objects(), std::memory_order_relaxed);
+  bury(heap);
+}
+
+// Slots of old objects that were stored to since the last cycle. A card is cleaned before it is looked at, with a
+// process barrier between: a thread that still saw it dirty has stored before.
+void scan_cards(heap_state& heap, marker& into) noexcept {
+  window& all = window::get();
+  const std::size_t end = all.end_block();
+  constexpr std::size_t cards_per_block = block_bytes >> detail::card_shift;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> dirty;  // block, card in it
+  for (std::size_t block = 0; block < end; ++block) {
+    const block_header& header = all.header(block);
+    const block_state state = header.state.load(std::memory_order_acquire);
+    if (state != block_state::cells && state != block_state::large) continue;
+    if (header.heap_number != heap.number) continue;
+    const std::size_t cards = cards_per_block * (state == block_state::large ? header.run_blocks : 1);
+    std::atomic<std::uint8_t>* first = all.cards(block);
+    for (std::size_t card = 0; card < cards; ++card) {
+      if (first[card].load(std::memory_order_relaxed) == 0) continue;
+      TENURE_YIELD_POINT();
+      first[card].store(0, std::memory_order_relaxed);
+      if (!is_traced(header.kind)) continue;
+      dirty.emplace_back(static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(card));
+    }
+  }
+  process_barrier();
+  TENURE_YIELD_POINT();
+  for (const auto& [block, card] : dirty) {
+    const char* first = all.address_of(block) + (std::size_t{card} << detail::card_shift);
+    const char* card_end = first + (std::size_t{1} << detail::card_shift);
+    const block_header& header = all.header(block);
+    std::uint32_t cell = all.place(first).index;
+    for (; cell < header.cell_count; ++cell) {
+      char* at = all.address_of(block) + std::size_t{cell} * header.cell_bytes;
+      if (at >= card_end) break;
+      const cell_place place = all.place(at);
+      if (place.is_marked() && all.is_allocated(place)) into.trace_range(place, first, card_end);
+    }
+  }
+}
+
+void forget_cards(heap_state& heap) noexcept {
+  window& all = window::get();
+  for_each_block(heap, [&](std::size_t block) {
+    const block_header& header = all.header(block);
+    const bool large = header.state.load(std::memory_order_relaxed) == block_state::large;
+    const std::size_t cards = (block_bytes >> detail::card_shift) * (large ? header.run_blocks : 1);
+    for (std::size_t card = 0; card < cards; ++card) all.cards(block)[card].store(0, std::memory_order_relaxed);
+  });
+}
+
+// Marks until nothing is left that a thread could still make known, and ends marking at that moment: no thread is in an
+// operation, none has shaded anything, and weak references to what is not marked wait at the gate.
+void mark_to_the_end(marker& marks) noexcept {
+  for (unsigned round = 0;; ++round) {
+    marks.drain();
+    if (take_shaded([&](void* target) { marks.push(target, nullptr); })) {
+      round = 0;
+      continue;
+    }
+    if (take_lost_shade()) {
+      marks.look_again();
+      continue;
+    }
+    {
+      const holding gate(weak_gate());
+      if (is_quiescent()) {
+        set_phase(phase::resolving);
+        return;
+      }
+    }
+    back_off(round);
+  }
+}
+
+void sticky_concurrent_cycle(heap_state& heap, cycle_kind kind) {
+  // Nobody marks: what a thread allocates now is not marked, whether or not its block's marks are cleared already.
+  if (kind == cycle_kind::full) clear_marks(heap);
+  set_active_heap(&heap);
+  set_phase(phase::marking);
+  handshake();
+  // Only now that every thread shades what it stores: an object that is born marked is never traced.
+  begin_black_allocation(heap);
+  handshake();
+  marker marks(heap);
+  scan_roots(heap, marks);
+  if (kind == cycle_kind::young) {
+    scan_cards(heap, marks);
+  } else {
+    forget_cards(heap);
+  }
+  mark_to_the_end(marks);
+  handshake();
+  if (heap.verify) {
+    const stopped_world stopped(nullptr);
+    verify_marks(heap);
+  }
+  resolve_weak_cells(heap);
+  queue_dead(heap);
+  heap.figures.marked_objects.fetch_add(marks.marked_objects(), std::memory_order_relaxed);
+  set_phase(phase::idle);
+  handshake();
+  bury(heap);
+}
+
+constexpr plan_traits all_traits[] = {
+    {"nogc", false, false, false, nullptr},
+    {"mark_sweep", true, false, false, mark_sweep_cycle},
+    {"sticky_concurrent", true, true, true, sticky_concurrent_cycle},
+};
+
+}  // namespace
+
+const plan_traits& traits_of(plan of) noexcept {
+  const auto index = static_cast<std::size_t>(of);
+  TENURE_CHECK(index < std::size(all_traits));
+  return all_traits[index];
+}
+
+}  // namespace tenure::gc

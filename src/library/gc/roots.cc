@@ -1,0 +1,58 @@
+#include "library/gc/roots.h"
+
+#include <new>
+
+namespace tenure::gc {
+
+using detail::root_slot;
+
+namespace {
+
+lock guard_;
+std::atomic<root_segment*> segments{nullptr};
+root_slot* first_free = nullptr;  // guarded by guard_
+
+void* link_to(root_slot* next) noexcept { return reinterpret_cast<char*>(next) + 1; }
+root_slot* link_in(const root_slot& free) noexcept {
+  return reinterpret_cast<root_slot*>(static_cast<char*>(free.load(std::memory_order_relaxed)) - 1);
+}
+
+void add_segment() {
+  auto* made = new root_segment;
+  made->after = segments.load(std::memory_order_relaxed);
+  for (root_slot& each : made->slots) {
+    each.store(link_to(first_free), std::memory_order_relaxed);
+    first_free = &each;
+  }
+  segments.store(made, std::memory_order_release);
+}
+
+}  // namespace
+
+root_segment* first_root_segment() noexcept { return segments.load(std::memory_order_acquire); }
+lock& roots_lock() noexcept { return guard_; }
+
+}  // namespace tenure::gc
+
+namespace tenure::gc::detail {
+
+root_slot* take_root_slot(void* target) {
+  root_slot* taken;
+  {
+    const holding guard(guard_);
+    if (first_free == nullptr) add_segment();
+    taken = first_free;
+    first_free = link_in(*taken);
+    taken->store(target, std::memory_order_release);
+  }
+  published(target);
+  return taken;
+}
+
+void give_root_slot(root_slot* given) noexcept {
+  const holding guard(guard_);
+  given->store(link_to(first_free), std::memory_order_release);
+  first_free = given;
+}
+
+}  // namespace tenure::gc::detail

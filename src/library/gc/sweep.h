@@ -1,0 +1,21 @@
+// What a cycle does with what it did not mark.
+#pragma once
+
+#include <cstdint>
+
+#include "library/gc/heap_state.h"
+
+namespace tenure::gc {
+
+// Objects that are not marked and have destructors: their members to other objects that are not marked become null,
+// and they are queued; they count as marked from here on.
+void queue_dead(heap_state& heap) noexcept;
+
+// Frees every cell that is not marked, and the blocks and large objects in which nothing is left. What survives and
+// was born marked is marked. Sets the figures of what is live.
+void sweep(heap_state& heap) noexcept;
+
+// Before a full cycle.
+void clear_marks(heap_state& heap) noexcept;
+
+}  // namespace tenure::gc

@@ -1,0 +1,163 @@
+// The range of addresses in which all managed objects of the process lie, and what is known of each block in it.
+//
+//   window     [ block 0 | block 1 | ... ]                64 KiB each, reserved at first use, made usable 2 MiB at a
+//   time headers    one block_header a block                   what lies there bits       one block_bits a block
+//   allocated, marked, born marked: a bit for each cell cards      one byte for each 512 bytes                set by
+//   the write barrier
+//
+// All tables are reserved together with the window and cost memory only where they are touched. They lie apart from the
+// objects, so that marking dirties no object's page, and an overflowing object no table. From any address in an object
+// to its cell it is one subtraction, one load and one multiplication.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include <tenure/gc/detail/runtime.hpp>
+
+#include "core/base/check.h"
+#include "library/gc/lock.h"
+
+namespace tenure::gc {
+
+using detail::block_bytes;
+using detail::block_shift;
+using detail::object_kind;
+
+enum class block_state : std::uint8_t { free, cells, large, large_rest };
+
+struct alignas(64) block_header {
+  std::uint32_t reciprocal = 0;  // ceil(2^32 / cell_bytes); 0 in a large object, whose only cell is number 0
+  std::uint32_t cell_bytes = 0;
+  std::uint32_t cell_count = 0;
+  std::uint32_t blocks_back = 0;  // large_rest: how far back the object begins
+  std::uint32_t run_blocks = 0;   // large: how many blocks it takes
+  std::uint16_t heap_number = 0;
+  object_kind kind = object_kind::traced;
+  std::atomic<block_state> state{block_state::free};
+  bool zeroed = false;            // nothing was ever written to it
+  std::uint32_t swept_cycle = 0;  // the heap's cycle that swept it last, or during which it came
+  std::uint32_t words_held = 0;   // by threads as their allocation words
+  std::uint64_t large_bytes = 0;
+};
+
+// A word of the three bitmaps stands for 64 cells. `marked` has one writer, the collector, and needs no locked
+// instruction; what threads allocate while it marks is in `born_marked`, written under the lock of the block's list.
+struct mark_words {
+  std::atomic<std::uint64_t> marked;
+  std::atomic<std::uint64_t> born_marked;
+};
+inline constexpr std::size_t words_per_block = block_bytes / 16 / 64;
+struct block_bits {
+  mark_words marks[words_per_block];
+  std::atomic<std::uint64_t> allocated[words_per_block];
+};
+
+// Where an address leads.
+struct cell_place {
+  block_header* header;
+  mark_words* marks;
+  std::uint64_t bit;
+  char* cell;
+  std::uint32_t index;
+  std::size_t block;
+
+  bool is_marked() const noexcept {
+    return ((marks->marked.load(std::memory_order_relaxed) | marks->born_marked.load(std::memory_order_relaxed)) &
+            bit) != 0;
+  }
+  void mark() const noexcept {
+    marks->marked.store(marks->marked.load(std::memory_order_relaxed) | bit, std::memory_order_relaxed);
+  }
+};
+
+class window {
+ public:
+  // The process's window. Ends the program when no range of addresses is to be had.
+  static window& get() noexcept {
+    window* made = instance_.load(std::memory_order_acquire);
+    return made != nullptr ? *made : create();
+  }
+
+  bool holds(const void* address) const noexcept { return reinterpret_cast<std::uintptr_t>(address) - first_ < bytes_; }
+  std::size_t block_of(const void* address) const noexcept {
+    return (reinterpret_cast<std::uintptr_t>(address) - first_) >> block_shift;
+  }
+  char* address_of(std::size_t block) const noexcept {
+    return reinterpret_cast<char*>(first_ + (block << block_shift));
+  }
+  block_header& header(std::size_t block) const noexcept { return headers_[block]; }
+  block_bits& bits(std::size_t block) const noexcept { return bits_[block]; }
+  std::atomic<std::uint8_t>* cards(std::size_t block) const noexcept {
+    return cards_ + (block << (block_shift - detail::card_shift));
+  }
+
+  // `address` lies in the window, in or at the start of an object.
+  cell_place place(const void* address) const noexcept {
+    std::size_t block = block_of(address);
+    block_header* header = &headers_[block];
+    std::uint32_t index = 0;
+    if (header->reciprocal != 0) [[likely]] {
+      const std::uint64_t offset = reinterpret_cast<std::uintptr_t>(address) & (block_bytes - 1);
+      index = static_cast<std::uint32_t>(offset * header->reciprocal >> 32);
+    } else if (header->state.load(std::memory_order_relaxed) == block_state::large_rest) {
+      block -= header->blocks_back;
+      header = &headers_[block];
+    }
+    return {header,
+            &bits_[block].marks[index / 64],
+            std::uint64_t{1} << (index % 64),
+            address_of(block) + std::size_t{index} * header->cell_bytes,
+            index,
+            block};
+  }
+  bool is_allocated(const cell_place& at) const noexcept {
+    const block_state state = at.header->state.load(std::memory_order_relaxed);
+    return (state == block_state::cells || state == block_state::large) && at.index < at.header->cell_count &&
+           (bits_[at.block].allocated[at.index / 64].load(std::memory_order_relaxed) & at.bit) != 0;
+  }
+
+  // `count` blocks in a row, usable, marked as taken; `npos` when the system refuses or the window is full. The header
+  // of the first says whether the run is `zeroed`.
+  static constexpr std::size_t npos = ~std::size_t{0};
+  std::size_t take_run(std::size_t count) noexcept;
+  // `keep`: the memory stays resident, for the next to take it.
+  void give_run(std::size_t block, std::size_t count, bool keep) noexcept;
+
+  // One past the last block that was ever taken.
+  std::size_t end_block() const noexcept { return end_block_.load(std::memory_order_acquire); }
+  // From now on the barrier marks cards.
+  void use_cards() noexcept;
+  lock& guard() noexcept { return lock_; }
+  void check() noexcept;
+
+  // Tests: the n-th run from now on is refused, and all after it; 0: none.
+  static void refuse_runs_after(std::uint64_t count) noexcept { runs_until_refusal_.store(count); }
+
+ private:
+  window() = default;
+  static window& create() noexcept;
+  bool reserve() noexcept;
+  bool reserve_bytes(std::size_t bytes) noexcept;
+  bool make_usable(std::size_t end) noexcept;
+  std::size_t find_run(std::size_t count) const noexcept;
+  bool is_taken(std::size_t block) const noexcept { return (taken_[block / 64] >> (block % 64) & 1) != 0; }
+
+  static std::atomic<window*> instance_;
+  static std::atomic<std::uint64_t> runs_until_refusal_;
+
+  std::uintptr_t first_ = 0;
+  std::size_t bytes_ = 0;
+  block_header* headers_ = nullptr;
+  block_bits* bits_ = nullptr;
+  std::atomic<std::uint8_t>* cards_ = nullptr;
+  std::uint64_t* taken_ = nullptr;  // a bit a block
+  lock lock_;                       // guards what follows, and taken_
+  std::size_t hint_ = 0;            // no block below it is free
+  std::size_t usable_ = 0;          // blocks that may be touched
+  std::atomic<std::size_t> end_block_{0};
+};
+
+}  // namespace tenure::gc

@@ -1,0 +1,231 @@
+// The managed heap step by step: mutators and a cycle stop between any two steps of the barrier, the phase, the
+// handshake, marking, the weak gate and sweeping, as a seed says. The verifier traces again at the end of marking, what
+// is freed is overwritten, and each scenario knows what must be left.
+//
+// One thread runs at a time, so the order in which processors show their stores is not what this covers; the membarrier
+// argument for that stands in docs/library/gc.md.
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include <tenure/gc.hpp>
+
+#include "core/base/yield_point.h"
+#include "systematic.h"
+
+namespace tenure::core {
+void yield_point() noexcept { testing::systematic::yield(); }
+}  // namespace tenure::core
+
+using namespace tenure;
+using tenure::testing::systematic;
+
+namespace {
+
+constexpr std::uint64_t intact = 0x1234567890abcdef;
+
+struct node {
+  gc::member<node> a;
+  gc::member<node> b;
+  std::uint64_t value = intact;
+};
+struct shared {
+  gc::atomic_member<node> places[2];
+};
+
+gc::heap_options options() {
+  return {.name = "systematic",
+          .plan = gc::plan::sticky_concurrent,
+          .least_growth_bytes = std::size_t{1} << 30,
+          .verify = true,
+          .poison = true};
+}
+
+void collect_twice(gc::heap& heap, bool young_first) {
+  if (young_first) {
+    heap.collect_young();
+    heap.collect();
+  } else {
+    heap.collect();
+    heap.collect_young();
+  }
+}
+
+// A mutator moves the only reference to an object from place to place, in objects that the marker has and has not
+// passed; it is in one place less than the marker would like, and in a local only for a moment.
+TEST(gc_systematic, an_object_that_is_moved_about_is_never_lost) {
+  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+    gc::heap heap(options());
+    const gc::root<node> left(heap.make<node>());
+    const gc::root<node> right(heap.make<node>());
+    left->a = heap.make<node>();
+    left->a->a = heap.make<node>();
+    if (seed % 2 == 0) heap.collect();
+    systematic threads(seed);
+    threads.add([&] {
+      for (int i = 0; i < 6; ++i) {
+        right->b = std::move(left->a);
+        swap(left->a, right->b);
+        gc::local<node> held = left->a;
+        left->a = nullptr;
+        right->a = held;
+        held = nullptr;
+        left->a = std::move(right->a);
+      }
+    });
+    threads.add([&] { collect_twice(heap, seed % 3 == 0); });
+    threads.run();
+    ASSERT_EQ(left->a->value, intact) << "seed " << seed;
+    ASSERT_EQ(left->a->a->value, intact) << "seed " << seed;
+    heap.collect();
+    ASSERT_EQ(heap.statistics().live_objects, 4u) << "seed " << seed;
+  }
+}
+
+// Objects are made while a cycle begins, marks and sweeps, and are given the only reference to an old one.
+TEST(gc_systematic, objects_born_at_any_moment_keep_what_they_are_given) {
+  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+    gc::heap heap(options());
+    const gc::root<node> top(heap.make<node>());
+    top->a = heap.make<node>();
+    if (seed % 2 == 0) heap.collect();
+    systematic threads(seed);
+    for (int thread = 0; thread < 2; ++thread) {
+      threads.add([&, thread] {
+        for (int i = 0; i < 4; ++i) {
+          gc::local<node> made = heap.make<node>();
+          if (thread == 0) {
+            made->b = top->a;
+            top->a = nullptr;
+            top->a = made;
+          } else {
+            made->a = top->b;
+            top->b = made;
+          }
+        }
+      });
+    }
+    threads.add([&] { collect_twice(heap, seed % 3 == 0); });
+    threads.run();
+    int length = 0;
+    for (gc::local<node> at = top->a; at; at = at->b) {
+      ASSERT_EQ(at->value, intact) << "seed " << seed;
+      ++length;
+    }
+    ASSERT_EQ(length, 5) << "seed " << seed;
+    length = 0;
+    for (gc::local<node> at = top->b; at; at = at->a) {
+      ASSERT_EQ(at->value, intact) << "seed " << seed;
+      ++length;
+    }
+    ASSERT_EQ(length, 4) << "seed " << seed;
+    heap.collect();
+    ASSERT_EQ(heap.statistics().live_objects, 10u) << "seed " << seed;
+  }
+}
+
+// Two threads exchange objects through atomic members: what one takes out is in its hand alone.
+TEST(gc_systematic, what_an_atomic_member_gives_is_alive) {
+  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+    gc::heap heap(options());
+    const gc::root<shared> meeting(heap.make<shared>());
+    systematic threads(seed);
+    for (int thread = 0; thread < 2; ++thread) {
+      threads.add([&, thread] {
+        for (int i = 0; i < 4; ++i) {
+          gc::local<node> made = heap.make<node>();
+          made->a = heap.make<node>();
+          const gc::local<node> taken = meeting->places[thread].exchange(made);
+          if (taken) {
+            ASSERT_EQ(taken->value, intact);
+            ASSERT_EQ(taken->a->value, intact);
+          }
+          const gc::local<node> seen = meeting->places[1 - thread].load();
+          if (seen) {
+            ASSERT_EQ(seen->a->value, intact);
+          }
+        }
+      });
+    }
+    threads.add([&] { collect_twice(heap, seed % 3 == 0); });
+    threads.run();
+    heap.collect();
+    ASSERT_EQ(heap.statistics().live_objects, 5u) << "seed " << seed;
+  }
+}
+
+// A weak reference is locked while its target is dropped and collected: what lock() gives is whole, and after null
+// comes null.
+TEST(gc_systematic, a_weak_reference_gives_a_living_object_or_null_for_ever) {
+  std::uint64_t alive = 0;
+  std::uint64_t dead = 0;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    gc::heap heap(options());
+    gc::root<node> strong(heap.make<node>());
+    strong->a = heap.make<node>();
+    const gc::weak<node> outer{gc::local<node>(strong)};
+    const gc::weak<node> inner(strong->a);
+    systematic threads(seed);
+    threads.add([&] {
+      bool was_null = false;
+      gc::local<node> kept;
+      for (int i = 0; i < 3; ++i) {
+        const gc::local<node> found = outer.lock();
+        if (found) {
+          ASSERT_FALSE(was_null) << "seed " << seed;
+          ASSERT_EQ(found->a->value, intact) << "seed " << seed;
+          kept = found->a;
+          ++alive;
+        } else {
+          was_null = true;
+          ++dead;
+          if (!kept) {
+            ASSERT_EQ(inner.lock(), nullptr) << "seed " << seed;
+          }
+        }
+        if (kept) {
+          ASSERT_EQ(kept->value, intact) << "seed " << seed;
+        }
+      }
+    });
+    threads.add([&] { strong = nullptr; });
+    threads.add([&] { collect_twice(heap, false); });
+    threads.run();
+    heap.collect();
+    ASSERT_TRUE(outer.expired() && inner.expired()) << "seed " << seed;
+    ASSERT_EQ(heap.statistics().live_objects, 0u) << "seed " << seed;
+  }
+  EXPECT_GT(alive, 50u);
+  EXPECT_GT(dead, 50u);
+}
+
+// Stores into old objects at every moment of a young cycle: what they lead to survives this one and the next.
+TEST(gc_systematic, a_young_cycle_misses_no_store_to_an_old_object) {
+  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+    gc::heap heap(options());
+    const gc::root<node> old(heap.make<node>());
+    old->a = heap.make<node>();
+    heap.collect();
+    systematic threads(seed);
+    threads.add([&] {
+      for (int i = 0; i < 4; ++i) {
+        gc::local<node> young = heap.make<node>();
+        young->b = old->a->a;
+        old->a->a = young;
+      }
+    });
+    threads.add([&] {
+      for (int i = 0; i < 3; ++i) heap.collect_young();
+    });
+    threads.run();
+    heap.collect_young();
+    int length = 0;
+    for (gc::local<node> at = old->a->a; at; at = at->b) {
+      ASSERT_EQ(at->value, intact) << "seed " << seed;
+      ++length;
+    }
+    ASSERT_EQ(length, 4) << "seed " << seed;
+  }
+}
+
+}  // namespace

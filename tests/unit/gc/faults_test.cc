@@ -1,0 +1,98 @@
+// No memory: from the kernel, by the heap's limit, for the marker.
+#include <gtest/gtest.h>
+
+#include <new>
+#include <vector>
+
+#include <tenure/gc.hpp>
+
+#include "library/gc/window.h"
+#include "unit/gc/graph.h"
+#include "unit/gc/plans.h"
+
+using namespace tenure;
+
+namespace {
+
+struct item {
+  gc::member<item> next;
+  char bytes[200];
+};
+
+class faults : public testing::TestWithParam<gc::plan> {
+ protected:
+  void TearDown() override { gc::window::refuse_runs_after(0); }
+};
+
+TEST_P(faults, a_refused_block_collects_and_then_throws) {
+  for (std::uint64_t after = 1; after < 12; ++after) {
+    gc::heap heap({.name = "refused", .plan = GetParam(), .verify = true});
+    gc::root<item> list(heap.make<item>());
+    std::size_t made = 1;
+    gc::window::refuse_runs_after(after);
+    try {
+      for (;;) {
+        gc::local<item> next = heap.make<item>();
+        next->next = list.get();
+        list = next.get();
+        ++made;
+      }
+    } catch (const std::bad_alloc&) {
+    }
+    EXPECT_THROW(heap.make_array<char>(1 << 20), std::bad_alloc);
+    heap.collect();
+    EXPECT_EQ(heap.statistics().live_objects, made);
+    // What is dropped can be used again without a block.
+    list = nullptr;
+    heap.collect();
+    gc::window::refuse_runs_after(0);
+    EXPECT_NO_THROW(heap.make<item>());
+    heap.check();
+  }
+}
+
+TEST_P(faults, random_mutators_survive_refusals) {
+  for (std::uint32_t seed = 1; seed < 6; ++seed) {
+    gc::heap heap({.name = "refused", .plan = GetParam(), .verify = true});
+    test::graph<false> graph(heap, seed, 20'000);
+    for (int i = 0; i < 200; ++i) graph.step();
+    gc::window::refuse_runs_after(seed);
+    for (int i = 0; i < 20'000; ++i) {
+      try {
+        graph.step();
+      } catch (const std::bad_alloc&) {
+        heap.collect();
+      }
+    }
+    gc::window::refuse_runs_after(0);
+    graph.settle();
+    graph.check_exact();
+  }
+}
+
+TEST_P(faults, the_limit_holds_and_garbage_does_not_count) {
+  gc::heap heap({.name = "limited", .plan = GetParam(), .limit_bytes = 1 << 20});
+  for (int i = 0; i < 100'000; ++i) {
+    heap.make<item>();
+    ASSERT_LE(heap.statistics().block_bytes, std::size_t{1} << 20);
+  }
+  gc::root<item> list;
+  std::size_t made = 0;
+  EXPECT_THROW(
+      {
+        for (;; ++made) {
+          gc::local<item> next = heap.make<item>();
+          next->next = list.get();
+          list = next.get();
+        }
+      },
+      std::bad_alloc);
+  EXPECT_LE(heap.statistics().block_bytes, std::size_t{1} << 20);
+  EXPECT_GT(made * sizeof(item), std::size_t{900} << 10);
+  heap.set_limit_bytes(0);
+  EXPECT_NO_THROW(heap.make<item>());
+}
+
+INSTANTIATE_TEST_SUITE_P(plans, faults, test::collecting_plans(), test::plan_name);
+
+}  // namespace
