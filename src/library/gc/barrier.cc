@@ -21,13 +21,10 @@ void published_slow(void* target) noexcept {
       wait_while_stopped();
       continue;
     }
-    self.in_operation.store(1, std::memory_order_relaxed);
-    compiler_fence();
-    TENURE_GC_STEP();
+    begin_operation(self);
     now = current_phase();
     if (now == phase::marking || now == phase::resolving) shade(self, target, now);
-    compiler_fence();
-    self.in_operation.store(0, std::memory_order_release);
+    end_operation(self);
     if (now != phase::stopped) return;
   }
 }
@@ -41,11 +38,9 @@ void shade_in_operation(void* target) noexcept {
 thread_record* enter_slow() noexcept {
   thread_state& self = this_thread();
   for (;;) {
-    self.in_operation.store(1, std::memory_order_relaxed);
-    compiler_fence();
-    TENURE_GC_STEP();
+    begin_operation(self);
     if (current_phase() != phase::stopped || self.stopper) return &self;
-    self.in_operation.store(0, std::memory_order_release);
+    end_operation(self);
     wait_while_stopped();
   }
 }

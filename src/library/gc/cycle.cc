@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <new>
-#include <vector>
 
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
@@ -23,12 +21,8 @@ lock gate;
 std::atomic<heap_state*> active{nullptr};
 std::atomic<std::uint32_t> handshakes{0};
 
-lock left_guard;
-std::vector<void*>& left() {  // guarded by left_guard
-  static std::vector<void*>* const made = new std::vector<void*>;
-  return *made;
-}
-std::atomic<bool> lost{false};
+std::atomic<std::uint64_t> shades{0};
+std::atomic<bool> overflow{false};  // blocks have what is shaded and in no ring
 
 bool barrier_by_kernel() noexcept {
   if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return true;
@@ -45,7 +39,7 @@ bool barrier_by_kernel() noexcept {
 
 lock& cycle_lock() noexcept { return cycles; }
 lock& weak_gate() noexcept { return gate; }
-lock& shades_lock() noexcept { return left_guard; }
+std::uint64_t shade_count() noexcept { return shades.load(std::memory_order_acquire); }
 heap_state* active_heap() noexcept { return active.load(std::memory_order_acquire); }
 void set_active_heap(heap_state* heap) noexcept { active.store(heap, std::memory_order_release); }
 
@@ -80,29 +74,20 @@ void handshake() noexcept {
       const holding guard(threads_lock());
       for (thread_state* at = first_thread(); at != nullptr; at = at->next) {
         if (at->passed == number) continue;
-        if (at->in_operation.load(std::memory_order_acquire) == 0) {
+        const std::uint32_t operations = at->operations.load(std::memory_order_acquire);
+        const bool is_another = at->asked == number && operations != at->operations_then;
+        if (operations % 2 == 0 || is_another) {
           at->passed = number;
-        } else {
-          all = false;
+          continue;
         }
+        at->asked = number;
+        at->operations_then = operations;
+        all = false;
       }
     }
     if (all) return;
     back_off(round);
   }
-}
-
-bool is_quiescent() noexcept {
-  process_barrier();
-  TENURE_YIELD_POINT();
-  const holding guard(threads_lock());
-  for (thread_state* at = first_thread(); at != nullptr; at = at->next) {
-    // An operation is over soon, unless its thread was taken off the processor in it.
-    for (int spin = 0; spin < 100 && at->in_operation.load(std::memory_order_acquire) != 0; ++spin) continue;
-    if (at->in_operation.load(std::memory_order_acquire) != 0 || !at->ring.is_empty()) return false;
-  }
-  const holding also(left_guard);
-  return left().empty() && !lost.load();
 }
 
 void shade(thread_state& self, void* target, phase now) noexcept {
@@ -113,28 +98,21 @@ void shade(thread_state& self, void* target, phase now) noexcept {
   if (heap == nullptr || at.header->heap_number != heap->number) return;
   if (at.is_marked()) return;
   if (now == phase::resolving) reject(target, "dead: a raw pointer outlived what it pointed to");
+  if ((at.marks->shaded.load(std::memory_order_relaxed) & at.bit) != 0) return;
   TENURE_GC_STEP();
-  if (!self.ring.push(target)) leave_shaded(target);
+  if ((at.marks->shaded.fetch_or(at.bit, std::memory_order_acq_rel) & at.bit) != 0) return;
+  TENURE_GC_STEP();
+  shades.fetch_add(1, std::memory_order_acq_rel);
+  if (!self.ring.push(target)) leave_shaded(at);
 }
 
-void leave_shaded(void* target) noexcept {
-  const holding guard(left_guard);
-  try {
-    left().push_back(target);
-  } catch (const std::bad_alloc&) {
-    lost.store(true);
-  }
+void leave_shaded(const cell_place& at) noexcept {
+  at.header->has_shaded.store(true, std::memory_order_release);
+  TENURE_GC_STEP();
+  overflow.store(true, std::memory_order_release);
 }
 
-void* take_left() noexcept {
-  const holding guard(left_guard);
-  if (left().empty()) return nullptr;
-  void* target = left().back();
-  left().pop_back();
-  return target;
-}
-
-bool take_lost_shade() noexcept { return lost.exchange(false); }
+bool take_overflow() noexcept { return overflow.exchange(false, std::memory_order_acq_rel); }
 
 stopped_world::stopped_world(heap_state* heap) noexcept
     : heap_(heap), before_(detail::barrier.phase.load()), since_ns_(monotonic_ns()) {

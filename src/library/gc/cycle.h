@@ -35,22 +35,21 @@ void wait_while_stopped() noexcept;
 
 // All that any thread did before is visible to this one after; all that this one did before is visible to them.
 void process_barrier() noexcept;
-// Each thread has been outside of an operation since the call.
+// Each thread has been outside of an operation since the call: seen outside of one, or in another than before.
 void handshake() noexcept;
-// Whether, at this moment and with a process barrier just before, no thread is in an operation and nothing is shaded.
-bool is_quiescent() noexcept;
 
-// Has the target marked, if it lies in the active heap and is not. In an operation, with the phase not idle.
+// Has the target marked, if it lies in the active heap and is not. In an operation, with the phase not idle. An object
+// is shaded once in a cycle, whoever stores it and however often: otherwise threads could shade faster than the marker
+// takes, and it would never come to marking.
 void shade(thread_state& self, void* target, phase now) noexcept;
-// Past the ring: it is full, or its thread ends.
-void leave_shaded(void* target) noexcept;
-lock& shades_lock() noexcept;
-// Whether one was lost because there was no memory to remember it by; clears it.
-bool take_lost_shade() noexcept;
-// Takes all shaded pointers: visit(void* target).
+// How many objects have been shaded, ever.
+std::uint64_t shade_count() noexcept;
+// Past the ring, which is full or whose thread ends: found by its bit. The object has been shaded.
+void leave_shaded(const cell_place& at) noexcept;
+// Takes all shaded objects of the active heap: visit(void* cell or into it). True when there was one.
 template <class Visit>
-bool take_shaded(Visit visit);
-void* take_left() noexcept;
+bool take_shaded(heap_state& heap, Visit visit);
+bool take_overflow() noexcept;
 
 // The calling thread stops all others that store, and is not stopped itself.
 class stopped_world {
@@ -70,7 +69,7 @@ std::uint64_t monotonic_ns() noexcept;
 std::uint64_t thread_processor_ns() noexcept;
 
 template <class Visit>
-bool take_shaded(Visit visit) {
+bool take_shaded(heap_state& heap, Visit visit) {
   bool any = false;
   {
     const holding guard(threads_lock());
@@ -81,9 +80,23 @@ bool take_shaded(Visit visit) {
       }
     }
   }
-  while (void* target = take_left()) {
-    visit(target);
+  if (!take_overflow()) return any;
+  window& all = window::get();
+  const std::size_t end = all.end_block();
+  for (std::size_t block = 0; block < end; ++block) {
+    block_header& header = all.header(block);
+    const block_state state = header.state.load(std::memory_order_acquire);
+    if (state != block_state::cells && state != block_state::large) continue;
+    if (header.heap_number != heap.number || !header.has_shaded.exchange(false, std::memory_order_acq_rel)) continue;
     any = true;
+    for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {
+      const mark_words& marks = all.bits(block).marks[word];
+      std::uint64_t left = marks.shaded.load(std::memory_order_acquire) & ~marks.alive();
+      for (; left != 0; left &= left - 1) {
+        const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(left));
+        visit(all.address_of(block) + index * header.cell_bytes);
+      }
+    }
   }
   return any;
 }

@@ -22,7 +22,6 @@ void for_each_lock(Each each) {
   each(weak_cells_lock());
   each(roots_lock());
   each(threads_lock());
-  each(shades_lock());
   for_each_heap([&](heap_state& heap) {
     for (block_list& list : heap.lists) each(list.guard);
     each(heap.large_guard);

@@ -78,8 +78,7 @@ std::size_t make_block(heap_state& heap, std::size_t list) {
   block_bits& bits = all.bits(block);
   for (std::size_t word = 0; word < words_per_block; ++word) {
     bits.allocated[word].store(0, std::memory_order_relaxed);
-    bits.marks[word].marked.store(0, std::memory_order_relaxed);
-    bits.marks[word].born_marked.store(0, std::memory_order_relaxed);
+    bits.marks[word].set(0);
   }
   for (std::size_t card = 0; card < block_bytes >> detail::card_shift; ++card) {
     all.cards(block)[card].store(0, std::memory_order_relaxed);
@@ -233,7 +232,7 @@ char* make_large(heap_state& heap, object_kind kind, std::size_t bytes) {
   header.swept_cycle = birth_cycle(heap);
   const bool born_marked = header.swept_cycle != heap.cycle.load(std::memory_order_relaxed);
   block_bits& bits = all.bits(block);
-  bits.marks[0].marked.store(0, std::memory_order_relaxed);
+  bits.marks[0].set(0);
   bits.marks[0].born_marked.store(born_marked ? 1 : 0, std::memory_order_relaxed);
   bits.allocated[0].store(1, std::memory_order_relaxed);
   for (std::size_t card = 0; card < count * (block_bytes >> detail::card_shift); ++card) {

@@ -45,30 +45,36 @@ void marker::push(void* target, const type_descriptor* from) noexcept {
   if (is_traced(at.header->kind)) __builtin_prefetch(at.cell);
   if (ring_count_ == ring_size) {
     // The ring would hand over its oldest; going deeper first is left to the stack, which takes the newest.
-    stack_push({static_cast<char*>(target), ~std::size_t{0}});
+    // Without room it is marked at once: a root that leads to it is not looked at again.
+    if (!stack_push({static_cast<char*>(target), ~std::size_t{0}})) mark_checked(at);
     return;
   }
   ring_[(ring_first_ + ring_count_++) % ring_size] = at;
 }
 
-void marker::stack_push(entry added) noexcept {
-  if (stack_.size() >= most_entries_) {
-    lost_ = true;
-    return;
-  }
+bool marker::stack_push(entry added) noexcept {
   try {
-    stack_.push_back(added);
+    if (stack_.size() < most_entries_) {
+      stack_.push_back(added);
+      return true;
+    }
+    lost_ = true;
   } catch (const std::bad_alloc&) {
     lost_ = true;
   }
+  return false;
 }
 
-void marker::visit(const cell_place& at) noexcept {
-  if (at.is_marked()) return;
+bool marker::mark_checked(const cell_place& at) noexcept {
+  if (at.is_marked()) return false;
   if (!window_.is_allocated(at)) reject(nullptr, at.cell, "free: a raw pointer outlived what it pointed to");
   at.mark();
   ++marked_;
-  if (is_traced(at.header->kind)) trace(at.cell, 0, false);
+  return true;
+}
+
+void marker::visit(const cell_place& at) noexcept {
+  if (mark_checked(at) && is_traced(at.header->kind)) trace(at.cell, 0, false);
 }
 
 void marker::trace_now(const cell_place& at) noexcept {

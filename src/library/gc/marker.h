@@ -5,8 +5,8 @@
 //                       └──────────▶ stack ───────────────────────────────┘
 //
 // What costs is waiting for memory, so an address spends some time between being found and being looked at. A long
-// array is traced in pieces. When there is no memory for the stack, what would have gone there is left, and when all
-// else is done the marked objects are looked through for what they lead to that is not marked.
+// array is traced in pieces. When there is no memory for the stack, what would have gone there is marked and left, and
+// when all else is done the marked objects are looked through for what they lead to that is not marked.
 #pragma once
 
 #include <cstddef>
@@ -33,8 +33,6 @@ class marker {
   void trace_range(const cell_place& at, const char* first, const char* end) noexcept;
   // Until nothing is left.
   void drain() noexcept;
-  // Something was lost for lack of memory: look at all marked objects again.
-  void look_again() noexcept { lost_ = true; }
 
   std::uint64_t marked_objects() const noexcept { return marked_; }
   // Tests: how many entries the stack may have.
@@ -48,11 +46,12 @@ class marker {
     std::size_t next_element;
   };
 
+  bool mark_checked(const cell_place& at) noexcept;  // false: it was marked already
   void visit(const cell_place& at) noexcept;
   void trace(char* cell, std::size_t from_element, bool whole) noexcept;
   void trace_elements(const detail::type_descriptor& type, char* first, std::size_t count) noexcept;
   void trace_words(char* first, std::size_t bytes) noexcept;
-  void stack_push(entry added) noexcept;
+  bool stack_push(entry added) noexcept;  // false: there is no memory, and all marked objects are looked at later
   void pass_ring() noexcept;
   void look_through_marked() noexcept;
 

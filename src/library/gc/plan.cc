@@ -111,27 +111,23 @@ void forget_cards(heap_state& heap) noexcept {
   });
 }
 
-// Marks until nothing is left that a thread could still make known, and ends marking at that moment: no thread is in an
-// operation, none has shaded anything, and weak references to what is not marked wait at the gate.
-void mark_to_the_end(marker& marks) noexcept {
-  for (unsigned round = 0;; ++round) {
-    marks.drain();
-    if (take_shaded([&](void* target) { marks.push(target, nullptr); })) {
-      round = 0;
-      continue;
-    }
-    if (take_lost_shade()) {
-      marks.look_again();
-      continue;
-    }
-    {
-      const holding gate(weak_gate());
-      if (is_quiescent()) {
-        set_phase(phase::resolving);
-        return;
-      }
-    }
-    back_off(round);
+// Marks until nothing is left that a thread could still make known. That is so when no object was shaded from before
+// the last draining until after a handshake behind it: each operation that could have had one in hand is over and had
+// none. From then on only a weak reference could bring one back, and does so under the gate, where the count is read
+// once more. Every other round has shaded an object, each once, so it comes to an end whatever threads do.
+void mark_to_the_end(heap_state& heap, marker& marks) noexcept {
+  const auto take = [&] { return take_shaded(heap, [&](void* target) { marks.push(target, nullptr); }); };
+  for (;;) {
+    const std::uint64_t before = shade_count();
+    do marks.drain();
+    while (take());
+    handshake();
+    if (take() || shade_count() != before) continue;
+    TENURE_YIELD_POINT();
+    const holding gate(weak_gate());
+    if (shade_count() != before) continue;
+    set_phase(phase::resolving);
+    return;
   }
 }
 
@@ -151,7 +147,7 @@ void sticky_concurrent_cycle(heap_state& heap, cycle_kind kind) {
   } else {
     forget_cards(heap);
   }
-  mark_to_the_end(marks);
+  mark_to_the_end(heap, marks);
   handshake();
   if (heap.verify) {
     const stopped_world stopped(nullptr);

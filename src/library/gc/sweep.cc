@@ -14,11 +14,6 @@ namespace {
 
 constexpr int poison_byte = 0xDB;
 
-std::uint64_t alive_cells(const block_bits& bits, std::size_t word) noexcept {
-  return bits.marks[word].marked.load(std::memory_order_relaxed) |
-         bits.marks[word].born_marked.load(std::memory_order_relaxed);
-}
-
 std::size_t word_count(const block_header& header) noexcept { return (header.cell_count + 63) / 64; }
 
 // Each cell of the heap that has a destructor and is not marked: visit(cell).
@@ -33,7 +28,7 @@ void for_each_dead(heap_state& heap, Visit visit) {
     if (header.heap_number != heap.number || !is_destroyed(header.kind)) continue;
     const block_bits& bits = all.bits(block);
     for (std::size_t word = 0; word < word_count(header); ++word) {
-      std::uint64_t dead = bits.allocated[word].load(std::memory_order_acquire) & ~alive_cells(bits, word);
+      std::uint64_t dead = bits.allocated[word].load(std::memory_order_acquire) & ~bits.marks[word].alive();
       for (; dead != 0; dead &= dead - 1) {
         const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(dead));
         visit(all.place(all.address_of(block) + index * header.cell_bytes));
@@ -82,10 +77,9 @@ bool sweep_block(heap_state& heap, std::size_t block, sweep_count& count) noexce
   std::uint64_t any = 0;
   for (std::size_t word = 0; word < word_count(header) && !is_new; ++word) {
     const std::uint64_t before = bits.allocated[word].load(std::memory_order_relaxed);
-    const std::uint64_t after = before & alive_cells(bits, word);
+    const std::uint64_t after = before & bits.marks[word].alive();
     bits.allocated[word].store(after, std::memory_order_relaxed);
-    bits.marks[word].marked.store(after, std::memory_order_relaxed);
-    bits.marks[word].born_marked.store(0, std::memory_order_relaxed);
+    bits.marks[word].set(after);
     any |= after;
     count.live_objects += static_cast<std::size_t>(std::popcount(after));
     count.live_bytes += static_cast<std::size_t>(std::popcount(after)) * header.cell_bytes;
@@ -147,9 +141,8 @@ void sweep_large(heap_state& heap, sweep_count& count) noexcept {
       }
       block_bits& bits = all.bits(block);
       header.swept_cycle = heap.cycle.load(std::memory_order_relaxed);
-      const bool alive = (bits.allocated[0].load(std::memory_order_relaxed) & alive_cells(bits, 0)) != 0;
-      bits.marks[0].marked.store(alive ? 1 : 0, std::memory_order_relaxed);
-      bits.marks[0].born_marked.store(0, std::memory_order_relaxed);
+      const bool alive = (bits.allocated[0].load(std::memory_order_relaxed) & bits.marks[0].alive()) != 0;
+      bits.marks[0].set(alive ? 1 : 0);
       if (alive) {
         ++i;
         ++count.live_objects;
@@ -197,8 +190,7 @@ void clear_marks(heap_state& heap) noexcept {
   for_each_block(heap, [&](std::size_t block) {
     block_bits& bits = all.bits(block);
     for (std::size_t word = 0; word < word_count(all.header(block)); ++word) {
-      bits.marks[word].marked.store(0, std::memory_order_relaxed);
-      bits.marks[word].born_marked.store(0, std::memory_order_relaxed);
+      bits.marks[word].set(0);
     }
   });
 }

@@ -54,7 +54,7 @@ void end_thread(void* argument) {
     while (*link != ended) link = &(*link)->next;
     *link = ended->next;
     // Shaded pointers that the marker has not taken yet.
-    while (void* target = ended->ring.take()) leave_shaded(target);
+    while (void* target = ended->ring.take()) leave_shaded(window::get().place(target));
     detail::current_thread = &detail::unregistered_thread;
   }
   for (slot_segment* at = ended->first_segment; at != nullptr;) {

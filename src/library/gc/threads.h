@@ -53,9 +53,6 @@ class shade_ring {
     tail_.store(at + 1, std::memory_order_release);
     return target;
   }
-  bool is_empty() const noexcept {
-    return tail_.load(std::memory_order_relaxed) == head_.load(std::memory_order_acquire);
-  }
 
  private:
   std::atomic<std::uint32_t> head_{0};
@@ -71,8 +68,11 @@ struct thread_state : detail::thread_record {
   slot_segment* first_segment = nullptr;
   std::atomic<slot_segment*> segment{nullptr};  // where `top` is
   shade_ring ring;
-  std::uint32_t passed = 0;  // the last handshake that saw it outside of an operation; guarded by threads_lock()
-  bool stopper = false;      // runs a cycle: what stops others does not stop it
+  // Guarded by threads_lock(): the last handshake that looked at it and what it read; the last that is done with it.
+  std::uint32_t asked = 0;
+  std::uint32_t operations_then = 0;
+  std::uint32_t passed = 0;
+  bool stopper = false;  // runs a cycle: what stops others does not stop it
 };
 
 // Guards the list of threads and what is added to a record: segments, a heap's words.

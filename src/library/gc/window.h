@@ -2,8 +2,8 @@
 //
 //   window     [ block 0 | block 1 | ... ]                64 KiB each, reserved at first use, made usable 2 MiB at a
 //   time headers    one block_header a block                   what lies there bits       one block_bits a block
-//   allocated, marked, born marked: a bit for each cell cards      one byte for each 512 bytes                set by
-//   the write barrier
+//   allocated, marked, born marked, shaded: a bit for each cell cards      one byte for each 512 bytes set by the write
+//   barrier
 //
 // All tables are reserved together with the window and cost memory only where they are touched. They lie apart from the
 // objects, so that marking dirties no object's page, and an overflowing object no table. From any address in an object
@@ -37,17 +37,30 @@ struct alignas(64) block_header {
   std::uint16_t heap_number = 0;
   object_kind kind = object_kind::traced;
   std::atomic<block_state> state{block_state::free};
-  bool zeroed = false;            // nothing was ever written to it
-  std::uint32_t swept_cycle = 0;  // the heap's cycle that swept it last, or during which it came
-  std::uint32_t words_held = 0;   // by threads as their allocation words
+  bool zeroed = false;                  // nothing was ever written to it
+  std::atomic<bool> has_shaded{false};  // its bitmap says what is shaded and in no thread's ring
+  std::uint32_t swept_cycle = 0;        // the heap's cycle that swept it last, or during which it came
+  std::uint32_t words_held = 0;         // by threads as their allocation words
   std::uint64_t large_bytes = 0;
 };
 
-// A word of the three bitmaps stands for 64 cells. `marked` has one writer, the collector, and needs no locked
-// instruction; what threads allocate while it marks is in `born_marked`, written under the lock of the block's list.
+// A word of the four bitmaps stands for 64 cells. `marked` has one writer, the collector, and needs no locked
+// instruction; what threads allocate while it marks is in `born_marked`, written under the lock of the block's list;
+// what they have shaded in this cycle is in `shaded`, by locked instructions.
 struct mark_words {
   std::atomic<std::uint64_t> marked;
   std::atomic<std::uint64_t> born_marked;
+  std::atomic<std::uint64_t> shaded;
+
+  std::uint64_t alive() const noexcept {
+    return marked.load(std::memory_order_relaxed) | born_marked.load(std::memory_order_relaxed);
+  }
+  // Exactly these are marked.
+  void set(std::uint64_t cells) noexcept {
+    marked.store(cells, std::memory_order_relaxed);
+    born_marked.store(0, std::memory_order_relaxed);
+    shaded.store(0, std::memory_order_relaxed);
+  }
 };
 inline constexpr std::size_t words_per_block = block_bytes / 16 / 64;
 struct block_bits {
@@ -64,10 +77,7 @@ struct cell_place {
   std::uint32_t index;
   std::size_t block;
 
-  bool is_marked() const noexcept {
-    return ((marks->marked.load(std::memory_order_relaxed) | marks->born_marked.load(std::memory_order_relaxed)) &
-            bit) != 0;
-  }
+  bool is_marked() const noexcept { return (marks->alive() & bit) != 0; }
   void mark() const noexcept {
     marks->marked.store(marks->marked.load(std::memory_order_relaxed) | bit, std::memory_order_relaxed);
   }

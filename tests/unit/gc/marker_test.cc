@@ -50,4 +50,24 @@ TEST(marker, marks_everything_with_any_stack) {
   }
 }
 
+// A root is looked at once: what it leads to must not be lost for lack of room.
+TEST(marker, marks_what_only_roots_lead_to_with_any_stack) {
+  for (const std::size_t entries : {0, 1, 7, 1000}) {
+    gc::heap heap({.name = "rooted", .plan = gc::plan::mark_sweep});
+    std::vector<gc::root<object>> roots;
+    for (int i = 0; i < 100; ++i) {
+      roots.emplace_back(heap.make<object>());
+      roots.back()->links[0] = heap.make<object>();
+    }
+    const gc::holding guard(gc::cycle_lock());
+    const gc::stopped_world stopped(nullptr);
+    gc::clear_marks(heap.state());
+    gc::marker marks(heap.state());
+    marks.limit_stack(entries);
+    for (const gc::root<object>& root : roots) marks.push(root.get(), nullptr);
+    marks.drain();
+    EXPECT_EQ(marks.marked_objects(), 200u) << entries << " entries";
+  }
+}
+
 }  // namespace

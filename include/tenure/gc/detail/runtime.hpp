@@ -2,7 +2,7 @@
 //
 //   thread_record      a thread's root slots           [ hole | slot | slot | slot | ... ]   top: the next free one
 //                      its allocation words            64 cells of a block each: a bit for each cell still free
-//                      in_operation                    set while a pointer is in hand that nothing else holds
+//                      operations                      odd while a pointer is in hand that nothing else holds
 //   barrier            phase                           0 unless a collector is at work; all that a store has to ask
 //                      cards                           a byte for each 512 bytes of the heaps
 //
@@ -73,7 +73,7 @@ struct thread_record {
 
   std::atomic<root_slot*> top{nullptr};
   root_slot* limit = nullptr;
-  std::atomic<std::uint32_t> in_operation{0};
+  std::atomic<std::uint32_t> operations{0};  // begun and ended: odd in an operation, another number in each
   allocation_words* heaps[most_heaps] = {};  // by heap_state's number
 };
 
@@ -163,6 +163,16 @@ inline void set_slot(root_slot* where, void* target) noexcept {
 
 // While a thread holds in its hand what nothing else may hold (the value of an atomic_member, a weak target), the
 // collector does not pass it by.
+inline void begin_operation(thread_record& self) noexcept {
+  self.operations.store(self.operations.load(std::memory_order_relaxed) | 1, std::memory_order_release);
+  compiler_fence();
+  TENURE_GC_STEP();
+}
+inline void end_operation(thread_record& self) noexcept {
+  compiler_fence();
+  self.operations.store(self.operations.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
 class operation {
  public:
   operation() noexcept : self_(current_thread) {
@@ -170,17 +180,12 @@ class operation {
       self_ = enter_slow();
       return;
     }
-    self_->in_operation.store(1, std::memory_order_relaxed);
-    compiler_fence();
-    TENURE_GC_STEP();
+    begin_operation(*self_);
     if (barrier.phase.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(phase::stopped)) [[unlikely]] {
       self_ = enter_slow();
     }
   }
-  ~operation() {
-    compiler_fence();
-    self_->in_operation.store(0, std::memory_order_release);
-  }
+  ~operation() { end_operation(*self_); }
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
 
