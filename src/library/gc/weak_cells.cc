@@ -38,14 +38,16 @@ enum class verdict { alive, dead, unknown };
 
 // In an operation. The phase is read before the target: what a finished cycle has cleared is then seen to be null.
 verdict look_at(const weak_cell& cell, void*& target) noexcept {
+  TENURE_YIELD_POINT();
   const phase now = current_phase();
   TENURE_YIELD_POINT();
   target = cell.target.load(std::memory_order_acquire);
   if (target == nullptr) return verdict::dead;
-  if (now != phase::marking && now != phase::resolving) return verdict::alive;
+  if (now == phase::idle) return verdict::alive;
   const cell_place at = place_of(target);
   if (!is_of(at, active_heap()) || at.is_marked()) return verdict::alive;
-  return now == phase::resolving ? verdict::dead : verdict::unknown;
+  // `stopped` in an operation that began before: with a heap active it is the verifier's stop, marking is over.
+  return now == phase::marking ? verdict::unknown : verdict::dead;
 }
 
 }  // namespace
