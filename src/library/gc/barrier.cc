@@ -10,6 +10,10 @@ namespace tenure::gc::detail {
 
 constinit barrier_state barrier;
 
+namespace {
+constinit lock learning;
+}  // namespace
+
 void published_slow(void* target) noexcept {
   if (target == nullptr) return;
   thread_state& self = this_thread();
@@ -110,8 +114,7 @@ rooted_cell allocate_array(heap_state* heap, object_kind kind, std::size_t bytes
 }
 
 void learn_slots(type_descriptor& type, void* object) noexcept {
-  static lock learning;
-  const holding guard(learning);
+  const holding guard(learning_lock());
   if (type.listed.load(std::memory_order_relaxed)) return;
   slot_list sink{reinterpret_cast<std::uintptr_t>(object), type.offsets, type.slot_count};
   if (type.list != nullptr) type.list(object, sink);
@@ -120,3 +123,9 @@ void learn_slots(type_descriptor& type, void* object) noexcept {
 }
 
 }  // namespace tenure::gc::detail
+
+namespace tenure::gc {
+
+lock& learning_lock() noexcept { return detail::learning; }
+
+}  // namespace tenure::gc

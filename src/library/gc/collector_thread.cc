@@ -39,7 +39,10 @@ bool is_full_due(const heap_state& heap) noexcept {
 // How much may be allocated before the next cycle begins.
 void set_pace(heap_state& heap, cycle_kind kind) noexcept {
   const std::size_t live = heap.figures.live_bytes.load(std::memory_order_relaxed);
-  if (kind == cycle_kind::full) heap.live_after_full.store(live, std::memory_order_relaxed);
+  // Without what threads allocated meanwhile, dead or alive: the more they are ahead, the more they could get ahead.
+  if (kind == cycle_kind::full) {
+    heap.live_after_full.store(live - std::min(live, heap.born_bytes), std::memory_order_relaxed);
+  }
   heap.young_in_a_row = kind == cycle_kind::full ? 0 : heap.young_in_a_row + 1;
   const std::size_t base = heap.live_after_full.load(std::memory_order_relaxed);
   const std::size_t goal = base + grown_bytes(heap, base);

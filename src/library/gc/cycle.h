@@ -22,6 +22,8 @@ using detail::phase;
 lock& cycle_lock() noexcept;
 // Weak references of objects not marked yet are locked under it while a cycle marks, and marking ends under it.
 lock& weak_gate() noexcept;
+// Held while the layout of a type is learned from its first object.
+lock& learning_lock() noexcept;
 
 // The heap whose cycle marks or resolves; null: none.
 heap_state* active_heap() noexcept;

@@ -27,6 +27,7 @@ void for_each_lock(Each each) {
     each(heap.large_guard);
   });
   each(window::get().guard());
+  each(learning_lock());
 }
 
 void before() {

@@ -71,14 +71,15 @@ struct heap_state {
   const std::size_t least_growth_bytes;
   std::atomic<std::size_t> allocated_since{0};  // bytes, since the last cycle began
   std::atomic<std::size_t> growth_bytes;        // a cycle is due when as many have been allocated
-  std::atomic<std::size_t> live_after_full{0};
-  std::atomic<std::uint64_t> countdown{0};  // allocations to the next cycle, with collect_every
+  std::atomic<std::size_t> live_after_full{0};  // what the last full cycle reached
+  std::atomic<std::uint64_t> countdown{0};      // allocations to the next cycle, with collect_every
 
   // The cycle.
   std::atomic<std::uint32_t> cycle{0};  // number of the last one that began
   std::atomic<stage> at{stage::idle};
   std::size_t unused_cells = 0;  // in threads' words when the cycle began; of who runs it
   std::size_t unused_bytes = 0;
+  std::size_t born_bytes = 0;  // what the last cycle left that was allocated during it
   std::uint32_t young_in_a_row = 0;
   std::atomic<bool> requested{false};  // of the collector's thread
   heap_figures figures;

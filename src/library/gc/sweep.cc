@@ -63,6 +63,7 @@ void forget_dead_peers(const cell_place& at) noexcept {
 struct sweep_count {
   std::size_t live_bytes = 0;
   std::size_t live_objects = 0;
+  std::size_t born_bytes = 0;  // of the live: marked at birth and reached by nobody yet
   std::uint64_t freed = 0;
   std::size_t keep_bytes = 0;  // how much of what gets free stays resident
 };
@@ -79,7 +80,9 @@ bool sweep_block(heap_state& heap, std::size_t block, sweep_count& count) noexce
     const std::uint64_t before = bits.allocated[word].load(std::memory_order_relaxed);
     const std::uint64_t after = before & bits.marks[word].alive();
     bits.allocated[word].store(after, std::memory_order_relaxed);
+    const std::uint64_t born = after & ~bits.marks[word].marked.load(std::memory_order_relaxed);
     bits.marks[word].set(after);
+    count.born_bytes += static_cast<std::size_t>(std::popcount(born)) * header.cell_bytes;
     any |= after;
     count.live_objects += static_cast<std::size_t>(std::popcount(after));
     count.live_bytes += static_cast<std::size_t>(std::popcount(after)) * header.cell_bytes;
@@ -142,7 +145,9 @@ void sweep_large(heap_state& heap, sweep_count& count) noexcept {
       block_bits& bits = all.bits(block);
       header.swept_cycle = heap.cycle.load(std::memory_order_relaxed);
       const bool alive = (bits.allocated[0].load(std::memory_order_relaxed) & bits.marks[0].alive()) != 0;
+      const bool reached = bits.marks[0].marked.load(std::memory_order_relaxed) != 0;
       bits.marks[0].set(alive ? 1 : 0);
+      if (alive && !reached) count.born_bytes += std::size_t{run} * block_bytes;
       if (alive) {
         ++i;
         ++count.live_objects;
@@ -182,6 +187,7 @@ void sweep(heap_state& heap) noexcept {
                                 std::memory_order_relaxed);
   heap.figures.live_objects.store(count.live_objects - std::min(count.live_objects, heap.unused_cells),
                                   std::memory_order_relaxed);
+  heap.born_bytes = count.born_bytes - std::min(count.born_bytes, heap.unused_bytes);
   heap.figures.freed_objects.fetch_add(count.freed, std::memory_order_relaxed);
 }
 

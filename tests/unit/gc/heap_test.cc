@@ -1,8 +1,10 @@
 // heap: figures, listing, paths, arrays, large objects, several heaps.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <tenure/gc.hpp>
@@ -145,6 +147,30 @@ TEST(heap, several_heaps_are_collected_apart) {
   EXPECT_EQ(one.statistics().cycles, 0u);
   one.collect();
   EXPECT_EQ(one.statistics().live_objects, 0u);
+}
+
+// Threads that allocate as fast as they can are stopped at twice the growth: so much before a cycle begins and so much
+// while it runs, on top of half the growth that young cycles may leave; and each thread's words.
+TEST(heap, threads_that_outrun_the_collector_are_held_back) {
+  constexpr std::size_t growth_bytes = std::size_t{2} << 20;
+  constexpr std::size_t thread_count = 4;
+  gc::heap heap({.name = "outrun", .least_growth_bytes = growth_bytes});
+  std::vector<std::size_t> most_bytes(thread_count);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < thread_count; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 400'000; ++i) {
+        heap.make<item>();
+        if (i % 500 == 0) most_bytes[t] = std::max(most_bytes[t], heap.statistics().block_bytes);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(heap.statistics().cycles, 3u);
+  EXPECT_GT(heap.statistics().allocated_bytes, 16 * growth_bytes);
+  for (const std::size_t most : most_bytes) {
+    EXPECT_LE(most, 5 * growth_bytes + 2 * thread_count * 64 * 1024);
+  }
 }
 
 TEST(heap_death_test, a_member_across_heaps_ends_the_program) {
