@@ -8,9 +8,9 @@ using detail::root_slot;
 
 namespace {
 
-lock guard_;
+lock slots_lock;
 std::atomic<root_segment*> segments{nullptr};
-root_slot* first_free = nullptr;  // guarded by guard_
+root_slot* first_free = nullptr;  // guarded by slots_lock
 
 void* link_to(root_slot* next) noexcept { return reinterpret_cast<char*>(next) + 1; }
 root_slot* link_in(const root_slot& free) noexcept {
@@ -30,7 +30,7 @@ void add_segment() {
 }  // namespace
 
 root_segment* first_root_segment() noexcept { return segments.load(std::memory_order_acquire); }
-lock& roots_lock() noexcept { return guard_; }
+lock& roots_lock() noexcept { return slots_lock; }
 
 }  // namespace tenure::gc
 
@@ -39,7 +39,7 @@ namespace tenure::gc::detail {
 root_slot* take_root_slot(void* target) {
   root_slot* taken;
   {
-    const holding guard(guard_);
+    const holding guard(slots_lock);
     if (first_free == nullptr) add_segment();
     taken = first_free;
     first_free = link_in(*taken);
@@ -50,7 +50,7 @@ root_slot* take_root_slot(void* target) {
 }
 
 void give_root_slot(root_slot* given) noexcept {
-  const holding guard(guard_);
+  const holding guard(slots_lock);
   given->store(link_to(first_free), std::memory_order_release);
   first_free = given;
 }

@@ -30,7 +30,7 @@ std::string type_name(const char* cell) {
 struct walk {
   explicit walk(heap_state& of) : heap(of) {}
 
-  void arrive(arrival how) {
+  void arrive(const arrival& how) {
     window& all = window::get();
     if (!all.holds(how.target)) disagree(how, static_cast<char*>(how.target), "not managed");
     const cell_place at = all.place(how.target);

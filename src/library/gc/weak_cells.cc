@@ -9,8 +9,9 @@
 namespace tenure::gc::detail {
 
 struct weak_cell {
-  std::atomic<void*> target;  // the object's cell plus one word, which is in the object or at its end
-  std::uint32_t references;   // guarded by the lock
+  explicit weak_cell(void* cell) noexcept : target(cell) {}
+  std::atomic<void*> target;     // the object's cell plus one word, which is in the object or at its end
+  std::uint32_t references = 0;  // guarded by the lock
 };
 
 }  // namespace tenure::gc::detail
@@ -21,9 +22,9 @@ using detail::weak_cell;
 
 namespace {
 
-lock guard_;
+lock cells_lock;
 using cell_map = std::unordered_map<void*, weak_cell*>;
-cell_map& cells() {  // by the object's cell; guarded by guard_
+cell_map& cells() {  // by the object's cell; guarded by cells_lock
   static cell_map* const made = new cell_map;
   return *made;
 }
@@ -52,10 +53,10 @@ verdict look_at(const weak_cell& cell, void*& target) noexcept {
 
 }  // namespace
 
-lock& weak_cells_lock() noexcept { return guard_; }
+lock& weak_cells_lock() noexcept { return cells_lock; }
 
 void resolve_weak_cells(heap_state& heap) noexcept {
-  const holding guard(guard_);
+  const holding guard(cells_lock);
   cell_map& all = cells();
   for (auto at = all.begin(); at != all.end();) {
     const cell_place place = place_of(at->first);
@@ -76,11 +77,11 @@ namespace tenure::gc::detail {
 
 weak_cell* take_weak_cell(void* target) {
   void* cell = place_of(target).cell;
-  const holding guard(guard_);
+  const holding guard(cells_lock);
   weak_cell*& found = cells()[cell];
   if (found == nullptr) {
     try {
-      found = new weak_cell{{cell}, 0};
+      found = new weak_cell(cell);
     } catch (...) {
       cells().erase(cell);
       throw;
@@ -91,12 +92,12 @@ weak_cell* take_weak_cell(void* target) {
 }
 
 void share_weak_cell(weak_cell* cell) noexcept {
-  const holding guard(guard_);
+  const holding guard(cells_lock);
   ++cell->references;
 }
 
 void give_weak_cell(weak_cell* cell) noexcept {
-  const holding guard(guard_);
+  const holding guard(cells_lock);
   TENURE_CHECK(cell->references != 0);
   if (--cell->references != 0) return;
   if (void* target = cell->target.load(std::memory_order_relaxed)) cells().erase(target);

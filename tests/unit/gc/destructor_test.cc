@@ -47,16 +47,16 @@ struct teller {
 class destructor : public testing::TestWithParam<gc::plan> {
  protected:
   void finish() {
-    heap.collect();
-    heap.wait_for_destructors();
+    heap_.collect();
+    heap_.wait_for_destructors();
   }
-  gc::heap heap{{.name = "destructors", .plan = GetParam(), .verify = true}};
+  gc::heap heap_{{.name = "destructors", .plan = GetParam(), .verify = true}};
 };
 
 TEST_P(destructor, runs_once_on_another_thread_when_the_object_is_gone) {
   teller::record log;
   {
-    const gc::local<teller> one = heap.make<teller>();
+    const gc::local<teller> one = heap_.make<teller>();
     one->log = &log;
     finish();
     EXPECT_EQ(log.times, 0);
@@ -66,15 +66,15 @@ TEST_P(destructor, runs_once_on_another_thread_when_the_object_is_gone) {
   EXPECT_NE(log.thread, std::this_thread::get_id());
   finish();
   EXPECT_EQ(log.times, 1);
-  EXPECT_EQ(heap.statistics().live_objects, 0u);
+  EXPECT_EQ(heap_.statistics().live_objects, 0u);
 }
 
 TEST_P(destructor, a_living_peer_is_whole_and_stays_until_it_has_run) {
   teller::record log;
-  gc::root<quiet> peer(heap.make<quiet>());
+  gc::root<quiet> peer(heap_.make<quiet>());
   peer->value = 77;
   {
-    const gc::local<teller> one = heap.make<teller>();
+    const gc::local<teller> one = heap_.make<teller>();
     one->log = &log;
     one->peer = peer.get();
   }
@@ -86,13 +86,13 @@ TEST_P(destructor, a_living_peer_is_whole_and_stays_until_it_has_run) {
 TEST_P(destructor, peers_that_die_with_it_are_null_also_in_rings) {
   teller::record logs[2];
   {
-    const gc::local<teller> one = heap.make<teller>();
-    const gc::local<teller> two = heap.make<teller>();
+    const gc::local<teller> one = heap_.make<teller>();
+    const gc::local<teller> two = heap_.make<teller>();
     one->log = &logs[0];
     two->log = &logs[1];
     one->partner = two;
     two->partner = one;
-    one->peer = heap.make<quiet>();
+    one->peer = heap_.make<quiet>();
   }
   finish();
   for (const teller::record& log : logs) {
@@ -103,16 +103,16 @@ TEST_P(destructor, peers_that_die_with_it_are_null_also_in_rings) {
 }
 
 TEST_P(destructor, trivially_destroyed_objects_have_none) {
-  for (int i = 0; i < 1000; ++i) heap.make<quiet>()->next = heap.make<quiet>();
+  for (int i = 0; i < 1000; ++i) heap_.make<quiet>()->next = heap_.make<quiet>();
   finish();
-  EXPECT_EQ(heap.statistics().destroyed, 0u);
-  EXPECT_EQ(heap.statistics().live_objects, 0u);
+  EXPECT_EQ(heap_.statistics().destroyed, 0u);
+  EXPECT_EQ(heap_.statistics().live_objects, 0u);
 }
 
 TEST_P(destructor, each_element_of_an_array_is_destroyed) {
   std::vector<teller::record> logs(50);
   {
-    const auto row = heap.make_array<teller>(logs.size());
+    const auto row = heap_.make_array<teller>(logs.size());
     for (std::size_t i = 0; i < logs.size(); ++i) (*row)[i].log = &logs[i];
   }
   finish();
@@ -132,13 +132,13 @@ struct maker {
 TEST_P(destructor, may_make_objects) {
   gc::root<quiet> kept;
   {
-    const gc::local<maker> one = heap.make<maker>();
-    one->heap = &heap;
+    const gc::local<maker> one = heap_.make<maker>();
+    one->heap = &heap_;
     one->kept = &kept;
   }
   finish();
-  heap.collect();
-  EXPECT_EQ(heap.statistics().live_objects, 1u);
+  heap_.collect();
+  EXPECT_EQ(heap_.statistics().live_objects, 1u);
   EXPECT_NE(kept, nullptr);
 }
 
@@ -152,17 +152,17 @@ struct late_filler {
 };
 TEST_P(destructor, cells_are_used_again_and_clean) {
   for (int round = 0; round < 20; ++round) {
-    const gc::local<late_filler> one = heap.make<late_filler>(heap);
-    const gc::local<late_filler> two = heap.make<late_filler>(heap);
+    const gc::local<late_filler> one = heap_.make<late_filler>(heap_);
+    const gc::local<late_filler> two = heap_.make<late_filler>(heap_);
     EXPECT_EQ(one->peer, nullptr);
-    one->peer = heap.make<quiet>();
+    one->peer = heap_.make<quiet>();
     two->peer = one->peer;
     finish();
   }
   finish();
-  heap.collect();
-  EXPECT_EQ(heap.statistics().live_objects, 0u);
-  EXPECT_EQ(heap.statistics().destroyed, 40u);
+  heap_.collect();
+  EXPECT_EQ(heap_.statistics().live_objects, 0u);
+  EXPECT_EQ(heap_.statistics().destroyed, 40u);
 }
 
 TEST_P(destructor, those_left_run_when_the_heap_is_destroyed) {

@@ -30,6 +30,7 @@ TEST_P(faults, a_refused_block_collects_and_then_throws) {
     gc::root<item> list(heap.make<item>());
     std::size_t made = 1;
     gc::window::refuse_runs_after(after);
+    bool is_refused = false;
     try {
       for (;;) {
         gc::local<item> next = heap.make<item>();
@@ -38,7 +39,9 @@ TEST_P(faults, a_refused_block_collects_and_then_throws) {
         ++made;
       }
     } catch (const std::bad_alloc&) {
+      is_refused = true;
     }
+    EXPECT_TRUE(is_refused);
     EXPECT_THROW(heap.make_array<char>(1 << 20), std::bad_alloc);
     heap.collect();
     EXPECT_EQ(heap.statistics().live_objects, made);
