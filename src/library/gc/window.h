@@ -123,10 +123,11 @@ class window {
             index,
             block};
   }
+  // Who sees the bit sees what was cleared before it was set.
   bool is_allocated(const cell_place& at) const noexcept {
-    const block_state state = at.header->state.load(std::memory_order_relaxed);
+    const block_state state = at.header->state.load(std::memory_order_acquire);
     return (state == block_state::cells || state == block_state::large) && at.index < at.header->cell_count &&
-           (bits_[at.block].allocated[at.index / 64].load(std::memory_order_relaxed) & at.bit) != 0;
+           (bits_[at.block].allocated[at.index / 64].load(std::memory_order_acquire) & at.bit) != 0;
   }
 
   // `count` blocks in a row, usable, marked as taken; `npos` when the system refuses or the window is full. The header
