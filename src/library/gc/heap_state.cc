@@ -33,9 +33,9 @@ std::uint64_t lowest(std::uint64_t bits, std::size_t count) noexcept {
   return kept;
 }
 
-// What the collector may read of a cell before it is constructed is zero: of a leaf the type alone.
+// What the collector may read of a cell before it is constructed is zero: of a leaf the type alone. Each is cleared
+// once after what lay there has died, and not again when a thread has let it go unused: a collector may be reading it.
 void zero_cells(char* first, std::uint64_t cells, const block_header& header) noexcept {
-  if (header.zeroed) return;
   const std::size_t step = header.cell_bytes;
   const std::size_t bytes = is_traced(header.kind) ? step : sizeof(void*);
   while (cells != 0) {
@@ -78,6 +78,7 @@ std::size_t make_block(heap_state& heap, std::size_t list) {
   block_bits& bits = all.bits(block);
   for (std::size_t word = 0; word < words_per_block; ++word) {
     bits.allocated[word].store(0, std::memory_order_relaxed);
+    bits.to_clear[word] = header.zeroed ? 0 : ~std::uint64_t{0};
     bits.marks[word].set(0);
   }
   for (std::size_t card = 0; card < block_bytes >> detail::card_shift; ++card) {
@@ -140,7 +141,8 @@ std::size_t take_word(heap_state& heap, std::size_t list, detail::allocation_wor
   std::size_t count = heap.collect_every != 0 ? 1 : std::max<std::size_t>(1, most_held_bytes / header.cell_bytes);
   const std::uint64_t free = lowest(~used & valid_cells(header, word), count);
   char* first = all.address_of(block) + word * 64 * header.cell_bytes;
-  zero_cells(first, free, header);
+  zero_cells(first, free & bits.to_clear[word], header);
+  bits.to_clear[word] &= ~free;
   // Alive before it is allocated, for whoever looks for the dead meanwhile.
   if (header.swept_cycle != heap.cycle.load(std::memory_order_acquire)) {
     std::atomic<std::uint64_t>& born = bits.marks[word].born_marked;
@@ -288,9 +290,10 @@ void free_cell(const cell_place& at) noexcept {
   const bool small = at.header->state.load(std::memory_order_relaxed) == block_state::cells;
   const std::size_t list = small ? detail::list_of(at.header->kind, detail::class_of(at.header->cell_bytes, 1)) : 0;
   const holding guard(small ? heap->lists[list].guard : heap->large_guard);
-  std::atomic<std::uint64_t>& allocated = window::get().bits(at.block).allocated[at.index / 64];
+  block_bits& bits = window::get().bits(at.block);
+  std::atomic<std::uint64_t>& allocated = bits.allocated[at.index / 64];
   TENURE_CHECK((allocated.load(std::memory_order_relaxed) & at.bit) != 0);
-  at.header->zeroed = false;
+  bits.to_clear[at.index / 64] |= at.bit;
   allocated.store(allocated.load(std::memory_order_relaxed) & ~at.bit, std::memory_order_relaxed);
 }
 
@@ -303,8 +306,10 @@ void check_heap(heap_state& heap) noexcept {
     TENURE_CHECK(state == block_state::cells || state == block_state::large);
     if (state == block_state::large) return;
     for (std::size_t word = 0; word < words_per_block; ++word) {
-      const std::uint64_t allocated = all.bits(block).allocated[word].load(std::memory_order_relaxed);
+      const block_bits& bits = all.bits(block);
+      const std::uint64_t allocated = bits.allocated[word].load(std::memory_order_relaxed);
       TENURE_CHECK((allocated & ~valid_cells(header, word)) == 0);
+      TENURE_CHECK((allocated & bits.to_clear[word]) == 0);
     }
   });
 }

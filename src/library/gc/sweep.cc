@@ -88,7 +88,7 @@ bool sweep_block(heap_state& heap, std::size_t block, sweep_count& count) noexce
     count.live_bytes += static_cast<std::size_t>(std::popcount(after)) * header.cell_bytes;
     std::uint64_t dead = before & ~after;
     if (dead == 0) continue;
-    header.zeroed = false;
+    bits.to_clear[word] |= dead;
     count.freed += static_cast<std::uint64_t>(std::popcount(dead));
     for (; heap.poison && dead != 0; dead &= dead - 1) {
       const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(dead));

@@ -37,7 +37,7 @@ struct alignas(64) block_header {
   std::uint16_t heap_number = 0;
   object_kind kind = object_kind::traced;
   std::atomic<block_state> state{block_state::free};
-  bool zeroed = false;                  // nothing was ever written to it
+  bool zeroed = false;                  // nothing was written to it before it was taken
   std::atomic<bool> has_shaded{false};  // its bitmap says what is shaded and in no thread's ring
   std::uint32_t swept_cycle = 0;        // the heap's cycle that swept it last, or during which it came
   std::uint32_t words_held = 0;         // by threads as their allocation words
@@ -66,6 +66,8 @@ inline constexpr std::size_t words_per_block = block_bytes / 16 / 64;
 struct block_bits {
   mark_words marks[words_per_block];
   std::atomic<std::uint64_t> allocated[words_per_block];
+  // Free cells in which something was left behind. Under the lock of the block's list.
+  std::uint64_t to_clear[words_per_block];
 };
 
 // Where an address leads.
