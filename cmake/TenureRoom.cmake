@@ -85,7 +85,7 @@ function(tenure_shared_library target)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${Tenure_SOURCE_DIR}/include>)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_link_libraries(${target} PRIVATE
-    tenure_heap tenure_pages tenure_telemetry tenure_budget tenure_os tenure_base Threads::Threads)
+    tenure_scan tenure_heap tenure_pages tenure_telemetry tenure_budget tenure_os tenure_base Threads::Threads)
   # Never unloaded: threads have its memory in their caches.
   target_link_options(${target} PRIVATE -Wl,-z,nodelete -Wl,-z,now
     -Wl,--version-script=${Tenure_SOURCE_DIR}/src/library/exports.map)

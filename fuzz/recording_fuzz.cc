@@ -31,7 +31,16 @@ void read_all(collect::recording_reader& reader) {
     }
     return true;
   };
-  reader.read(visit);
+  const auto alive = [&](std::size_t process, const record::live_set& set) {
+    require(process < reader.run().processes.size());
+    const collect::process_record& of = reader.run().processes[process].record;
+    set.for_each(
+        [&](const record::event& one) { require(one.thread < of.threads.size() && one.stack < of.stacks.size()); });
+  };
+  reader.survey();
+  const auto rounds = reader.rounds();
+  for (const auto& round : rounds) reader.read(visit, alive, round.position_bytes);
+  reader.read(visit, alive);
   for (const collect::recorded_process& process : reader.run().processes) {
     for (const collect::stack& stack : process.record.stacks)
       for (const std::uint32_t place : stack.locations) require(place < process.record.locations.size());
@@ -48,7 +57,7 @@ void read_as_blocks(std::span<const std::uint8_t> input) {
   if (auto writer = record::block_writer::create(path)) {
     while (input.size() >= 3) {
       const std::size_t length = std::min<std::size_t>(input[2], input.size() - 3);
-      writer->write(static_cast<record::block_kind>(input[0] % 8), input[1] % 4, input.subspan(3, length));
+      writer->write(static_cast<record::block_kind>(input[0] % 12), input[1] % 4, input.subspan(3, length));
       input = input.subspan(3 + length);
     }
     if (auto reader = collect::recording_reader::open(path)) read_all(*reader);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds every #include and every room's CMakeLists.txt against layers.toml.
+"""Holds every #include, every room's CMakeLists.txt and every question for the architecture against layers.toml.
 
 Prints one line for each violation, "file:line: what is wrong", and fails when there is one. It looks at src/ and
 include/; tests, benchmarks and examples may include anything.
@@ -26,6 +26,8 @@ class Checker:
         self.used_exceptions = set()
         self.wings = {name: wing for name, wing in self.table.items() if isinstance(wing, dict) and "floors" in wing}
         self.exceptions = self.table.get("exception", [])
+        self.architecture = self.table.get("architecture", {"macros": "(?!)", "files": []})
+        self.asking = set()
 
     def violation(self, path, line, text):
         self.violations.append(f"{path.relative_to(self.root)}:{line}: {text}")
@@ -107,6 +109,7 @@ class Checker:
             self.violation(path, 1, f"stands in no room of layers.toml ({wing}/{room})")
             return
         for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            self.check_architecture(path, number, text)
             found = INCLUDE.match(text)
             if not found or self.excepted(path, found.group(2)):
                 continue
@@ -126,6 +129,27 @@ class Checker:
             self.violation(path, number, f'our headers are included by their full name, others in <>: "{header}"')
         else:
             self.check_foreign(path, number, header, wing, room)
+
+    def check_architecture(self, path, number, text):
+        """Only the listed files ask what they are compiled for."""
+        found = re.search(self.architecture["macros"], text.partition("//")[0])
+        if not found:
+            return
+        name = str(path.relative_to(self.root))
+        self.asking.add(name)
+        if name not in self.architecture["files"]:
+            self.violation(path, number, f"{found.group()} is asked for in the files that layers.toml lists alone")
+
+    def check_architecture_files(self):
+        """The list names one file a room, and only files that need to stand there."""
+        rooms = set()
+        for name in self.architecture["files"]:
+            place = self.place_of(self.root / name)
+            if place in rooms:
+                self.violation(self.root / "layers.toml", 1, f"{name} is the second file of {self.name(*place)}")
+            rooms.add(place)
+            if name not in self.asking:
+                self.violation(self.root / "layers.toml", 1, f"{name} does not depend on the architecture")
 
     def check_cycles(self):
         """No header includes itself by way of others."""
@@ -189,6 +213,7 @@ class Checker:
             self.check_cmake(path)
         self.check_cycles()
         self.check_unused_exceptions()
+        self.check_architecture_files()
         return files
 
 

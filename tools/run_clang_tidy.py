@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs clang-tidy on src/core and src/instruments within a time budget, and says what it did not get to.
+"""Runs clang-tidy on the files of src that a build compiles, within a time budget, and says what it did not get to.
 
-Core comes first, then what differs from the main branch, then the rest of the instruments. A file that passed is not
-looked at again before it, a header of ours or the configuration changes (BUILD/clang-tidy.json remembers).
+What differs from the main branch comes first. Then come all others, from a place on that the commit determines, so that
+each has its turn though one run does not get round. A file that passed is not looked at again before it, a header
+of ours or the configuration changes (BUILD/clang-tidy.json remembers).
 """
 import argparse
 import concurrent.futures
@@ -31,25 +32,31 @@ def find_program():
     sys.exit("run_clang_tidy: clang-tidy-19 is not installed")
 
 
-def sources(build):
-    """Files of core and instruments that the build compiles, in the order they are looked at."""
+def sources(build, root=ROOT):
+    """Files of src that the build compiles, by name."""
     entries = json.loads((build / "compile_commands.json").read_text())
-    files = sorted({pathlib.Path(entry["file"]) for entry in entries})
-    core = [path for path in files if path.is_relative_to(ROOT / "src/core")]
-    instruments = [path for path in files if path.is_relative_to(ROOT / "src/instruments")]
-    changed = changed_files()
-    return core + sorted(instruments, key=lambda path: path not in changed)
+    files = {pathlib.Path(entry["file"]) for entry in entries}
+    return sorted(path for path in files if path.is_relative_to(root / "src"))
+
+
+def in_order(files, changed, commit):
+    """The changed ones first, then the others in a round that begins where the commit's name says."""
+    first = [path for path in files if path in changed]
+    others = [path for path in files if path not in changed]
+    begin = int(hashlib.sha256(commit.encode()).hexdigest(), 16) % max(len(others), 1)
+    return first + others[begin:] + others[:begin]
+
+
+def git(*words):
+    """What git says; nothing where there is no repository or no such thing in it."""
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def changed_files():
-    """What differs from the main branch; nothing where there is no git or no main branch."""
-    git = ["git", "-C", str(ROOT)]
-    base = subprocess.run(git + ["merge-base", "HEAD", "origin/main"], capture_output=True, text=True, check=False)
-    if base.returncode != 0:
-        return set()
-    names = git + ["diff", "--name-only", base.stdout.strip()]
-    diff = subprocess.run(names, capture_output=True, text=True, check=False)
-    return {ROOT / name for name in diff.stdout.splitlines()}
+    """What differs from the main branch; nothing where there is none, or where it is what is checked out."""
+    base = git("merge-base", "HEAD", "origin/main") or git("merge-base", "HEAD", "main")
+    return {ROOT / name for name in git("diff", "--name-only", base).splitlines()} if base else set()
 
 
 def fingerprint():
@@ -57,7 +64,7 @@ def fingerprint():
     digest = hashlib.sha256()
     for folder in ("src", "include"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".h", ".def"):
+            if path.suffix in (".h", ".hpp", ".def"):
                 digest.update(path.read_bytes())
     digest.update((ROOT / ".clang-tidy").read_bytes())
     return digest.hexdigest()
@@ -73,6 +80,16 @@ def look_at(program, build, path, seconds):
     return path, done.returncode == 0, said
 
 
+def summary(wanted, known, late, changed, wrong):
+    text = f"{len(wanted) - len(known) - len(late)} of {len(wanted)} files looked at"
+    if known:
+        text += f", {len(known)} unchanged since they passed"
+    if late:
+        late_changed = sum(path in changed for path in late)
+        text += f", {len(late)} NOT looked at for lack of time ({late_changed} of them changed)"
+    return f"{text}, {wrong} with findings"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help="a configured build")
@@ -84,7 +101,8 @@ def main():
     program, end = find_program(), time.monotonic() + options.seconds
     memory = build / "clang-tidy.json"
     passed = json.loads(memory.read_text()) if memory.exists() else {}
-    wanted = [path.resolve() for path in options.files] or sources(build)
+    changed = changed_files()
+    wanted = [path.resolve() for path in options.files] or in_order(sources(build), changed, git("rev-parse", "HEAD"))
     common = fingerprint()
     keys = {path: hashlib.sha256((common + path.read_text()).encode()).hexdigest() for path in wanted}
     known = [path for path in wanted if passed.get(str(path)) == keys[path]]
@@ -106,10 +124,7 @@ def main():
                 wrong.append(path)
                 print(said)
     memory.write_text(json.dumps(passed, indent=1))
-    for path in late:
-        print(f"not looked at, out of time: {path.relative_to(ROOT)}")
-    looked = len(open_files) - len(late)
-    print(f"{looked} files looked at, {len(known)} unchanged, {len(late)} skipped for time, {len(wrong)} with findings")
+    print(summary(wanted, known, late, changed, len(wrong)))
     return 1 if wrong else 0
 
 

@@ -102,6 +102,18 @@ def first_line(path, prefix=""):
     return found.partition(":")[2].strip() if prefix and ":" in found else found
 
 
+def command_line(words):
+    """As it was typed, but for the paths, which are of one machine alone."""
+    shown, named = ["bench/heap/run.py"], {"--peers": "FILE", "--build": "FOLDER", "--tenure": "LIBRARY"}
+    for before, word in zip(["", *words], words):
+        if before in named:
+            word = named[before]
+        elif before == "--peer":
+            word = word.partition("=")[0] + "=PATH"
+        shown.append(word)
+    return " ".join(shown)
+
+
 def describe(options, rounds, load_before):
     commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return {
@@ -109,7 +121,7 @@ def describe(options, rounds, load_before):
         "huge_pages": first_line("/sys/kernel/mm/transparent_hugepage/enabled"),
         "commit": commit.stdout.strip() or "unknown", "date": datetime.date.today().isoformat(),
         "rounds": rounds, "quick": options.quick, "clock": options.clock, "seed": options.seed,
-        "load_before": load_before, "load_after": os.getloadavg()[0],
+        "load_before": load_before, "load_after": os.getloadavg()[0], "command": command_line(sys.argv[1:]),
     }
 
 
@@ -118,7 +130,7 @@ def sentence(about):
     return (f"{about['date']}, commit {about['commit']}, {about['processor']}, {about['cores']} cores, kernel "
             f"{about['kernel']}, transparent huge pages {about['huge_pages']}; medians of {about['rounds']} "
             f"interleaved rounds, {about['clock']} time; load {about['load_before']:.1f} before, "
-            f"{about['load_after']:.1f} after.{quick}")
+            f"{about['load_after']:.1f} after; `{about.get('command', 'bench/heap/run.py')}`.{quick}")
 
 
 def write_results(options, about, figures, paths, bursts):

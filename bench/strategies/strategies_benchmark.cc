@@ -5,6 +5,12 @@
 //   batch/*        ten thousand 64-byte blocks taken, then given back in random order
 //   shared/*       one object made and ended, by 1 to 16 threads on one pool
 //   destroy/*      objects ended in random order, by how many there are
+//   sizes/*        blocks of 1 to 1024 bytes in a seeded mix of sizes, ten thousand alive (resources_benchmark.cc)
+//   frame/*        ten thousand objects a frame, two frames alive
+//   large/*        a block of 1 MiB taken, its pages touched, and given back
+//   random/*       one word of 256 MiB read at random
+//   secret/*       one secret of 64 bytes taken and given back; libsodium's where it is installed
+//   adaptor/*      one 64-byte block of operator new, taken and given back through an adaptor (adaptors_benchmark.cc)
 //
 // Blocks go through DoNotOptimize, so that no pair is left out. `pmr` behind a name: through the virtual interface.
 #include <benchmark/benchmark.h>

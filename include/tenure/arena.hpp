@@ -50,6 +50,7 @@ struct arena_options {
   std::size_t seal_bytes = 1 << 30;   // with checks: address space that is not used again yet
   resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
+  memory_resource* part_of = nullptr;  // a resource that counts it, in place of an account
   std::pmr::memory_resource* upstream = nullptr;  // null: operator new; not asked with checks on, which map
 };
 
@@ -196,6 +197,7 @@ class TENURE_API arena final : public memory_resource {
   std::uintptr_t base_ = nowhere;  // cursor_ - base_ is what is used, over all chunks
   std::uint64_t count_ = 0;
   tenure_account_use* published_;
+  tenure_account_use part_use_{};  // in place of the whole's, which the whole counts itself
   destructor* destructors_ = nullptr;
   std::vector<chunk> chunks_;
   std::size_t current_ = 0;  // index; chunks_.size() when there is none

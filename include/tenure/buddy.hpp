@@ -14,13 +14,15 @@
 //
 // When: large blocks of a range that is given. When not: small objects (up to half of each block may be unused).
 //
-// A release of what is no block in use, or with a size of another block, ends in a message, always: the table knows.
+// A release of what is no block in use, or with a size of another block, ends in a message, always: the table knows. With
+// checks on it has the sites of allocation and of the first release as well.
 //
 // One thread at a time. Errors: std::bad_alloc when no block is free; std::invalid_argument for a range that does not
 // fit. Cost: some 5 ns for each level of the tree, each way (docs/library/buddy.md); 3 bytes a smallest block.
 // Source: Knowlton, 1965; the tree of largest free blocks instead of lists in the blocks themselves.
 #pragma once
 
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -28,12 +30,21 @@
 
 namespace tenure {
 
+namespace resources {
+class block_records;
+}
+
 struct buddy_options {
   std::string_view name = "buddy";
   void* begin = nullptr;             // aligned to smallest_bytes; null: a range of its own from the upstream
   std::size_t bytes = 0;             // a multiple of smallest_bytes, no power of two needed
   std::size_t smallest_bytes = 4096;  // a power of two
+  resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
+  // Blocks go to the lowest address that will do, and not to where they leave large ones whole: for a range whose end
+  // costs more than its beginning.
+  bool fills_from_begin = false;
+  memory_resource* part_of = nullptr;  // a resource that counts it, in place of an account
   std::pmr::memory_resource* upstream = nullptr;  // for a range of its own; null: operator new
 };
 
@@ -57,16 +68,19 @@ class TENURE_API buddy final : public memory_resource {
   void do_deallocate(void* block, std::size_t bytes, std::size_t alignment) override;
   unsigned order_for(std::size_t bytes, std::size_t alignment) const noexcept;
   void mend_above(std::size_t node, unsigned order) noexcept;
+  std::size_t block_bytes_of(unsigned order) const noexcept;
   std::size_t leaf_of(std::size_t node, unsigned order) const noexcept;
 
   std::uintptr_t begin_;
   std::size_t bytes_;
+  bool fills_from_begin_;
   unsigned smallest_shift_;
   unsigned top_order_;  // of the root: it spans 1 << top_order_ smallest blocks
   // Orders count from 1 for a smallest block; 0 is none.
   std::vector<std::uint8_t> largest_free_;  // by node; 1 is the root, 2n and 2n+1 the halves of n
   std::vector<std::uint8_t> used_order_;    // by smallest block: of the block in use that begins there
   std::pmr::memory_resource* upstream_ = nullptr;
+  std::unique_ptr<resources::block_records> records_;  // with checks on
 };
 
 }  // namespace tenure

@@ -39,6 +39,7 @@ struct fixed_pool_options {
   std::uint64_t limit_blocks = TENURE_NO_LIMIT;       // in use at once
   resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
+  memory_resource* part_of = nullptr;  // a resource that counts it, in place of an account
   std::pmr::memory_resource* upstream = nullptr;      // null: operator new
 };
 

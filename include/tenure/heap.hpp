@@ -1,7 +1,7 @@
 // tenure::heap: a first-class heap as a std::pmr::memory_resource.
 //
-// A heap has a name, spans of its own and exact counts; all its blocks can be freed at once. It shows up by name in
-// tenure_walk(), in the statistics and in the report of `tenure run`.
+// A heap has a name, spans of its own and exact counts; its destruction frees all its blocks at once. It shows up by
+// name in tenure_walk(), in the statistics and in the report of `tenure run`.
 //
 //     tenure::heap sessions("sessions");
 //     std::pmr::vector<int> ids(&sessions);
@@ -9,7 +9,7 @@
 //     std::printf("%llu bytes\n", (unsigned long long)sessions.statistics().live_bytes);
 //     // the destructor frees whatever is left
 //
-// Thread-safe, except that nobody may use a heap while it is destroyed or released. Cost: one lock a call.
+// Thread-safe, except that nobody may use a heap while it is destroyed. Cost: one lock a call.
 #pragma once
 
 #include <memory_resource>

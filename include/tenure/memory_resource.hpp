@@ -65,6 +65,8 @@ class TENURE_API memory_resource : public std::pmr::memory_resource {
   memory_resource& operator=(const memory_resource&) = delete;
 
   const char* name() const noexcept { return name_; }
+  // "arena", "buddy" and so on, as messages call it; of a part of another resource, what the whole is.
+  const char* kind() const noexcept { return kind_; }
   // Null where the ledger had no record left: then it is in no report, and its limit is its own.
   tenure_account* account() const noexcept { return account_; }
   resource_statistics statistics() const noexcept;
@@ -82,8 +84,10 @@ class TENURE_API memory_resource : public std::pmr::memory_resource {
   }
 
  protected:
-  // The name is cut at 63 bytes; the kind, a literal, at 23. Throws nothing.
-  memory_resource(std::string_view name, const char* kind, const tenure::account* parent);
+  // The name is cut at 63 bytes; the kind, a literal, at 23. Throws nothing. A part of another resource has no account:
+  // the whole, which outlives it, holds what it holds and counts what it counts.
+  memory_resource(std::string_view name, const char* kind, const tenure::account* parent,
+                  memory_resource* whole = nullptr);
   ~memory_resource() override;
 
   // What the users have. Plain stores: one thread at a time allocates.
@@ -101,6 +105,7 @@ class TENURE_API memory_resource : public std::pmr::memory_resource {
     store(use_->used_bytes, use_->used_bytes - bytes);
   }
   tenure_account_use& use() noexcept { return *use_; }
+  bool is_part() const noexcept { return whole_ != nullptr; }
   static void store(std::uint64_t& to, std::uint64_t value) noexcept {
     __atomic_store_n(&to, value, __ATOMIC_RELAXED);
   }
@@ -114,6 +119,8 @@ class TENURE_API memory_resource : public std::pmr::memory_resource {
 
   tenure_account_use* use_;
   tenure_account* account_;
+  memory_resource* whole_;
+  const char* kind_;
   // In place of the account where there is none.
   tenure_account_use own_use_{};
   std::uint64_t own_held_bytes_ = 0;

@@ -26,7 +26,7 @@
 namespace tenure::wire {
 
 inline constexpr std::uint64_t region_magic = 0x314e4f4947455254;  // "TREGION1" in memory order
-inline constexpr std::uint32_t region_version = 4;
+inline constexpr std::uint32_t region_version = 6;
 
 inline constexpr std::uint64_t header_offset_bytes = 0;
 inline constexpr std::uint64_t control_offset_bytes = 4096;
@@ -37,13 +37,14 @@ inline constexpr std::uint64_t ring_bytes = 8 * 1024 * 1024;  // a power of two
 inline constexpr std::uint64_t accounts_offset_bytes = ring_offset_bytes + ring_bytes;
 inline constexpr std::uint64_t region_bytes = accounts_offset_bytes + account_table_bytes;
 
-// How the process came to be.
-enum class origin : std::uint32_t { exec = 0, fork = 1 };
+// How the process came to be; attached: it had begun before, and is told from now on (bell.h).
+enum class origin : std::uint32_t { exec = 0, fork = 1, attached = 2 };
+inline constexpr std::uint32_t origin_count = 3;
 
 // Where the process stands. `exited` is written by the last destructor; a region left at `running` whose process is
 // gone was ended by a signal, by _exit or by exec, and the command says which from the wait status and the later
-// regions.
-enum class life : std::uint32_t { starting = 0, running = 1, exited = 2 };
+// regions. `left`: an attached process tells no more, as it was asked, and goes on.
+enum class life : std::uint32_t { starting = 0, running = 1, exited = 2, left = 3 };
 
 struct region_header {
   std::uint64_t magic;    // written last, when the rest of the header is complete
@@ -78,12 +79,19 @@ inline constexpr std::uint64_t text_smaps_capacity_bytes = ring_offset_bytes - t
 
 // Written by the command at any time, read by the program when it draws the next sampling interval. The program checks
 // the value: 0 switches sampling off, anything below 4 KiB counts as 4 KiB.
+//
+// `recording` is what the program's slow paths look at. It holds the mode, and what an attached process is asked for:
+// its counters and accounts, which stay where they were and are copied here on request, or to leave.
 struct control_page {
   std::uint64_t sample_interval_bytes;  // atomic; the program stores its own default at start
-  std::uint32_t recording;              // atomic: enum recording_mode; from the session's wishes at start
+  std::uint32_t recording;              // atomic: enum recording_mode, control_*; from the session's wishes at start
   std::uint32_t reserved_word;
-  std::uint64_t reserved[14];
+  std::uint64_t reader_ns;  // atomic, written by an attached reader: CLOCK_MONOTONIC, so that it is missed when gone
+  std::uint64_t reserved[13];
 };
+inline constexpr std::uint32_t control_mode_mask = 3;
+inline constexpr std::uint32_t control_copy = 4;   // the program clears it when it has copied
+inline constexpr std::uint32_t control_leave = 8;  // answered with life::left
 
 // Whether every allocation and free is told (tape.h), and what becomes of one that finds its ring full.
 enum class recording_mode : std::uint32_t {
@@ -95,9 +103,18 @@ enum class recording_mode : std::uint32_t {
 // <session>/wishes: how the command wants processes of this session to start. Optional; read once a process, when it
 // opens its region.
 struct session_wishes {
-  std::uint64_t magic;      // wishes_magic
-  std::uint32_t version;    // region_version
-  std::uint32_t recording;  // enum recording_mode
+  std::uint64_t magic;                  // wishes_magic
+  std::uint32_t version;                // region_version
+  std::uint32_t recording;              // enum recording_mode
+  std::uint64_t sample_interval_bytes;  // of an attached process; 0: its own
+  std::uint64_t scan = 0;               // enum scan_wish
+};
+
+// When the process is to look for blocks that nothing leads to (leak_scan.h).
+enum class scan_wish : std::uint64_t {
+  none = 0,
+  at_exit = 1,  // when its destructors have run
+  at_once = 2,  // when it has heard that somebody attaches
 };
 inline constexpr std::uint64_t wishes_magic = 0x3148534957454e54;  // "TNEWISH1" in memory order
 

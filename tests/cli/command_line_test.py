@@ -62,7 +62,8 @@ class Help(unittest.TestCase):
         self.assertEqual(run().stdout, run("--help").stdout)
         self.assertEqual(run().stdout, run("help").stdout)
         self.assertEqual(run().returncode, 0)
-        self.assertEqual(commands(), ["run", "record", "report", "export", "doctor", "options", "help", "version"])
+        self.assertEqual(commands(), ["run", "record", "attach", "report", "leaks", "lifetimes", "diff", "check",
+                                      "export", "doctor", "options", "help", "version"])
 
     def test_each_command_has_help_by_both_ways(self):
         for command in commands():
@@ -248,6 +249,13 @@ answer["no such option"] = [heap.tenure_option_get(b"no such option", ctypes.byr
             self.assertIn(option["environment"], text)
             self.assertEqual(told.pop(option["name"]), [1, option["default"], 0, 1], option)
 
+    def test_a_mistyped_name_is_told_once(self):
+        """By the heap, in a program that goes on as if the variable were not there."""
+        environment = {"LD_PRELOAD": str(LIBRARY), "TENURE_DECY": "5", "TENURE_LIBRARY": "/x", "TENURE_TEST_X": "1"}
+        done = subprocess.run(["sort", "--version"], capture_output=True, text=True, timeout=60, env=environment)
+        self.assertEqual((done.returncode, done.stderr), (0, "tenure: TENURE_DECY is no option of the heap and changes "
+                                                             "nothing; did you mean TENURE_DECAY?\n"))
+
 
 class Generated(unittest.TestCase):
     def test_committed_pages_are_those_of_the_tables(self):
@@ -306,7 +314,7 @@ class Generated(unittest.TestCase):
             self.assertEqual(result.stderr, "")
             return [row.split("\t")[0] for row in result.stdout.splitlines()]
 
-        self.assertEqual(offered("tenure d"), ["doctor"])
+        self.assertEqual(offered("tenure do"), ["doctor"])
         self.assertEqual(sorted(offered("tenure run --pprof-at ")), ["exit", "peak"])
         self.assertEqual(offered("tenure doctor --j"), ["--json"])
         self.assertIn("bash", offered("tenure run -- bas"))

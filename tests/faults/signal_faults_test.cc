@@ -66,7 +66,7 @@ bool work_until(int signals, std::uint64_t seed) {
 int in_child(const std::function<int()>& body) {
   const pid_t child = fork();
   if (child == 0) {
-    alarm(40);
+    alarm(300);  // a thousand signals take some seconds, on a busy machine a minute
     _exit(body());
   }
   int status = 0;

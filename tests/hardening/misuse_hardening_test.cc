@@ -182,6 +182,36 @@ INSTANTIATE_TEST_SUITE_P(mismatches, misuse_test,
                                            misuse_case{"free_in_another_heap", 100, 0, "named heap"},
                                            misuse_case{"free_in_another_heap", 500000, 0, "named heap"}));
 
+// What is written over the link of a free block is no misuse that a call commits, and not all of it is recognised. A
+// sample would be a slow path between, so there are none.
+class overwritten_link : public ::testing::TestWithParam<std::size_t> {
+ protected:
+  static ending commit_unsampled(const std::string& name) {
+    const char* const interval = std::getenv("TENURE_SAMPLE_INTERVAL");
+    const std::string saved = interval == nullptr ? "" : interval;
+    setenv("TENURE_SAMPLE_INTERVAL", "0", 1);
+    ending result = commit(name, GetParam(), 0, true);
+    interval == nullptr ? unsetenv("TENURE_SAMPLE_INTERVAL") : setenv("TENURE_SAMPLE_INTERVAL", saved.c_str(), 1);
+    return result;
+  }
+};
+
+TEST_P(overwritten_link, is_followed_by_malloc_into_a_segmentation_fault_without_a_message) {
+  const ending result = commit_unsampled("overwritten_link_in_malloc");
+  EXPECT_EQ(result.code, 1000 + SIGSEGV) << result.message;
+  EXPECT_EQ(result.message, "");
+}
+
+// Larger blocks than these are in one list that malloc and free share; it is counted first, which follows the link.
+TEST_P(overwritten_link, is_told_when_small_blocks_go_back_to_their_span) {
+  const ending result = commit_unsampled("overwritten_link_in_trim");
+  const bool is_small = GetParam() <= 1024;
+  EXPECT_EQ(result.code, 1000 + (is_small ? SIGABRT : SIGSEGV)) << result.message;
+  EXPECT_EQ(occurrences(result.message, "tenure: check failed: "), is_small ? 1u : 0u) << result.message;
+}
+
+INSTANTIATE_TEST_SUITE_P(sizes, overwritten_link, ::testing::Values(16ul, 100ul, 1000ul, 2000ul, 4096ul));
+
 TEST(usable_size, of_what_is_no_block_is_0_or_a_message) {
   const ending result = commit("usable_size_of_foreign", 64, 0, true);
   EXPECT_TRUE(result.code == 0 || (result.code == 1000 + SIGABRT && !result.message.empty())) << result.code;

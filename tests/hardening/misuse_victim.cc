@@ -218,6 +218,34 @@ void double_free_in_a_heap() {
   free_block(heap, opaque(place));
 }
 
+// Writes beyond the end of a block into its neighbour, which is free and was freed last: the neighbour's link is gone.
+void overflow_into_a_free_neighbour() {
+  std::vector<char*> all;
+  for (int count = 0; count < 65; ++count) all.push_back(block());
+  std::sort(all.begin(), all.end());
+  const std::size_t stride = malloc_usable_size(all[0]);
+  const auto first =
+      std::adjacent_find(all.begin(), all.end(), [&](const char* a, const char* b) { return a + stride == b; });
+  if (first == all.end()) std::_Exit(8);
+  char* const overflowing = first[0];
+  char* const neighbour = announce(first[1]);
+  for (char* each : all) {
+    if (each != overflowing && each != neighbour) std::free(each);
+  }
+  std::free(neighbour);
+  std::memset(opaque(overflowing), 'A', stride + sizeof(void*));
+}
+
+void overwritten_link_in_malloc() {
+  overflow_into_a_free_neighbour();
+  for (int count = 0; count < 1000; ++count) block();
+}
+
+void overwritten_link_in_trim() {
+  overflow_into_a_free_neighbour();
+  malloc_trim(0);
+}
+
 // After a misuse that was passed over, no block may be handed out twice and none may change.
 bool heap_is_in_order() {
   std::set<void*> seen;
@@ -265,6 +293,8 @@ const misuse_case cases[] = {
     {"sized_array_delete", sized_array_delete},
     {"sized_free", sized_free},
     {"free_in_another_heap", free_in_another_heap},
+    {"overwritten_link_in_malloc", overwritten_link_in_malloc},
+    {"overwritten_link_in_trim", overwritten_link_in_trim},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import typing
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORKLOADS = pathlib.Path(__file__).parent / "workloads"
 
 

@@ -6,10 +6,16 @@
 //   heap COUNT   blocks of 1000 bytes in a first-class heap "kept things" below whose account nothing stands
 //   charge BYTES to the account "decoded images" of kind "cache", below "server"
 //   stay SECONDS
+//   await STEP   writes the step's number and a newline to standard output and waits for a line on standard input
+//   settle N     allocates and frees N blocks of each size above: more than a cache hands out without a look around
+//   release N    frees the newest N blocks of what keep has kept
+//   fork MIB     a child that keeps as many in blocks of 1000 bytes and exits; the parent waits
 #include <dlfcn.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -35,6 +41,13 @@ std::vector<char*> kept;
 
 [[gnu::noinline]] void keep_blocks(std::size_t mebibytes) {
   for (std::size_t left = blocks_of(mebibytes, 1000); left > 0; --left) kept.push_back(allocate_block(1000));
+}
+
+[[gnu::noinline]] void release_blocks(std::size_t count) {
+  for (; count > 0; --count) {
+    std::free(kept.back());
+    kept.pop_back();
+  }
 }
 
 [[gnu::noinline]] void churn_blocks(std::size_t mebibytes) {
@@ -71,6 +84,31 @@ void charge_account(std::size_t bytes) {
   release(images, bytes, 1);
 }
 
+// By read and write: nothing here allocates.
+void await_line(std::size_t step) {
+  char text[32];
+  const int length = std::snprintf(text, sizeof text, "%zu\n", step);
+  if (::write(STDOUT_FILENO, text, static_cast<std::size_t>(length)) != length) std::abort();
+  do {
+    if (::read(STDIN_FILENO, text, 1) != 1) std::exit(0);
+  } while (text[0] != '\n');
+}
+
+[[gnu::noinline]] void settle(std::size_t count) {
+  for (const std::size_t size : {1000u, 2000u, 3000u}) {
+    for (std::size_t left = count; left > 0; --left) std::free(allocate_block(size));
+  }
+}
+
+void keep_in_child(std::size_t mebibytes) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    keep_blocks(mebibytes);
+    std::exit(0);
+  }
+  if (::waitpid(child, nullptr, 0) != child) std::abort();
+}
+
 int main(int count, char** words) {
   for (int word = 1; word + 1 < count; word += 2) {
     const std::string what = words[word];
@@ -88,6 +126,10 @@ int main(int count, char** words) {
       void* const memory = ::mmap(nullptr, amount << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       std::memset(memory, 1, amount << 20);
     }
+    if (what == "await") await_line(amount);
+    if (what == "settle") settle(amount);
+    if (what == "release") release_blocks(amount);
+    if (what == "fork") keep_in_child(amount);
     if (what == "stay") ::sleep(static_cast<unsigned>(amount));
   }
 }

@@ -113,6 +113,137 @@ class RecordTest(RecordingCase):
                 if "keep_blocks" in group["name"]]
         self.assertEqual(kept[0]["never_freed"]["blocks"], (2 << 20) // 1000)
 
+    def record_until_cut(self, *options):
+        # How long a run takes, and in how many bytes it is told, is the machine's: twice as much until there was
+        # something to cut. The amount that was enough, the report, and how long each recording was.
+        sizes = []
+        for churned in (4000, 8000, 16000, 32000, 64000, 128000):
+            self.record(KNOWN, "keep", 1, "churn", churned, options=options)
+            sizes.append(self.recording.stat().st_size)
+            document = self.report()
+            self.assertTrue(document["is_complete"])
+            if "rotated" in document:
+                self.assertGreater(document["rotated"]["cuts"], 0)
+                return churned, document, sizes
+        self.fail("however long the run, nothing was cut")
+
+    def test_a_recording_that_is_kept_short_is_true_from_its_beginning_on(self):
+        # Each churned block is gone at once, each kept one stays: both are known at any moment.
+        amount, document, _ = self.record_until_cut("--last", "100ms")
+        process = self.only(document)
+        before = process["dropped"]
+        self.assertGreater(before["allocations"], 0)
+        kept = [group for group in process["by_function"] if "keep_blocks" in group["name"]][0]
+        # The vector's own array goes at the end.
+        self.assertEqual(kept["held_at_begin"]["blocks"], kept["never_freed"]["blocks"] + 1)
+        self.assertEqual(kept["never_freed"]["blocks"], (1 << 20) // 1000)
+        churned = [group for group in process["by_function"] if "churn_blocks" in group["name"]][0]
+        self.assertEqual(churned["allocated"]["blocks"] + churned["held_at_begin"]["blocks"],
+                         churned["freed"]["blocks"])
+        self.record(KNOWN, "keep", 1, "churn", amount)
+        whole = self.only(self.report())
+        self.assertEqual(before["allocations"] + process["allocated"]["blocks"], whole["allocated"]["blocks"])
+        self.assertEqual(before["allocated_bytes"] + process["allocated"]["bytes"], whole["allocated"]["bytes"])
+
+    def test_a_recording_is_as_small_as_it_shall_be(self):
+        _, _, sizes = self.record_until_cut("--max-size", "1M")
+        self.assertLessEqual(max(sizes), 1 << 20)
+
+    def test_a_writer_killed_while_it_cuts_leaves_a_recording(self):
+        # Again and again at another moment, and until one was cut before; the program, which has no end of its own, is
+        # killed with it. The moment may lie in the middle of a write: then the file ends within a block, and says so.
+        rotated = 0
+        attempt = 0
+        while attempt < 12 or (rotated == 0 and attempt < 60):
+            self.recording.unlink(missing_ok=True)
+            words = [TENURE, "record", "-q", "--last", "100ms", "-o", self.recording, "--", KNOWN, "keep", 8, "churn",
+                     100000000]
+            with subprocess.Popen([str(word) for word in words], env=self.environment, stdin=subprocess.DEVNULL,
+                                  start_new_session=True) as process:
+                # The header and what begins the run stand.
+                for _ in range(6000):
+                    if self.recording.exists() and self.recording.stat().st_size > 64:
+                        break
+                    time.sleep(0.01)
+                time.sleep(0.2 + attempt * 0.037)
+                os.killpg(process.pid, signal.SIGKILL)
+            document = self.report(code=1)
+            self.assertRegex(document.get("damage", ""), r"^$|^at byte \d+ of \d+: the file ends within a block; what "
+                             r"comes before is complete$")
+            rotated += "rotated" in document
+            if document["processes"]:
+                found = self.only(document)
+                self.assertEqual(found["never_freed"]["bytes"], found["held_at_begin"]["bytes"] +
+                                 found["allocated"]["bytes"] - found["freed"]["bytes"])
+            attempt += 1
+        self.assertGreater(rotated, 0)
+
+    def test_limits_that_make_no_sense_are_refused_first(self):
+        for words, sentence in ((("--max-size", "10K"), b"1M at least"), (("--last", "1ms"), b"100ms at least"),
+                                (("--last", "soon"), b"takes a time"), (("--max-size", "much"), b"number of bytes")):
+            done = self.tenure("record", *words, "-o", self.recording, "--", "true", code=2)
+            self.assertIn(sentence, done.stderr)
+            self.assertFalse(self.recording.exists())
+        done = self.tenure("record", "--last", "1s", "-o", "/dev/null", "--", "true", code=2)
+        self.assertIn(b"is no file", done.stderr)
+
+    def run_fully(self, *words, code=0):
+        done = self.tenure("run", "--full", "--json", "-o", self.folder / "report.json", *words, code=code)
+        return done, json.loads((self.folder / "report.json").read_bytes())
+
+    def test_a_full_run_reports_what_its_recording_says(self):
+        done, document = self.run_fully("--recording", self.recording, "--pprof", self.folder / "heap.pb.gz", "--",
+                                        KNOWN, "keep", 4, "churn", 3, "hand", 5)
+        self.assertEqual(done.stderr, b"")
+        process = self.only(document)
+        recorded = self.only(self.report())
+        for name, there in (("allocated", "allocated"), ("live_at_peak", "peak"), ("live_at_exit", "never_freed")):
+            for figure in ("blocks", "bytes"):
+                self.assertEqual(process[name][figure], {"value": recorded[there][figure], "standard_error": 0})
+        self.assertEqual(process["recording"]["events"], recorded["events"])
+        self.assertEqual(process["recording"]["lost_allocations"] + process["recording"]["lost_frees"], 0)
+        self.assertTrue(process["recording"]["is_complete"])
+        functions = {site["name"].split("(")[0]: site for site in process["by_function"]["sites"]}
+        self.assertEqual(functions["keep_blocks"]["lifetimes"]["never_freed"]["samples"], (4 << 20) // 1000)
+        elsewhere = {group["name"].split("(")[0]: group["freed_by_another_thread"]["bytes"]
+                     for group in recorded["by_function"]}
+        self.assertGreaterEqual(elsewhere["make_blocks"], (5 << 20) // 3000 * 3000)
+        self.assertEqual(functions["make_blocks"]["lifetimes"]["freed_by_other_thread_bytes"],
+                         elsewhere["make_blocks"])
+        self.assertIn("never-freed", [finding["code"] for finding in process["findings"]])
+        # RSS is there as well, and its parts sum to it.
+        for moment in ("memory_at_peak", "memory_at_exit"):
+            self.assertEqual(process[moment]["resident_bytes"],
+                             sum(part["resident_bytes"] for part in process[moment]["parts"]))
+        self.assertGreater((self.folder / "heap.pb.gz").stat().st_size, 0)
+
+    def test_a_full_run_leaves_nothing_behind_and_passes_the_exit_code_on(self):
+        self.environment["TMPDIR"] = str(self.folder / "tmp")
+        (self.folder / "tmp").mkdir()
+        done = self.tenure("run", "--full", "--", "sh", "-c", f"{KNOWN} keep 2; exit 7", code=7)
+        self.assertIn(b"every allocation and free; none dropped", done.stderr)
+        self.assertNotIn(b"error", done.stderr)
+        self.assertEqual(list((self.folder / "tmp").iterdir()), [])
+
+    def test_a_full_run_counts_what_it_drops(self):
+        _, document = self.run_fully("--when-full", "drop", "--", KNOWN, "churn", 100)
+        process = self.only(document)
+        allocated = process["allocated"]["blocks"]["value"] + process["recording"]["lost_allocations"]
+        _, whole = self.run_fully("--", KNOWN, "churn", 100)
+        self.assertEqual(self.only(whole)["allocated"]["blocks"]["value"], allocated)
+        told = "dropped" in [finding["code"] for finding in process["findings"]]
+        self.assertEqual(told, process["recording"]["lost_allocations"] + process["recording"]["lost_frees"] != 0)
+
+    def test_what_a_full_run_does_not_take_is_refused_first(self):
+        for words, sentence in ((("--recording", "x", "--", "true"), b"give --full as well"),
+                                (("--when-full", "drop", "--", "true"), b"give --full as well"),
+                                (("--full", "--sample-interval", "1M", "--", "true"), b"samples nothing"),
+                                (("--full", "--recording", "/dev/full", "--", "true"), b"No space left"),
+                                (("--full", "--recording", "/no/folder/x", "--", "true"), b"cannot be written")):
+            done = self.tenure("run", *words, code=2)
+            self.assertIn(sentence, done.stderr)
+            self.assertEqual(done.stderr.count(b"\n"), 1)
+
     def test_an_output_that_cannot_be_written_is_refused_first(self):
         self.record(KNOWN, "keep", 1)
         done = subprocess.run([TENURE, "report", "-o", self.recording / "no" / "folder", self.recording],

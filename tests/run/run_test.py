@@ -236,12 +236,48 @@ class RunTest(unittest.TestCase):
         script = "trap 'echo term; exit 9' TERM; trap 'echo one' USR1; echo ready; while :; do sleep 0.05; done"
         with self.start("-q", "--", "sh", "-c", script) as process:
             self.assertEqual(process.stdout.readline(), b"ready\n")
-            process.send_signal(signal.SIGINT)  # the terminal would have told the program itself
             process.send_signal(signal.SIGUSR1)
             self.assertEqual(process.stdout.readline(), b"one\n")
             process.send_signal(signal.SIGTERM)
             self.assertEqual(process.stdout.readline(), b"term\n")
             self.assertEqual(process.wait(60), 9)
+
+    def test_whatever_a_supervisor_sends_is_handed_on(self):
+        # Not print(): the first signal may come while the line before it is still being flushed.
+        script = ("import os, signal, sys, time\n"
+                  "numbers = {getattr(signal, name) for name in sys.argv[1:]}\n"
+                  "def tell(number, _):\n"
+                  "    os.write(1, signal.Signals(number).name.encode() + b'\\n')\n"
+                  "    numbers.discard(number)\n"
+                  "for number in list(numbers): signal.signal(number, tell)\n"
+                  "print('ready', flush=True)\n"
+                  "while numbers: time.sleep(0.05)\n")
+        names = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGPIPE", "SIGXCPU",
+                 "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR", "SIGURG", "SIGWINCH"]
+        with self.start("-q", "--", "/usr/bin/python3", "-c", script, *names) as process:
+            self.assertEqual(process.stdout.readline(), b"ready\n")
+            for name in names:
+                process.send_signal(getattr(signal, name))
+                self.assertEqual(process.stdout.readline().decode(), f"{signal.Signals[name].name}\n")
+            self.assertEqual(process.wait(60), 0)
+
+    def test_an_interrupt_that_ends_the_program_ends_the_command(self):
+        # Whoever runs the tests in the background ignores the signal.
+        with self.start("-q", "--", "sh", "-c", "echo ready; exec sleep 60",
+                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(30), 128 + signal.SIGINT)
+
+    def test_a_file_size_limit_costs_the_recording_and_not_the_program(self):
+        for blocks in (0, 100, 1000000):
+            command = (f"ulimit -f {blocks}; exec {TENURE} run -- sh -c 'trap \"\" XFSZ; echo done'")
+            done = subprocess.run(["bash", "-c", command], capture_output=True, env=self.environment, text=True)
+            self.assertEqual((done.returncode, done.stdout), (0, "done\n"), done.stderr)
+        # The program's own files end it, as without us.
+        command = f"ulimit -f 0; exec {TENURE} run -q -- sh -c 'echo x > {self.folder}/file'"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, env=self.environment, text=True)
+        self.assertEqual(done.returncode, 128 + signal.SIGXFSZ, done.stderr)
 
     def test_stop_and_continue(self):
         with self.start("-q", "--", "sh", "-c", "echo ready; read line; echo $line", stdin=subprocess.PIPE,
@@ -264,6 +300,66 @@ class RunTest(unittest.TestCase):
         _, out, _ = self.run_it("-q", "--", "/usr/bin/python3", "-c", script)
         self.assertEqual(out, b"False set()\n")
 
+    # Programs that nothing is known of are named.
+
+    def run_until_named(self, command_of):
+        """The report of command_of(SECONDS), which is looked at now and then: longer where the machine is busy."""
+        for seconds in (1, 4, 16):
+            code, _, err = self.run_it("--json", "-o", self.folder / "report.json", "--", *command_of(seconds))
+            self.assertEqual(code, 0, err)
+            document = json.loads((self.folder / "report.json").read_text())
+            if document["unwatched"]:
+                break
+        return document
+
+    def test_a_program_that_becomes_one_that_is_not_watched_is_named(self):
+        def command_of(seconds):
+            script = f"import time; held = b'x' * (60 << 20); time.sleep({seconds})"
+            return ("/usr/bin/python3", "-c", f"import os, time; time.sleep({seconds});"
+                    f"os.execve('/usr/bin/python3', ['python3', '-c', {script!r}], {{}})")
+        document = self.run_until_named(command_of)
+        self.assertEqual([one["end"] for one in document["processes"]], ["unwatched"])
+        self.assertEqual(document["run"]["exit_code"], 0)
+        [named] = document["unwatched"]
+        self.assertEqual((named["pid"], named["reason"]), (document["run"]["pid"], "no_preload"))
+        self.assertGreater(named["peak_resident_bytes"], 60 << 20)
+        self.assertLess(named["first_seen_ns"], named["last_seen_ns"])
+
+    def test_a_static_child_is_named(self):
+        source, static = self.folder / "main.c", self.folder / "sleeper"
+        source.write_text("#include <stdlib.h>\n#include <unistd.h>\n"
+                          "int main(int count, char** words) { sleep(atoi(words[count - 1])); return 0; }\n")
+        subprocess.run(["cc", "-static", "-o", static, source], check=True)
+        command = ("sh", "-c", f"{static} $0; true")
+        document = self.run_until_named(lambda seconds: (*command, str(seconds)))
+        [named] = document["unwatched"]
+        self.assertEqual((named["executable"], named["reason"]), (str(static), "static"))
+        for seconds in (1, 4, 16):
+            _, _, err = self.run_it("--", *command, str(seconds))
+            if "Not watched" in err:
+                break
+        self.assertRegex(err, r"Not watched  a program.*\n.*\n.*linked statically +" + str(static))
+
+    def test_watched_children_are_not_named(self):
+        code, _, err = self.run_it("--json", "-o", self.folder / "report.json", "--", "sh", "-c",
+                                   "sleep 1 & python3 -c 'import time; time.sleep(1)'; wait")
+        self.assertEqual(code, 0, err)
+        self.assertEqual(json.loads((self.folder / "report.json").read_text())["unwatched"], [])
+
+    def test_ends_are_told_apart(self):
+        for script, end in (("import os; os._exit(0)", "left"), ("pass", "exited"),
+                            ("import os; os.kill(os.getpid(), 9)", "killed")):
+            self.run_it("--json", "-o", self.folder / "report.json", "--", "/usr/bin/python3", "-c", script)
+            document = json.loads((self.folder / "report.json").read_text())
+            self.assertEqual(self.main_of(document)["end"], end)
+
+    def test_a_script_without_an_interpreter_line_runs_as_in_a_shell(self):
+        script = self.folder / "script"
+        script.write_text("echo $0 $1 $#; exit 5\n")
+        script.chmod(0o755)
+        code, out, _ = self.run_it("-q", "--", script, "a b", "c")
+        self.assertEqual((code, out.decode()), (5, f"{script} a b 2\n"))
+
     # Bad input: one sentence, the right exit code, nothing left behind.
 
     def assert_refused(self, code, pattern, *words):
@@ -277,6 +373,9 @@ class RunTest(unittest.TestCase):
         plain.write_text("no program")
         self.assert_refused(127, "no-such-command", "--", "no-such-command")
         self.assert_refused(126, "plain", "--", plain)
+        plain.chmod(0o755)
+        plain.write_bytes(b"no\0program")
+        self.assert_refused(126, "plain", "--", plain)
         self.assert_refused(126, str(self.folder), "--", self.folder)
         self.assert_refused(2, "tenure", "--no-such-option", "--", "true")
         marker = self.folder / "ran"
@@ -286,6 +385,12 @@ class RunTest(unittest.TestCase):
         self.assertFalse(marker.exists(), "the program was not started")
         missing = self.folder / "missing" / "report"
         self.assert_refused(2, f"there is no folder '{missing.parent}'", "-o", missing, "--", "true")
+        self.assert_refused(2, "no file can be made there", "--pprof", "/proc/nope", "--", "touch", marker)
+        self.assert_refused(2, "is empty", "-o", "", "--", "touch", marker)
+        for one, other in (("out", "out"), ("out", "./out"), ("-", "-")):
+            self.assert_refused(2, "two outputs", "-o", self.folder / one if one != "-" else one, "--pprof",
+                                f"{self.folder}/{other}" if other != "-" else other, "--", "touch", marker)
+        self.assert_refused(70, "not a shared library", "--preload", "/bin/ls", "--", "touch", marker)
         self.assert_refused(127, f"there is no file '{missing}'", "--", missing)
         self.assert_refused(70, "not a shared library", "--preload", plain, "--", "touch", marker)
         self.assertFalse(marker.exists(), "the program was not started")

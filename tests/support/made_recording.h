@@ -88,10 +88,11 @@ inline std::vector<made_block> thrown_blocks(std::uint32_t seed, std::size_t cou
 }
 
 inline void write_recording(const std::filesystem::path& path, const std::vector<made_block>& blocks,
-                            collect::process_record process, std::uint64_t end_ns) {
+                            collect::process_record process, std::uint64_t end_ns,
+                            const collect::recording_limits& limits = {}) {
   auto file = record::block_writer::create(path);
   ASSERT_TRUE(file) << file.error();
-  collect::recording_writer writer(std::move(*file));
+  collect::recording_writer writer(std::move(*file), limits);
   collect::recording run;
   run.start_ns = made_start_ns;
   writer.begin_run(run, process.command_line);

@@ -132,6 +132,18 @@ class CheckLayers(unittest.TestCase):
         entry = '[[exception]]\nfile = "src/core/base/x.h"\ninclude = "vector"\nreason = ""\n'
         self.refuses({"src/core/base/x.h": "#include <vector>\n"}, "gives no reason", table=TABLE + entry)
 
+    def test_a_file_that_asks_for_the_architecture(self):
+        rule = '[architecture]\nmacros = "__(x86_64|aarch64)__"\nfiles = ["src/core/base/machine.h"]\n'
+        machine = {"src/core/base/machine.h": "// __aarch64__\n#if defined(__x86_64__)\n#endif\n"}
+        self.assertEqual(check(machine, TABLE + rule)[0], 0)
+        self.assertEqual(check({**machine, "src/core/heap/x.h": "// not __x86_64__\n"}, TABLE + rule)[0], 0)
+        asking = {"src/core/heap/x.h": "#if A && \\\n    defined(__aarch64__)\n#endif\n"}
+        self.refuses({**machine, **asking}, "src/core/heap/x.h:2", "__aarch64__", table=TABLE + rule)
+        self.refuses({}, "machine.h does not depend on the architecture", table=TABLE + rule)
+        second = rule[:-2] + ', "src/core/base/other.h"]\n'
+        other = {"src/core/base/other.h": "#ifdef __x86_64__\n#endif\n"}
+        self.refuses({**machine, **other}, "other.h is the second file of core/base", table=TABLE + second)
+
 
 if __name__ == "__main__":
     unittest.main()

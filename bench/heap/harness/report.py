@@ -117,20 +117,23 @@ def noise(figures):
 
 
 def burst_lines(bursts):
-    """The last column leaves out what the program holds before its first block, at the allocator that adds least."""
+    """The next to last column leaves out what the program holds before its first block, where that is least;
+    the last one takes the blocks at the size that the allocator gave them, and not at what was asked for."""
     starts = [said.get("start_rss_bytes", 0) for said in bursts.values() if not isinstance(said, str)]
     own = min(starts, default=0)
     rows = []
     for allocator, said in bursts.items():
         if isinstance(said, str):
-            rows.append([allocator, said] + [""] * 6)
+            rows.append([allocator, said] + [""] * 7)
             continue
         by_second, live = said["rss_bytes_by_second"], said["live_bytes"]
         cells = [f"{by_second[second] / MEBIBYTE:.0f}" for second in (0, 1, 5, 10)]
         ratios = [f"{(by_second[10] - left_out) / live:.2f}" for left_out in (0, own)]
-        rows.append([allocator, f"{live / MEBIBYTE:.0f}"] + cells + ratios)
+        usable = said.get("usable_bytes")
+        rows.append([allocator, f"{live / MEBIBYTE:.0f}"] + cells + ratios +
+                    [f"{by_second[10] / usable:.2f}" if usable else "–"])
     heads = ["allocator", "live MiB", "RSS at once", "1 s", "5 s", "10 s", "RSS / live after 10 s",
-             f"without the program's own {own / MEBIBYTE:.1f} MiB"]
+             f"without the program's own {own / MEBIBYTE:.1f} MiB", "RSS / usable size of the live blocks"]
     return ["## Burst: 1 GiB freed, then sleep", ""] + table(heads, rows) + [""]
 
 

@@ -51,7 +51,7 @@ class adaptive : public policy_base<adaptive> {
     observe(one);
     if (one.owner == current().owner()) return current().hit(one);
     former().erase(one);
-    current().insert(one, [](node&) { structure_check(false, "an entry that had room has none"); });
+    current().insert(one, [](node&) { structure_damaged("an entry that had room has none"); });
   }
 
   template <class evict_function>
@@ -176,15 +176,15 @@ class adaptive : public policy_base<adaptive> {
   void move_over() {
     node* kept = nullptr;
     node* last = nullptr;
-    const auto unreachable = [](node&) { structure_check(false, "an entry that had room has none"); };
+    const auto unreachable = [](node&) { structure_damaged("an entry that had room has none"); };
     for (std::size_t left = former().count(); left > 0; --left) {
       former().evict_one([&](node& one) {
         if (contest_.holds(wanted_, one.identity)) return current().insert(one, unreachable);
-        one.link<1>::next = nullptr;
+        set_next_in_chain<node, 1>(one, nullptr);
         if (last == nullptr) {
           kept = &one;
         } else {
-          last->link<1>::next = &one;
+          set_next_in_chain<node, 1>(*last, &one);
         }
         last = &one;
       });
@@ -192,8 +192,8 @@ class adaptive : public policy_base<adaptive> {
     former().become(former().number(), capacity_, instance_limit_bytes_);
     while (kept != nullptr) {
       node& one = *kept;
-      kept = static_cast<node*>(one.link<1>::next);
-      one.link<1>::next = nullptr;
+      kept = next_in_chain<node, 1>(one);
+      set_next_in_chain<node, 1>(one, nullptr);
       former().insert(one, unreachable);
     }
   }

@@ -33,8 +33,8 @@ class ghost_pool {
   node* add(std::uint64_t identity, std::uint32_t weight) {
     if (free_ == nullptr) grow();
     node* const one = free_;
-    free_ = static_cast<node*>(one->link<0>::next);
-    one->link<0>::next = nullptr;
+    free_ = next_in_chain<node, 0>(*one);
+    set_next_in_chain<node, 0>(*one, nullptr);
     one->identity = identity;
     one->weight = weight;
     arrivals_.push_front(*one);
@@ -47,7 +47,7 @@ class ghost_pool {
     table_.erase(one);
     arrivals_.erase(one);
     one.place = 0;
-    one.link<0>::next = free_;
+    set_next_in_chain<node, 0>(one, free_);
     free_ = &one;
   }
 
@@ -66,7 +66,7 @@ class ghost_pool {
   void grow() {
     chunks_.push_back(std::make_unique<std::array<node, chunk_nodes>>());
     for (node& one : *chunks_.back()) {
-      one.link<0>::next = free_;
+      set_next_in_chain<node, 0>(one, free_);
       free_ = &one;
     }
     table_.reserve(made());

@@ -15,7 +15,7 @@
 //                          every policy for an entry heavier than the capacity, hands `node` itself to evict().
 //   hit(node)              constant time, or O(log n) where the policy keeps an order that is no list (lfu, lru_k)
 //   erase(node)            the entry goes for another reason; nothing is remembered of it
-//   evict_one(evict)       gives up the entry that would go next; false when there is none
+//   evict_one(evict)       gives up the entry that would go next, and no other; false when there is none
 //   set_capacity(n, evict) gives up what no longer fits
 //   side_bytes()           heap memory besides the nodes: what is remembered of entries that have gone, sketches, arrays.
 //                          Never more than the limit given to the constructor, not even while it grows: when that is
@@ -54,15 +54,22 @@ concept policy = std::derived_from<typename type::node, weighed> &&
                    { type::name } -> std::convertible_to<std::string_view>;
                  };
 
+class not_copied {
+ public:
+  not_copied(const not_copied&) = delete;
+  not_copied& operator=(const not_copied&) = delete;
+
+ protected:
+  not_copied() = default;
+  ~not_copied() = default;
+};
+
 // What all policies here have in common: the capacity, and the order of the steps of an insertion. `self` is the policy
 // and has admit(node), which puts an entry in its lists when there is room; where it must look at what it remembers
 // before that is changed by making room, expect(node); and where something else than the capacity can be full, full().
 template <class self>
-class policy_base {
+class policy_base : not_copied {
  public:
-  policy_base(const policy_base&) = delete;
-  policy_base& operator=(const policy_base&) = delete;
-
   std::uint64_t capacity() const noexcept { return capacity_; }
 
   template <class entry, class evict_function>
@@ -84,12 +91,14 @@ class policy_base {
   }
 
  protected:
-  explicit policy_base(std::uint64_t capacity) noexcept : capacity_(capacity) {}
   ~policy_base() = default;
 
   std::uint64_t capacity_;
 
  private:
+  friend self;
+  explicit policy_base(std::uint64_t capacity) noexcept : capacity_(capacity) {}
+
   self& me() noexcept { return static_cast<self&>(*this); }
 };
 

@@ -5,8 +5,9 @@
 //                 v                                   | asked for again
 //            ( ghost: identities, as many as main ) --
 //
-// Source: Yang and others, FIFO queues are all you need for cache eviction, SOSP 2023, algorithm 1; what moves to main has
-// its count cleared.
+// Source: Yang and others, FIFO queues are all you need for cache eviction, SOSP 2023, algorithm 1, a victim at a time: when
+// main is full for what is to move there, one goes from main, and no second one from small unless there is still no room.
+// What moves to main has its count cleared.
 //
 // When to use it: web and key-value caches, most of whose entries are asked for once. When not: loops. Cost: 32 bytes an
 // entry and 40 to 80 for each remembered one; a hit stores one byte.
@@ -47,11 +48,8 @@ class s3_fifo : public policy_base<s3_fifo> {
   template <class evict_function>
   bool evict_one(evict_function&& evict) {
     if (count() == 0) return false;
-    if (!small_.empty() && (small_.weight() >= small_limit() || main_.empty())) {
-      evict_small(evict);
-    } else {
-      evict_main(evict);
-    }
+    const bool from_small = !small_.empty() && (small_.weight() >= small_limit() || main_.empty());
+    if (!from_small || !evict_small(evict)) evict_main(evict);
     return true;
   }
 
@@ -74,22 +72,24 @@ class s3_fifo : public policy_base<s3_fifo> {
   std::uint64_t small_limit() const noexcept { return capacity_ / 10; }
   std::uint64_t main_limit() const noexcept { return capacity_ - small_limit(); }
 
-  // Until an entry has left small for good; what moves to a main that is full pushes one out there.
+  // False when all that small had to move on; or when main is full for what is to move there next: one has to go there.
   template <class evict_function>
-  void evict_small(evict_function& evict) {
+  bool evict_small(evict_function& evict) {
     while (!small_.empty()) {
       node& last = small_.back();
-      small_.erase(last);
       if (last.mark <= 1) {
-        last.place = 0;
+        erase(last);
         ghosts_.add(last.identity, last.weight);
-        return evict(last);
+        evict(last);
+        return true;
       }
-      while (!main_.empty() && main_.weight() + last.weight > main_limit()) evict_main(evict);
+      if (!main_.empty() && main_.weight() + last.weight > main_limit()) return false;
+      small_.erase(last);
       last.place = main;
       last.mark = 0;
       main_.push_front(last);
     }
+    return false;
   }
 
   template <class evict_function>

@@ -7,11 +7,14 @@
 
 namespace tenure::eviction {
 
-inline void structure_check(bool holds, const char* what) noexcept {
-  if (holds) [[likely]]
-    return;
+[[noreturn]] inline void structure_damaged(const char* what) noexcept {
   std::fprintf(stderr, "tenure: eviction structure is damaged: %s\n", what);
   std::abort();
+}
+
+inline void structure_check(bool holds, const char* what) noexcept {
+  if (!holds) [[unlikely]]
+    structure_damaged(what);
 }
 
 }  // namespace tenure::eviction

@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "core/base/format.h"
+#include "core/base/spelling.h"
 
 extern char** environ;
 
@@ -62,10 +63,65 @@ bool parse_scale(const char* text, option_kind kind, std::int64_t* scale) noexce
   return kind == option_kind::milliseconds && std::strcmp(text, "ms") == 0;
 }
 
+void read_value(option which, const char* entry, const char* text) noexcept {
+  const option_description& description = describe(which);
+  std::int64_t parsed = 0;
+  if (parse_value(description, text, &parsed)) {
+    set_value(which, parsed);
+    return;
+  }
+  message warning;
+  warning.add("tenure: ").add(entry).add(" is not a value for this option; using the default (");
+  warning.add_decimal(static_cast<std::uint64_t>(description.default_value)).add("). See `tenure options`.\n");
+  warning.write_to(STDERR_FILENO);
+}
+
+constexpr char prefix[] = "TENURE_";
+constexpr std::size_t prefix_length = sizeof prefix - 1;
+
+// Variables that are no options and mean something all the same. What the tests of Tenure tell each other begins with
+// TEST_.
+bool is_of_others(const char* name, std::size_t length) noexcept {
+  static constexpr const char* others[] = {"SESSION", "LIBRARY"};
+  for (const char* other : others) {
+    if (std::strlen(other) == length && std::strncmp(name, other, length) == 0) return true;
+  }
+  return std::strncmp(name, "TEST_", 5) == 0;
+}
+
+void tell_unknown(const char* entry) noexcept {
+  const char* const name = entry + prefix_length;
+  const std::size_t length = std::strcspn(name, "=");
+  if (is_of_others(name, length)) return;
+  message warning;
+  warning.add("tenure: ").add(entry, prefix_length + length).add(" is no option of the heap and changes nothing");
+  const option nearest = nearest_option(name, length);
+  if (nearest != option::none) {
+    warning.add("; did you mean ").add(prefix);
+    for (const char* letter = describe(nearest).name; *letter != '\0'; ++letter) {
+      const char capital = upper(*letter);
+      warning.add(&capital, 1);
+    }
+    warning.add("?\n");
+  } else {
+    warning.add(". See `tenure options`.\n");
+  }
+  warning.write_to(STDERR_FILENO);
+}
+
+// One variable whose name begins with the prefix.
+void read_entry(const char* entry) noexcept {
+  for (std::size_t i = 0; i < option_count; ++i) {
+    const char* text = value_in(entry, table[i]);
+    if (text != nullptr) return read_value(static_cast<option>(i), entry, text);
+  }
+  tell_unknown(entry);
+}
+
 }  // namespace
 
 const option_description& describe(option which) noexcept {
-  TENURE_CHECK(which < option::count_);
+  TENURE_CHECK(which < option::none);
   return table[static_cast<std::size_t>(which)];
 }
 
@@ -99,26 +155,25 @@ option find_option(const char* name) noexcept {
   for (std::size_t i = 0; i < option_count; ++i) {
     if (std::strcmp(table[i].name, name) == 0) return static_cast<option>(i);
   }
-  return option::count_;
+  return option::none;
+}
+
+option nearest_option(const char* name, std::size_t length) noexcept {
+  std::size_t least = length / 3;
+  auto nearest = option::none;
+  for (std::size_t i = 0; i < option_count; ++i) {
+    const std::size_t distance = spelling_distance(name, length, table[i].name, std::strlen(table[i].name));
+    if (distance > least || (distance == least && nearest != option::none)) continue;
+    least = distance;
+    nearest = static_cast<option>(i);
+  }
+  return nearest;
 }
 
 void read_options_from_environment() noexcept {
   if (environ == nullptr) return;
   for (char** entry = environ; *entry != nullptr; ++entry) {
-    if (std::strncmp(*entry, "TENURE_", 7) != 0) continue;
-    for (std::size_t i = 0; i < option_count; ++i) {
-      const char* text = value_in(*entry, table[i]);
-      if (text == nullptr) continue;
-      std::int64_t parsed = 0;
-      if (parse_value(table[i], text, &parsed)) {
-        set_value(static_cast<option>(i), parsed);
-      } else {
-        message warning;
-        warning.add("tenure: ").add(*entry).add(" is not a value for this option; using the default (");
-        warning.add_decimal(static_cast<std::uint64_t>(table[i].default_value)).add("). See `tenure options`.\n");
-        warning.write_to(STDERR_FILENO);
-      }
-    }
+    if (std::strncmp(*entry, prefix, prefix_length) == 0) read_entry(*entry);
   }
 }
 

@@ -12,7 +12,7 @@ enum class option : std::uint32_t {
 #define TENURE_OPTION(name, kind, def, minimum, maximum, unit, summary, when) name,
 #include "core/base/options.def"
 #undef TENURE_OPTION
-  count_
+  none  // as many as there are
 };
 
 struct option_description {
@@ -25,7 +25,7 @@ struct option_description {
   const char* when;
 };
 
-inline constexpr std::size_t option_count = static_cast<std::size_t>(option::count_);
+inline constexpr std::size_t option_count = static_cast<std::size_t>(option::none);
 
 const option_description& describe(option which) noexcept;
 
@@ -38,11 +38,15 @@ bool set_value(option which, std::int64_t value) noexcept;
 // Takes "4M", "on", "250"; false for what is not a value of that kind and range.
 bool parse_value(const option_description& description, const char* text, std::int64_t* value) noexcept;
 
-// By lower-case name; option::count_ if there is none.
+// By lower-case name; option::none if there is none.
 option find_option(const char* name) noexcept;
 
+// The option whose name is spelled most like this one, if a third of its letters or fewer are different; else
+// option::none.
+option nearest_option(const char* name, std::size_t length) noexcept;
+
 // Reads TENURE_* from the environment; called once, from the heap's initialisation. A value that does not parse is
-// reported in one sentence on standard error and the default stays.
+// reported in one sentence on standard error and the default stays; so is a name that is nobody's.
 void read_options_from_environment() noexcept;
 
 }  // namespace tenure::core

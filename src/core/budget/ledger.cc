@@ -224,6 +224,15 @@ bool move_to_file(int descriptor, std::uint64_t offset_bytes, populate_function 
   return moved;
 }
 
+bool copy_to(std::byte* to, populate_function populate) noexcept {
+  if (!lock.try_lock()) return false;
+  const std::size_t bytes = table == nullptr ? wire::account_records_offset_bytes : used_table_bytes();
+  const bool has_room = populate(to, bytes);
+  if (has_room && table != nullptr) copy_table(table, to, bytes);
+  lock.unlock();
+  return has_room;
+}
+
 void before_fork() noexcept {
   lock.lock();
   lock_shrinkers();

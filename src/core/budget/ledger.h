@@ -54,6 +54,10 @@ std::uint64_t refused_accounts() noexcept;
 using populate_function = bool (*)(std::byte* begin, std::size_t bytes) noexcept;
 bool move_to_file(int descriptor, std::uint64_t offset_bytes, populate_function populate) noexcept;
 
+// The table as it stands, to `to`, which holds wire::account_table_bytes and whose pages are asked for. False when the
+// table is being changed, or the pages cannot be had; never waits.
+bool copy_to(std::byte* to, populate_function populate) noexcept;
+
 // Around fork. The child goes on from what before_fork() saw.
 void before_fork() noexcept;
 void after_fork_in_parent() noexcept;

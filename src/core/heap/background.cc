@@ -22,8 +22,11 @@ constexpr std::uint64_t nanoseconds_per_millisecond = 1000000;
 // What is not worth a thread: less to give back, in a heap that is smaller.
 constexpr std::size_t least_dirty_bytes = 4 << 20;
 constexpr std::size_t least_used_bytes = 64 << 20;
-// Looks that found nothing to do: a region must be dense in two of them before it gets a huge page.
-constexpr unsigned looks_before_sleep = 4;
+// What is changed after some looks, by thinning or with a huge page, has been at rest for the decay then.
+constexpr unsigned looks_in_decay = 4;
+static_assert(looks_before_thinning == looks_in_decay && looks_before_rebuilding == looks_in_decay);
+// Looks that found nothing to do: one more than a dense region needs to get its huge page.
+constexpr unsigned looks_before_sleep = looks_in_decay + 1;
 
 enum state : std::uint32_t { not_started = 0, starting = 1, running = 2, asleep = 3, impossible = 4 };
 
@@ -56,8 +59,8 @@ void run() noexcept {
   std::uint32_t clock = 0;
   unsigned idle_looks = 0;
   for (;;) {
-    const std::uint64_t step_ns =
-        decay_ns() / 4 < nanoseconds_per_millisecond ? nanoseconds_per_millisecond : decay_ns() / 4;
+    const std::uint64_t part_ns = decay_ns() / looks_in_decay;
+    const std::uint64_t step_ns = part_ns < nanoseconds_per_millisecond ? nanoseconds_per_millisecond : part_ns;
     os::futex_wait(&clock, 0, step_ns);
     trim_batches();
     return_pages(decay_ns());
@@ -75,7 +78,7 @@ void run() noexcept {
 void return_inline() noexcept {
   const std::uint64_t now_ns = os::coarse_monotonic_ns();
   const std::uint64_t last_ns = __atomic_load_n(&last_return_ns, __ATOMIC_RELAXED);
-  if (now_ns - last_ns < decay_ns() / 4) return;
+  if (now_ns - last_ns < decay_ns() / looks_in_decay) return;
   __atomic_store_n(&last_return_ns, now_ns, __ATOMIC_RELAXED);
   return_pages(decay_ns());
 }

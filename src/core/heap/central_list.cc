@@ -29,13 +29,6 @@ std::uint64_t batch_limit_blocks(std::size_t size_class) noexcept {
   return by_bytes > least ? by_bytes : least;
 }
 
-std::uintptr_t first_block(const span* of, std::size_t size) noexcept {
-  const std::uintptr_t begin = page_address(of->first_page);
-  return (begin + size - 1) / size * size;
-}
-
-std::uintptr_t end_of(const span* of) noexcept { return page_address(of->first_page + std::uintptr_t{of->page_count}); }
-
 void release_chain(span* emptied) noexcept {
   while (emptied != nullptr) {
     TENURE_YIELD_POINT();
@@ -85,71 +78,10 @@ void span_buckets::update(span* changed, std::uint32_t old_free_count) noexcept 
     return;
   }
   if (changed->free_count == 0) return remove(changed);
-  if (bucket_of(changed) == changed->bucket) return;
+  // bucket_of(changed) == changed->bucket, without a division.
+  if ((changed->free_count - 1) * bucket_count - changed->bucket * changed->block_count < changed->block_count) return;
   remove(changed);
   add(changed);
-}
-
-span* make_block_span(std::size_t size_class, std::uint32_t pages, span_kind kind, void* owner) noexcept {
-  const std::size_t size = class_bytes[size_class];
-  span* made = allocate_span(pages, 1, kind, false);
-  if (made == nullptr) return nullptr;
-  TENURE_YIELD_POINT();
-  const std::uintptr_t first = first_block(made, size);
-  const std::uintptr_t end = end_of(made);
-  TENURE_CHECK(first + size <= end);
-  made->size_class = static_cast<std::uint8_t>(size_class);
-  made->block_count = static_cast<std::uint32_t>((end - first) / size);
-  made->free_count = made->block_count;
-  made->listed_count = 0;
-  made->free_list = empty_link;
-  made->carve_next = first;
-  made->owner = owner;
-  if (kind == span_kind::small) set_class(made, static_cast<std::uint8_t>(size_class));
-  return made;
-}
-
-void take_blocks(span* from, std::size_t size_class, std::uint32_t wanted, block_chain* chain) noexcept {
-  TENURE_DCHECK(from->size_class == size_class);
-  TENURE_DCHECK(from->listed_count <= from->free_count);
-  while (wanted != 0 && from->listed_count != 0) {
-    free_block* block = decode_link(from->free_list);
-    TENURE_CHECK(find_span(block) == from);  // a link that was overwritten after the free
-    from->free_list = block->link;
-    --from->listed_count;
-    --from->free_count;
-    --wanted;
-    block->link = encode_link(chain->first);
-    chain->first = block;
-    ++chain->count;
-  }
-  if (unlikely(from->absent != nullptr) && wanted != 0) {
-    const std::uint32_t before = chain->count;
-    bring_back_absent(from, wanted, chain);
-    wanted -= chain->count - before;
-  }
-  const std::size_t size = class_bytes[size_class];
-  const std::uint32_t uncarved = from->free_count - from->listed_count - from->absent_count;
-  const std::uint32_t carved = wanted < uncarved ? wanted : uncarved;
-  if (carved == 0) return;
-  // From the last to the first, so that the list runs upwards.
-  const std::uintptr_t begin = from->carve_next;
-  for (std::uint32_t i = carved; i-- != 0;) {
-    auto* block = reinterpret_cast<free_block*>(begin + i * size);
-    block->link = encode_link(chain->first);
-    chain->first = block;
-  }
-  chain->count += carved;
-  __atomic_store_n(&from->carve_next, begin + carved * size, __ATOMIC_RELAXED);  // free() reads it without the lock
-  from->free_count -= carved;
-}
-
-void put_block(span* to, free_block* block) noexcept {
-  TENURE_DCHECK(to->free_count < to->block_count);
-  block->link = to->free_list;
-  to->free_list = encode_link(block);
-  ++to->listed_count;
-  ++to->free_count;
 }
 
 block_chain central_list::pop_batch() noexcept {
@@ -201,7 +133,7 @@ block_chain central_list::fetch(std::size_t size_class, std::uint32_t wanted) no
     }
     const std::uint32_t before = from->free_count;
     const std::uint32_t absent_before = from->absent_count;
-    take_blocks(from, size_class, wanted, &chain);
+    take_blocks(from, wanted, &chain);
     span_free_blocks_ -= chain.count;
     absent_blocks_ -= absent_before - from->absent_count;
     spans_.update(from, before);
@@ -213,7 +145,6 @@ block_chain central_list::fetch(std::size_t size_class, std::uint32_t wanted) no
 
 void central_list::forget_span(std::size_t size_class, span* emptied) noexcept {
   absent_blocks_ -= emptied->absent_count;
-  forget_absent(emptied);
   set_class(emptied, 0);
   --span_count_;
   const std::uint64_t bytes = std::uint64_t{emptied->page_count} << page_shift;
@@ -224,18 +155,23 @@ void central_list::forget_span(std::size_t size_class, span* emptied) noexcept {
   __atomic_fetch_sub(&telemetry::statistics().small_span_bytes, bytes, __ATOMIC_RELAXED);
 }
 
-span* central_list::return_to_spans(std::size_t size_class, block_chain chain, span* emptied) noexcept {
-  free_block* block = chain.first;
-  for (std::uint32_t i = 0; i < chain.count; ++i) {
-    free_block* following = next_of(block);
-    span* home = find_span(block);
-    TENURE_CHECK(home != nullptr && home->size_class == size_class && home->kind == span_kind::small);
-    // A double free that free() could not see: its tag went with the page.
-    TENURE_CHECK(home->absent == nullptr || !is_absent(home, block));
-    const std::uint32_t before = home->free_count;
+// The first block of the chain, and those behind it while they lie in the same span: neighbours are often freed
+// together.
+void central_list::put_first_of(span* home, block_chain* chain) noexcept {
+  do {
+    free_block* block = chain->first;
+    chain->first = next_of(block);
     put_block(home, block);
-    ++span_free_blocks_;
-    block = following;
+  } while (--chain->count != 0 && is_within(home, chain->first));
+}
+
+span* central_list::return_to_spans(std::size_t size_class, block_chain chain, span* emptied) noexcept {
+  span_free_blocks_ += chain.count;
+  while (chain.count != 0) {
+    span* home = find_span(chain.first);
+    TENURE_CHECK(home != nullptr && home->size_class == size_class && home->kind == span_kind::small);
+    const std::uint32_t before = home->free_count;
+    put_first_of(home, &chain);
     if (unlikely(home->thinning)) continue;  // end_thinning() sees to it
     spans_.update(home, before);
     if (home->free_count == home->block_count) {
@@ -291,19 +227,23 @@ std::uint32_t central_list::trim(std::size_t size_class) noexcept {
 
 bool central_list::take_out_to_thin(span* looked_at, std::size_t size_class, bool also_changed, thinning_plan* plan,
                                     std::size_t* waiting) noexcept {
-  const std::size_t listed_bytes = looked_at->listed_count * std::size_t{class_bytes[size_class]};
-  const bool changed = looked_at->seen_listed != looked_at->listed_count;
-  looked_at->seen_listed = looked_at->listed_count;
-  if (listed_bytes < os::page_bytes()) return false;
-  if (changed && !also_changed) {
-    *waiting += listed_bytes;
-    return false;
+  const std::size_t present_bytes = present_count(looked_at) * std::size_t{class_bytes[size_class]};
+  const bool changed = looked_at->seen_free != looked_at->free_count;
+  looked_at->seen_free = looked_at->free_count;
+  if (changed) looked_at->quiet_looks = 0;
+  if (present_bytes < os::page_bytes()) return false;
+  if (!also_changed) {
+    if (looked_at->quiet_looks > looks_before_thinning) return false;  // nothing was found then
+    if (++looked_at->quiet_looks <= looks_before_thinning) {
+      *waiting += present_bytes;
+      return false;
+    }
   }
   plan_thinning(looked_at, plan);
   const std::uint32_t absent_before = looked_at->absent_count;
-  if (plan->bytes == 0 || !take_out_absent(looked_at, *plan)) return false;
+  if (plan->bytes == 0 || !mark_absent(looked_at, *plan)) return false;
   absent_blocks_ += looked_at->absent_count - absent_before;
-  looked_at->seen_listed = looked_at->listed_count;
+  looked_at->quiet_looks = 0;
   spans_.remove(looked_at);
   looked_at->thinning = true;
   thinning_ = looked_at;
@@ -378,25 +318,11 @@ void central_list::recover_after_fork() noexcept {
   release_chain(end_thinning(size_class));
 }
 
-bool central_list::visit_free(bool (*visit)(void* context, free_block* block), void* context) const noexcept {
+void central_list::visit_batches(void (*visit)(void* context, free_block* block), void* context) const noexcept {
   for (free_block* batch = batches_; batch != nullptr;
        batch = reinterpret_cast<free_block*>(batch->batch & batch_link_mask)) {
-    for (free_block* block = batch; block != nullptr; block = next_of(block)) {
-      if (!visit(context, block)) return false;
-    }
+    for (free_block* block = batch; block != nullptr; block = next_of(block)) visit(context, block);
   }
-  for (unsigned bucket = 0; bucket < span_buckets::bucket_count; ++bucket) {
-    for (span* from = spans_.first_of(bucket); from != nullptr; from = from->next) {
-      for (free_block* block = decode_link(from->free_list); block != nullptr; block = next_of(block)) {
-        if (!visit(context, block)) return false;
-      }
-    }
-  }
-  if (thinning_ == nullptr) return true;
-  for (free_block* block = decode_link(thinning_->free_list); block != nullptr; block = next_of(block)) {
-    if (!visit(context, block)) return false;
-  }
-  return true;
 }
 
 void central_list::check(std::size_t size_class) const noexcept {
@@ -412,8 +338,8 @@ void central_list::check(std::size_t size_class) const noexcept {
   for (unsigned bucket = 0; bucket < span_buckets::bucket_count; ++bucket) {
     for (span* from = spans_.first_of(bucket); from != nullptr; from = from->next) {
       TENURE_CHECK(from->size_class == size_class && from->bucket == bucket);
-      TENURE_CHECK(from->free_count != 0 && from->listed_count + from->absent_count <= from->free_count);
-      TENURE_CHECK((from->absent == nullptr) == (from->absent_count == 0) && !from->thinning);
+      TENURE_CHECK(from->free_count != 0 && !from->thinning);
+      check_blocks(from);
       in_spans += from->free_count;
       absent += from->absent_count;
     }

@@ -14,11 +14,15 @@
 
 #include "core/heap/link.h"
 #include "core/heap/size_class.h"
+#include "core/heap/span_blocks.h"
 #include "core/heap/thinning.h"
 #include "core/os/mutex.h"
 #include "core/pages/span.h"
 
 namespace tenure::core {
+
+// A span has to be the same at this many looks in a row before it is thinned.
+inline constexpr unsigned looks_before_thinning = 4;
 
 // Spans with free blocks by occupancy; also used by named heaps. Guarded by the owner's lock.
 class span_buckets {
@@ -41,13 +45,6 @@ class span_buckets {
   span_list buckets_[bucket_count];
 };
 
-// A new span of the class, ready to be carved. Null when the system refuses.
-span* make_block_span(std::size_t size_class, std::uint32_t pages, span_kind kind, void* owner) noexcept;
-// Takes up to `wanted` free blocks of the span and puts them before `chain`.
-void take_blocks(span* from, std::size_t size_class, std::uint32_t wanted, block_chain* chain) noexcept;
-// Puts one block back.
-void put_block(span* to, free_block* block) noexcept;
-
 class alignas(64) central_list {
  public:
   // At least one block and at most about `wanted`; an empty chain when the system refuses.
@@ -58,8 +55,9 @@ class alignas(64) central_list {
   void give_back(std::size_t size_class, block_chain chain) noexcept;
   // Batches that have lain here unused since the last call go back to their spans. Blocks returned.
   std::uint32_t trim(std::size_t size_class) noexcept;
-  // Returns OS pages inside of spans to the system: of spans whose lists have not changed since the last call, or of
-  // all. Visits each span once at the most. Bytes returned; *waiting gets the bytes that may go at the next call.
+  // Returns OS pages inside of spans to the system: of spans that have been at rest for looks_before_thinning
+  // calls, or of all. Visits each span once at the most. Bytes returned; *waiting gets the bytes that may go at the
+  // next call.
   std::size_t thin(std::size_t size_class, bool also_changed, std::size_t* waiting) noexcept;
   // In the child of fork, where the thread that was thinning is gone.
   void recover_after_fork() noexcept;
@@ -67,8 +65,8 @@ class alignas(64) central_list {
   void lock() noexcept { lock_.lock(); }
   void unlock() noexcept { lock_.unlock(); }
 
-  // Under the lock: every block in a batch or in a span's list, for a walk. Stops when visit returns false.
-  bool visit_free(bool (*visit)(void* context, free_block* block), void* context) const noexcept;
+  // Under the lock: every block in a batch, for a walk. What is free in spans their bits tell.
+  void visit_batches(void (*visit)(void* context, free_block* block), void* context) const noexcept;
   std::uint64_t batch_blocks() const noexcept { return batch_blocks_; }
   void check(std::size_t size_class) const noexcept;
 
@@ -84,6 +82,7 @@ class alignas(64) central_list {
   // The span is whole again: into its bucket, or to the page heap when it is empty. Under the lock.
   span* end_thinning(std::size_t size_class) noexcept;
   void forget_span(std::size_t size_class, span* emptied) noexcept;
+  static void put_first_of(span* home, block_chain* chain) noexcept;
   // Returns the spans that became empty, chained by next.
   span* return_to_spans(std::size_t size_class, block_chain chain, span* emptied) noexcept;
   void publish(std::size_t size_class) const noexcept;

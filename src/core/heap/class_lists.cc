@@ -298,7 +298,7 @@ block_chain fetch(thread_record& record, class_state& state, std::size_t size_cl
 // Blocks for a list that is used up: what was set aside, what this thread has freed, or what the central list has.
 block_chain supply(hot_cache& cache, thread_record& record, class_state& state, std::size_t size_class) noexcept {
   // A list that supplies itself grows only as far as it pays: what goes round should stay in the processor's cache.
-  constexpr std::uint64_t most_going_round_bytes = 16384;
+  constexpr std::uint64_t most_going_round_bytes = 8192;
   if (state.spare.count != 0) {
     const block_chain chain = state.spare;
     state.spare = {};

@@ -2,6 +2,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "core/os/own_memory.h"
 #include "core/os/virtual_memory.h"
 
 namespace tenure::core {
@@ -39,6 +40,7 @@ void* emergency_allocate(std::size_t bytes, std::size_t alignment) noexcept {
   total = align_up(total, os::page_bytes());
   void* memory = os::map_anywhere(total);
   if (memory == nullptr) return nullptr;
+  os::disown_memory(memory);  // the program's
   const auto begin = reinterpret_cast<std::uintptr_t>(memory);
   table[place].begin = begin;
   table[place].end = begin + total;

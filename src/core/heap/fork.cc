@@ -6,6 +6,7 @@
 #include "core/heap/thread_cache.h"
 #include "core/heap/walk.h"
 #include "core/pages/page_heap.h"
+#include "core/telemetry/tally.h"
 #include "core/telemetry/telemetry.h"
 
 namespace tenure::core {
@@ -14,9 +15,11 @@ void before_fork() noexcept {
   lock_heap();
   budget::before_fork();
   telemetry::before_fork();
+  telemetry::lock_tallies();
 }
 
 void after_fork_in_parent() noexcept {
+  telemetry::unlock_tallies();
   budget::after_fork_in_parent();
   unlock_heap();
 }
@@ -50,6 +53,7 @@ void release_emptied_spans() noexcept {
 void after_fork_in_child() noexcept {
   release_heap_locks();  // a signal handler stays outside until all is in order
   // Off the parent's records before a region of our own is opened for them.
+  telemetry::unlock_tallies();  // held by this thread, which is the one that lives
   budget::after_fork_in_child();
   telemetry::after_fork_in_child();
   recover_page_heap_after_fork();

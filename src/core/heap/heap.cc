@@ -15,6 +15,7 @@
 #include "core/os/virtual_memory.h"
 #include "core/pages/page_heap.h"
 #include "core/telemetry/recorder.h"
+#include "core/telemetry/tally.h"
 
 extern char** environ;
 
@@ -56,7 +57,14 @@ void count_large(std::int64_t bytes, std::int64_t blocks) noexcept {
 // A new block, told where everything is.
 [[gnu::always_inline]] inline void* told(void* block, std::size_t bytes, wire::allocation_entry entry) noexcept {
   if (telemetry::is_recording() && block != nullptr) telemetry::tell_allocation(block, bytes, entry);
+  if (telemetry::has_tallies() && block != nullptr) telemetry::tally_allocation(block, bytes);
   return block;
+}
+
+// The same of a block that is about to go.
+[[gnu::always_inline]] inline void tell_freed(const void* block) noexcept {
+  if (telemetry::is_recording()) telemetry::tell_free(block);
+  if (telemetry::has_tallies()) telemetry::tally_free(block);
 }
 
 // Whether a new large block is a sample.
@@ -99,7 +107,7 @@ void forget_large(span* home) noexcept {
 }
 
 void free_large(span* home) noexcept {
-  if (telemetry::is_recording()) telemetry::tell_free(span_start(home));
+  tell_freed(span_start(home));
   busy_section entered(hot);
   forget_large(home);
   release_span(home, false);
@@ -125,10 +133,6 @@ bool has_link_tag(const void* block) noexcept { return static_cast<const unsigne
   defer_free(hot, first);
 }
 
-bool is_uncarved(const span* home, const void* block) noexcept {
-  return reinterpret_cast<std::uintptr_t>(block) >= __atomic_load_n(&home->carve_next, __ATOMIC_RELAXED);
-}
-
 void free_named(span* home, void* block) noexcept {
   if (home->kind == span_kind::named_small &&
       reinterpret_cast<std::uintptr_t>(block) % class_bytes[home->size_class] != 0) {
@@ -143,15 +147,13 @@ void free_named(span* home, void* block) noexcept {
   if (home->kind == span_kind::named_small && (tagged || is_uncarved(home, block)) && owner->is_free(home, block)) {
     return report_misuse(misuse::double_free, block);
   }
-  if (telemetry::is_recording()) telemetry::tell_free(block);
+  tell_freed(block);
   if (owner == &sampled_heap()) return free_sampled(home, block);
   owner->free(home, block);
 }
 
 // A block that a signal handler got is never handed out again.
-void free_emergency(const void* block) noexcept {
-  if (telemetry::is_recording()) telemetry::tell_free(block);
-}
+void free_emergency(const void* block) noexcept { tell_freed(block); }
 
 // A free in a page that is not of a size class.
 void free_other(void* block) noexcept {
@@ -189,9 +191,9 @@ bool was_freed_in(span* home, void* block) noexcept {
 
 // What the program takes for a new block, in the place of the old one.
 void tell_resized(const void* block, std::size_t bytes) noexcept {
-  if (!telemetry::is_recording()) return;
-  telemetry::tell_free(block);
-  telemetry::tell_allocation(block, bytes, wire::allocation_entry::realloc);
+  if (!telemetry::is_recording() && !telemetry::has_tallies()) return;
+  tell_freed(block);
+  told(const_cast<void*>(block), bytes, wire::allocation_entry::realloc);
 }
 
 // A large block's new size in place: true when it now holds `bytes`.
@@ -243,10 +245,8 @@ void* move_large(span* home, std::size_t bytes) noexcept {
   count_large(static_cast<std::int64_t>(span_bytes(moved)), 1);
   __atomic_fetch_add(&telemetry::statistics().large_allocations_total, 1, __ATOMIC_RELAXED);
   note_sample(moved, wire::allocation_entry::realloc);
-  if (telemetry::is_recording()) {
-    telemetry::tell_allocation(span_start(moved), bytes, wire::allocation_entry::realloc);
-    telemetry::tell_free(span_start(home));
-  }
+  told(span_start(moved), bytes, wire::allocation_entry::realloc);
+  tell_freed(span_start(home));
   forget_large(home);
   home->moved_in = home->moved_in && !remapped;
   if (outcome.from_mapped) {
@@ -338,7 +338,7 @@ void deallocate_slow(void* block) noexcept {
   if (unlikely(hot.busy)) return free_in_section(find_span(block), block);
   auto* small = static_cast<free_block*>(block);
   if (was_freed(small, size_class)) return report_misuse(misuse::double_free, block);
-  if (telemetry::is_recording()) telemetry::tell_free(block);
+  tell_freed(block);
   free_small_slow(small, size_class);
 }
 

@@ -1,9 +1,13 @@
-// Free blocks are chained through their first word.
+// Free blocks in thread caches and in batches are chained through their first word; of those in spans bits tell
+// (span_blocks.h), and their first word is a link to nothing.
 //
 // A link is the next block's address with a tag in its top byte, by exclusive or. No address of a program has that
 // byte, so the tag tells a free block from one in use by one byte compare: free() looks at it and, where it is there,
-// goes out of line to find out for certain whether the block is in one of the lists. malloc() clears the word. What
-// overwrites a freed block, and so breaks the chain, is noticed when the link does not decode to a block.
+// goes out of line to find out for certain whether the block is in one of the lists. malloc() clears the word.
+//
+// A link that the program overwrites breaks the chain. Whoever puts blocks back into spans checks that each lies in a
+// span of its class, and ends the program with a message; the fast path of malloc() checks nothing and follows. What
+// does not decode to mapped memory then ends in a SIGSEGV inside of malloc().
 #pragma once
 
 #include <cstdint>

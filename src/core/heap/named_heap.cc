@@ -11,6 +11,7 @@
 #include "core/pages/page_heap.h"
 #include "core/pages/page_map.h"
 #include "core/telemetry/recorder.h"
+#include "core/telemetry/tally.h"
 #include "core/telemetry/telemetry.h"
 
 namespace tenure::core {
@@ -103,7 +104,7 @@ named_heap::attempt named_heap::try_small(std::size_t size_class, std::uint32_t 
   }
   block_chain chain;
   const std::uint32_t before = home->free_count;
-  take_blocks(home, size_class, 1, &chain);
+  take_blocks(home, 1, &chain);
   TENURE_CHECK(chain.count == 1);
   buckets.update(home, before);
   if (home->free_count == 0) full_[size_class].push_front(home);
@@ -158,6 +159,7 @@ void* named_heap::allocate(std::size_t bytes, std::size_t alignment) noexcept {
   span* home = find_span(block);
   sample_if_due(home, block, bytes, size_class != 0 ? class_bytes[size_class] : bytes_of(home));
   if (telemetry::is_recording()) telemetry::tell_allocation(block, bytes, wire::allocation_entry::named_heap);
+  if (telemetry::has_tallies()) telemetry::tally_allocation(block, bytes);
   return block;
 }
 
@@ -233,6 +235,7 @@ void named_heap::free_all() noexcept {
       telemetry::record_free_range(page_address(taken->first_page), bytes_of(taken));
     }
     if (telemetry::is_recording()) telemetry::tell_free_range(page_address(taken->first_page), bytes_of(taken));
+    if (telemetry::has_tallies()) telemetry::tally_free_range(page_address(taken->first_page), bytes_of(taken));
     release_span(taken, false);
   }
 }
@@ -241,29 +244,12 @@ bool named_heap::is_free(const span* home, const void* block) noexcept {
   if (home->kind == span_kind::named_large) return false;
   busy_section entered(hot);
   os::lock_guard held(lock_);
-  if (reinterpret_cast<std::uintptr_t>(block) >= home->carve_next) return true;
-  for (free_block* free = decode_link(home->free_list); free != nullptr; free = next_of(free)) {
-    if (free == block) return true;
-  }
-  return false;
+  return core::is_free(home, index_of(home, block));
 }
 
 named_heap_statistics named_heap::statistics() noexcept {
   os::lock_guard held(lock_);
   return counts_;
-}
-
-bool named_heap::visit_free(bool (*visit)(void* context, free_block* block), void* context) const noexcept {
-  for (std::size_t i = 1; i < class_count; ++i) {
-    for (unsigned bucket = 0; bucket < span_buckets::bucket_count; ++bucket) {
-      for (span* from = free_[i].first_of(bucket); from != nullptr; from = from->next) {
-        for (free_block* block = decode_link(from->free_list); block != nullptr; block = next_of(block)) {
-          if (!visit(context, block)) return false;
-        }
-      }
-    }
-  }
-  return true;
 }
 
 void named_heap::check() noexcept {
@@ -280,6 +266,7 @@ void named_heap::check() noexcept {
     for (unsigned bucket = 0; bucket < span_buckets::bucket_count; ++bucket) {
       for (span* of = free_[i].first_of(bucket); of != nullptr; of = of->next) {
         TENURE_CHECK(of->free_count != 0 && of->owner == this);
+        check_blocks(of);
         live_blocks += of->block_count - of->free_count;
         span_bytes += bytes_of(of);
       }

@@ -56,7 +56,6 @@ class named_heap {
   void lock() noexcept { lock_.lock(); }
   void unlock() noexcept { lock_.unlock(); }
   const named_heap_statistics& counts_held() const noexcept { return counts_; }  // with the lock held
-  bool visit_free(bool (*visit)(void* context, free_block* block), void* context) const noexcept;
 
   // The list of all heaps; guarded by lock_named_heaps().
   static named_heap* first() noexcept;

@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/options.h"
 #include "core/heap/central_list.h"
+#include "core/heap/sampled.h"
 
 namespace tenure::core {
 
@@ -12,6 +13,9 @@ void switch_recording(hot_cache& cache, thread_record& record) noexcept {
 }
 
 void* allocate_recorded(thread_record& record, std::size_t size_class) noexcept {
+  // Whoever frees it is to come by here.
+  if (telemetry::is_tallied())
+    if (void* const apart = sampled_heap().allocate_class(size_class)) return apart;
   class_state& state = record.classes[size_class];
   const std::uint64_t size = class_bytes[size_class];
   if (state.spare.count == 0) {

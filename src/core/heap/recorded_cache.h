@@ -1,4 +1,5 @@
-// The thread cache while every allocation and free is told (telemetry/recorder.h).
+// The thread cache while every allocation and free is told (telemetry/recorder.h), or counted for the thread itself
+// (telemetry/tally.h).
 //
 //   front[class], list[class]   empty      so malloc takes its slow path
 //   room[class]                 0          so free takes its slow path
@@ -14,6 +15,7 @@
 #include "core/base/bits.h"
 #include "core/heap/thread_cache.h"
 #include "core/telemetry/recorder.h"
+#include "core/telemetry/tally.h"
 
 namespace tenure::core {
 
@@ -21,7 +23,8 @@ void switch_recording(hot_cache& cache, thread_record& record) noexcept;
 
 // Whether the thread is recorded; changes its cache where that is new. The record's lock is held here and below.
 [[gnu::always_inline]] inline bool follow_recording(hot_cache& cache, thread_record& record) noexcept {
-  if (unlikely(telemetry::is_recording() != record.recorded)) switch_recording(cache, record);
+  if (unlikely((telemetry::is_recording() || telemetry::is_tallied()) != record.recorded))
+    switch_recording(cache, record);
   return record.recorded;
 }
 

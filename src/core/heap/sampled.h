@@ -1,5 +1,6 @@
-// Sampled blocks of the default heap live in spans of their own, in which every block is a live sample. The page map
-// shows class 0 there: the free of a sampled block is met on the slow path, and no other free looks for samples.
+// Sampled blocks of the default heap live in spans of their own, in which every block is a live sample or one that a
+// tally counts (telemetry/tally.h). The page map shows class 0 there: the free of such a block is met on the slow path,
+// and no other free looks for them.
 #pragma once
 
 #include <cstddef>

@@ -59,6 +59,17 @@ constexpr std::uint64_t class_inverse(std::size_t size_class) noexcept {
   return size_class == 0 ? 0 : ~std::uint64_t{0} / class_bytes[size_class] + 1;
 }
 
+inline constexpr std::array<std::uint64_t, class_count> class_inverses = [] {
+  std::array<std::uint64_t, class_count> inverses{};
+  for (std::size_t i = 1; i < class_count; ++i) inverses[i] = class_inverse(i);
+  return inverses;
+}();
+
+// offset / size for an offset below 2^47, by one multiplication: exact for the reason given above.
+inline std::uint64_t blocks_before(std::size_t size_class, std::uint64_t offset_bytes) noexcept {
+  return static_cast<std::uint64_t>(static_cast<unsigned __int128>(offset_bytes) * class_inverses[size_class] >> 64);
+}
+
 // The smallest class that holds `bytes`; 1 <= bytes <= largest_small_bytes.
 constexpr std::size_t class_of(std::size_t bytes) noexcept {
   if (bytes <= 128) return (bytes + 15) / 16;

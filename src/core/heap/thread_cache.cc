@@ -183,6 +183,14 @@ bool meets_sample(std::size_t bytes, std::uint64_t* interval_bytes) noexcept {
   return true;
 }
 
+void follow_recording_now() noexcept {
+  hot_cache& cache = hot;
+  thread_record* record = own_record();
+  if (record == nullptr || cache.busy) return;
+  slow_path entered(cache);
+  follow_recording(cache, *record);
+}
+
 void flush_own_cache() noexcept {
   hot_cache& cache = hot;
   if (cache.record == nullptr || cache.busy) return;

@@ -157,6 +157,10 @@ void free_small_slow(free_block* block, std::size_t size_class) noexcept;
 // *interval_bytes says with which mean.
 bool meets_sample(std::size_t bytes, std::uint64_t* interval_bytes) noexcept;
 
+// Whether the calling thread's every malloc and free takes its slow path is as it has to be now: not only from the next
+// slow path on.
+void follow_recording_now() noexcept;
+
 // The record of the calling thread; null where it has none (ended, or no memory for one).
 thread_record* own_record() noexcept;
 

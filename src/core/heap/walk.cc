@@ -8,12 +8,13 @@
 #include "core/base/yield_point.h"
 #include "core/heap/central_list.h"
 #include "core/heap/sampled.h"
-#include "core/heap/thinning.h"
+#include "core/heap/span_blocks.h"
 #include "core/heap/thread_cache.h"
 #include "core/os/barrier.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/page_heap.h"
 #include "core/pages/page_map.h"
+#include "core/telemetry/tally.h"
 
 namespace tenure::core {
 namespace {
@@ -52,7 +53,7 @@ bool follow(std::uintptr_t head, std::size_t size_class, block_array* list) noex
   return true;
 }
 
-using block_visitor = bool (*)(void* context, free_block* block);
+using block_visitor = void (*)(void* context, free_block* block);
 
 // One list of a cache as it is now, and its head, to be looked at again. *unread counts a list that does not end.
 void read_list(const std::uintptr_t& head, std::uintptr_t* seen, std::size_t size_class, block_visitor visit,
@@ -119,16 +120,14 @@ struct search {
   bool found;
 };
 
-bool note_if_wanted(void* context, free_block* block) noexcept {
+void note_if_wanted(void* context, free_block* block) noexcept {
   auto* looking = static_cast<search*>(context);
   looking->found = looking->found || block == looking->wanted;
-  return true;
 }
 
-bool count_by_class(void* context, free_block* block) noexcept {
+void count_by_class(void* context, free_block* block) noexcept {
   auto* figures = static_cast<heap_figures*>(context);
   ++figures->classes[window.class_map[page_index(block)]].cached_blocks;
-  return true;
 }
 
 std::uint64_t span_bytes(const span* of) noexcept { return std::uint64_t{of->page_count} << page_shift; }
@@ -227,17 +226,18 @@ void unlock_heap() noexcept {
 }
 
 bool is_free_block(const free_block* block, std::size_t size_class) noexcept {
-  search looking{block, false};
   lock_heap();
   const span* home = find_span(block);
-  const bool absent = home != nullptr && is_absent(home, block);
-  if (!absent) {
+  // The class was looked up without a lock: a span that is gone since, or serves something else, had no block in use.
+  const bool is_gone = home == nullptr || home->kind != span_kind::small || home->size_class != size_class;
+  search looking{block, is_gone || is_free(home, index_of(home, block))};
+  if (!looking.found) {
     const auto restart = [&looking]() noexcept { looking.found = false; };
     read_settled_caches(size_class, size_class + 1, restart, note_if_wanted, &looking);
-    central_lists[size_class].visit_free(note_if_wanted, &looking);
+    central_lists[size_class].visit_batches(note_if_wanted, &looking);
   }
   unlock_heap();
-  return absent || looking.found;
+  return looking.found;
 }
 
 void read_figures(heap_figures* figures) noexcept {
@@ -261,6 +261,7 @@ void read_figures(heap_figures* figures) noexcept {
 }
 
 void check_heap() noexcept {
+  telemetry::check_tallies();
   lock_heap();
   for (std::size_t i = 1; i < class_count; ++i) central_lists[i].check(i);
   check_page_heap();
@@ -307,40 +308,49 @@ const char* heap_name_of(const span* of) noexcept {
   return static_cast<const named_heap*>(of->owner)->name();
 }
 
+}  // namespace
+
+span_layout layout_of(const span* of) noexcept {
+  if (of->kind == span_kind::large || of->kind == span_kind::named_large)
+    return {page_address(of->first_page), span_bytes(of), 1};
+  // Emptied and on its way back to the page heap: all its blocks are free, and nothing else is known of them.
+  return {of->first_block, class_bytes[of->size_class], of->free_count == of->block_count ? 0 : of->block_count};
+}
+
+std::uint64_t visit_cached_blocks(void (*visit)(void* context, free_block* block), void* context) noexcept {
+  const std::uint64_t unread = read_settled_caches(
+      1, class_count, []() noexcept {}, visit, context);
+  for (std::size_t i = 1; i < class_count; ++i) central_lists[i].visit_batches(visit, context);
+  return unread;
+}
+
+namespace {
+
 void snapshot_span(void* context, span* of) noexcept {
   auto* state = static_cast<walk_state*>(context);
   TENURE_CHECK(state->taken < state->span_count);
   span_snapshot& shot = state->snapshots[state->taken++];
   shot.heap_name = heap_name_of(of);
-  const std::uintptr_t begin = page_address(of->first_page);
-  shot.first = begin;
+  const span_layout layout = layout_of(of);
+  shot.first = layout.first;
   shot.bytes = span_bytes(of);
   shot.block_bytes_or_zero = 0;
   if (of->kind == span_kind::large || of->kind == span_kind::named_large) return;
-  const std::uint64_t size = class_bytes[of->size_class];
-  shot.block_bytes_or_zero = static_cast<std::uint32_t>(size);
-  shot.first = (begin + size - 1) / size * size;
-  // Emptied and on its way back to the page heap: no list leads to its blocks any more.
-  shot.block_count = of->free_count == of->block_count ? 0 : of->block_count;
+  shot.block_bytes_or_zero = static_cast<std::uint32_t>(layout.block_bytes);
+  shot.block_count = layout.count;
   shot.free_marks = state->marks + state->words_taken;
   state->words_taken += words_for(of);
   TENURE_CHECK(state->words_taken <= state->mark_words);
   of->scratch = shot.free_marks;
-  const std::uint64_t carved = (of->carve_next - shot.first) / size;
-  for (std::uint64_t i = carved; i < of->block_count; ++i) shot.free_marks[i / 64] |= 1ull << (i % 64);
-  if (of->absent == nullptr) return;
-  for (std::size_t i = 0; i < words_for(of); ++i) shot.free_marks[i] |= of->absent->words[i];
+  for (std::size_t i = 0; i < words_for(of); ++i) shot.free_marks[i] |= of->free_bits[i];
 }
 
-bool mark_free(void*, free_block* block) noexcept {
+void mark_free(void*, free_block* block) noexcept {
   span* home = find_span(block);
   TENURE_CHECK(home != nullptr && home->scratch != nullptr);
-  const std::uint64_t size = class_bytes[home->size_class];
-  const std::uintptr_t first = (page_address(home->first_page) + size - 1) / size * size;
-  const std::uint64_t index = (reinterpret_cast<std::uintptr_t>(block) - first) / size;
+  const std::uint32_t index = index_of(home, block);
   TENURE_CHECK(index < home->block_count);
   home->scratch[index / 64] |= 1ull << (index % 64);
-  return true;
 }
 
 bool take_snapshot(walk_state* state, void** memory, std::size_t* memory_bytes) noexcept {
@@ -357,11 +367,7 @@ bool take_snapshot(walk_state* state, void** memory, std::size_t* memory_bytes) 
       visit_spans(snapshot_span, state);
     };
     state->unread = read_settled_caches(1, class_count, restart, mark_free, nullptr);
-    for (std::size_t i = 1; i < class_count; ++i) central_lists[i].visit_free(mark_free, nullptr);
-    for (named_heap* heap = named_heap::first(); heap != nullptr; heap = heap->next()) {
-      heap->visit_free(mark_free, nullptr);
-    }
-    sampled_heap().visit_free(mark_free, nullptr);
+    for (std::size_t i = 1; i < class_count; ++i) central_lists[i].visit_batches(mark_free, nullptr);
   }
   unlock_heap();
   return *memory != nullptr;

@@ -17,6 +17,7 @@
 
 #include "core/heap/link.h"
 #include "core/heap/size_class.h"
+#include "core/pages/span.h"
 
 namespace tenure::core {
 
@@ -29,6 +30,18 @@ void leave_heap() noexcept;
 
 // Whether the block, a block's start in a span of the class, is in one of the lists. Takes all locks.
 bool is_free_block(const free_block* block, std::size_t size_class) noexcept;
+
+// Under all locks, which nobody gives up meanwhile: each free block in a thread's cache or in a batch. The spans' own
+// are known by their bits. The count of caches' lists that could not be read.
+std::uint64_t visit_cached_blocks(void (*visit)(void* context, free_block* block), void* context) noexcept;
+
+// How the blocks of a span in use lie: one large one, or `count` of a class, all of which are free where it is 0.
+struct span_layout {
+  std::uintptr_t first;
+  std::uint64_t block_bytes;
+  std::uint32_t count;
+};
+span_layout layout_of(const span* of) noexcept;
 
 struct live_block {
   const void* address;

@@ -11,6 +11,7 @@
 #include "core/interface/export.h"
 #include "core/interface/live_core.h"
 #include "core/interface/report.h"
+#include "core/scan/scan.h"
 #include "core/telemetry/recorder.h"
 #include "core/telemetry/telemetry.h"
 #include "core/telemetry/unwind.h"
@@ -28,12 +29,14 @@ bool has_a_part() noexcept { return core::is_live_core() || core::serves_malloc(
   core::initialize();
   ::pthread_atfork(core::before_fork, core::after_fork_in_parent, core::after_fork_in_child);
   core::allow_background();
+  core::prepare_scans();
 }
 
 // Runs after the program's destructors and atexit functions, as far as the loader can tell. Memory is served on.
 [[gnu::destructor(101)]] void end() {
   if (!has_a_part()) return;
   core::forbid_background();
+  core::scan_at_exit();
   if (core::value(core::option::report_at_exit) != 0) core::write_report(STDERR_FILENO);
   telemetry::finish();
 }

@@ -76,14 +76,14 @@ TENURE_EXPORT const void* tenure_core_identity() { return &core_identity; }
 
 TENURE_EXPORT int tenure_option_get(const char* name, std::int64_t* result) {
   const option which = find_option(name);
-  if (which == option::count_) return 0;
+  if (which == option::none) return 0;
   *result = value(which);
   return 1;
 }
 
 TENURE_EXPORT int tenure_option_set(const char* name, std::int64_t new_value) {
   const option which = find_option(name);
-  if (which == option::count_ || !set_value(which, new_value)) return 0;
+  if (which == option::none || !set_value(which, new_value)) return 0;
   if (which == option::sample_interval) {
     tenure::telemetry::set_sample_interval_bytes(static_cast<std::uint64_t>(new_value));
   }

@@ -5,11 +5,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
-#include <cstring>
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
 #include "core/base/sanitizers.h"
+#include "core/os/machine.h"
+#include "core/os/own_memory.h"
+#include "core/os/signal_mask.h"
 #include "core/os/virtual_memory.h"
 
 namespace tenure::os {
@@ -39,9 +41,19 @@ bool start(void (*run)(), std::size_t stack_bytes, const void*) noexcept {
 constexpr std::size_t control_block_bytes = 16 * 1024;  // glibc's struct pthread takes less than 3 KiB
 constexpr std::size_t margin_bytes = 4096;
 
-int run_bare(void* run) noexcept {
-  reinterpret_cast<void (*)()>(run)();
-  return 0;
+// At the bottom of the thread's memory, where its stack would end.
+struct bare_memory {
+  void (*run)();
+  std::size_t bytes;
+};
+
+int run_bare(void* memory) noexcept {
+  const bare_memory own = *static_cast<const bare_memory*>(memory);
+  own.run();
+  // A handler would find no stack any more: a thread may be asked to stand still until it has ended.
+  set_signal_mask(all_signals);
+  disown_memory(memory);
+  unmap_and_end(memory, own.bytes);
 }
 
 std::size_t distance(const void* from, const void* to) noexcept {
@@ -56,22 +68,16 @@ bool start(void (*run)(), std::size_t stack_bytes, const void* used_local) noexc
   std::size_t locals_bytes = distance(own, used_local);
   if (distance(own, &errno) > locals_bytes) locals_bytes = distance(own, &errno);
   locals_bytes = core::align_up(locals_bytes + margin_bytes, 4096);
-  const std::size_t total = stack_bytes + 2 * locals_bytes + control_block_bytes;
-  auto* memory = static_cast<char*>(map_anywhere(core::align_up(total, page_bytes())));
+  const std::size_t total = core::align_up(stack_bytes + 2 * locals_bytes + control_block_bytes, page_bytes());
+  auto* memory = static_cast<char*>(map_anywhere(total));
   if (memory == nullptr) return false;
+  *reinterpret_cast<bare_memory*>(memory) = {run, total};
   char* pointer = memory + stack_bytes + locals_bytes;
   TENURE_CHECK(core::is_aligned(reinterpret_cast<std::uintptr_t>(pointer), 64));
-#if defined(__x86_64__)
-  // The head of the control block: its own address twice, and the guards that compiled code compares with.
-  constexpr std::size_t head_bytes = 64;
-  std::memcpy(pointer, own, head_bytes);
-  auto** words = reinterpret_cast<char**>(pointer);
-  words[0] = words[2] = pointer;
-  words[1] = nullptr;  // no dynamic thread-local storage
-#endif
+  begin_control_block(pointer, own);
   constexpr int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS;
-  const int thread = ::clone(run_bare, memory + stack_bytes, flags, reinterpret_cast<void*>(run), nullptr, pointer);
-  if (thread == -1) unmap(memory, core::align_up(total, page_bytes()));
+  const int thread = ::clone(run_bare, memory + stack_bytes, flags, memory, nullptr, pointer);
+  if (thread == -1) unmap(memory, total);
   return thread != -1;
 }
 

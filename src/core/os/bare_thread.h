@@ -14,9 +14,9 @@
 
 namespace tenure::os {
 
-// Calls run(), which must not return, in a new thread with all signals blocked. `used_local` is the address
-// of a thread-local variable of the calling thread that run() will use: its block is made large enough to hold it,
-// zeroed. False when the system refuses.
+// Calls run() in a new thread with all signals blocked; when it returns the thread ends and its memory is given back.
+// `used_local` is the address of a thread-local variable of the calling thread that run() will use: its block is made
+// large enough to hold it, zeroed. False when the system refuses.
 bool start_bare_thread(void (*run)(), std::size_t stack_bytes, const void* used_local) noexcept;
 
 }  // namespace tenure::os

@@ -1,15 +1,9 @@
 #include "core/os/mutex.h"
 
+#include "core/base/machine.h"
+
 namespace tenure::os {
 namespace {
-
-inline void relax() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 constexpr int spins = 64;
 
@@ -18,7 +12,7 @@ constexpr int spins = 64;
 void mutex::lock_slow() noexcept {
   for (int i = 0; i < spins; ++i) {
     if (__atomic_load_n(&state_, __ATOMIC_RELAXED) == 0 && try_lock()) return;
-    relax();
+    core::relax_processor();
   }
   while (__atomic_exchange_n(&state_, 2, __ATOMIC_ACQUIRE) != 0) futex_wait(&state_, 2, 0);
 }

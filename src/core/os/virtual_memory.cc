@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "core/base/check.h"
+#include "core/os/own_memory.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -77,7 +78,11 @@ std::size_t page_bytes() noexcept {
   return cached;
 }
 
-void* map_anywhere(std::size_t bytes) noexcept { return map(nullptr, bytes, PROT_READ | PROT_WRITE, 0); }
+void* map_anywhere(std::size_t bytes) noexcept {
+  void* const memory = map(nullptr, bytes, PROT_READ | PROT_WRITE, 0);
+  if (memory != nullptr) own_memory(memory, bytes);
+  return memory;
+}
 
 bool map_at(void* address, std::size_t bytes) noexcept {
   void* result = map(address, bytes, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE);
@@ -100,6 +105,7 @@ bool make_writable(void* address, std::size_t bytes) noexcept {
 
 void unmap(void* address, std::size_t bytes) noexcept {
   keep_errno keep;
+  disown_memory(address);
   // What is not given back would be lost for good; the addresses are ours, so nothing but a wrong size is refused.
   TENURE_CHECK(::munmap(address, bytes) == 0 || errno == ENOMEM);
 }

@@ -11,7 +11,7 @@ namespace tenure::os {
 
 std::size_t page_bytes() noexcept;  // OS page
 
-// Private anonymous memory, readable and writable, anywhere. Null when refused.
+// Private anonymous memory, readable and writable, anywhere; Tenure's own (own_memory.h). Null when refused.
 void* map_anywhere(std::size_t bytes) noexcept;
 // The same at exactly `address`, if nothing is mapped there yet. False when something is, or when refused.
 bool map_at(void* address, std::size_t bytes) noexcept;

@@ -17,9 +17,14 @@ constexpr std::uintptr_t least_pages = (std::uintptr_t{64} << 20) >> page_shift;
 constexpr std::size_t most_rebuilt = 8;  // in one look
 constexpr std::size_t least_resident_percent = 95;
 
-enum region_state : std::uint8_t { sparse = 0, was_dense = 1, rebuilt = 2, refused = 3 };
+// What is known of a region. Up to `looks_before_rebuilding` it is the looks in a row at which it was dense.
+using region_state = std::uint8_t;
+constexpr region_state sparse = 0;
+constexpr region_state rebuilt = 254;
+constexpr region_state refused = 255;
+static_assert(looks_before_rebuilding < rebuilt);
 
-std::uint8_t* states = nullptr;  // one a region of the window
+region_state* states = nullptr;  // one a region of the window
 std::size_t state_count = 0;
 
 bool ready() noexcept {
@@ -29,7 +34,7 @@ bool ready() noexcept {
   void* memory = os::map_anywhere(align_up(count, os::page_bytes()));
   if (memory == nullptr) return false;
   state_count = count;
-  __atomic_store_n(&states, static_cast<std::uint8_t*>(memory), __ATOMIC_RELEASE);
+  __atomic_store_n(&states, static_cast<region_state*>(memory), __ATOMIC_RELEASE);
   return true;
 }
 
@@ -39,12 +44,15 @@ void count_bytes(std::int64_t bytes) noexcept {
 
 // The region after another look: true when it is to be rebuilt now.
 bool look_at(std::size_t region) noexcept {
-  std::uint8_t* state = &states[region];
-  const std::uint8_t before = __atomic_load_n(state, __ATOMIC_RELAXED);
+  region_state* state = &states[region];
+  const region_state before = __atomic_load_n(state, __ATOMIC_RELAXED);
   if (before == rebuilt || before == refused) return false;
-  const bool dense = is_dense(region * region_pages, region_pages);
-  if (dense && before == was_dense) return true;
-  __atomic_store_n(state, dense ? was_dense : sparse, __ATOMIC_RELAXED);
+  if (!is_dense(region * region_pages, region_pages)) {
+    __atomic_store_n(state, sparse, __ATOMIC_RELAXED);
+    return false;
+  }
+  if (before >= looks_before_rebuilding) return true;
+  __atomic_store_n(state, static_cast<region_state>(before + 1), __ATOMIC_RELAXED);
   return false;
 }
 
@@ -52,11 +60,11 @@ bool look_at(std::size_t region) noexcept {
 bool rebuild(std::size_t region) noexcept {
   void* begin = reinterpret_cast<void*>(page_address(region * region_pages));
   if (os::resident_percent(begin, huge_page_bytes) < least_resident_percent) {
-    __atomic_store_n(&states[region], std::uint8_t{sparse}, __ATOMIC_RELAXED);
+    __atomic_store_n(&states[region], sparse, __ATOMIC_RELAXED);
     return false;
   }
   const bool done = os::collapse(begin, huge_page_bytes);
-  __atomic_store_n(&states[region], std::uint8_t{done ? rebuilt : refused}, __ATOMIC_RELAXED);
+  __atomic_store_n(&states[region], done ? rebuilt : refused, __ATOMIC_RELAXED);
   if (done) count_bytes(huge_page_bytes);
   return done;
 }
@@ -75,10 +83,10 @@ std::size_t tend_huge_pages() noexcept {
 }
 
 void forget_huge_pages(std::uintptr_t first_page, std::uintptr_t count) noexcept {
-  std::uint8_t* all = __atomic_load_n(&states, __ATOMIC_ACQUIRE);
+  region_state* all = __atomic_load_n(&states, __ATOMIC_ACQUIRE);
   if (all == nullptr) return;
   for (std::size_t region = first_page / region_pages; region * region_pages < first_page + count; ++region) {
-    if (__atomic_exchange_n(&all[region], std::uint8_t{sparse}, __ATOMIC_RELAXED) == rebuilt) {
+    if (__atomic_exchange_n(&all[region], sparse, __ATOMIC_RELAXED) == rebuilt) {
       count_bytes(-static_cast<std::int64_t>(huge_page_bytes));
     }
   }

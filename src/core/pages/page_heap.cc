@@ -1,8 +1,12 @@
 #include "core/pages/page_heap.h"
 
+#include <sched.h>
+#include <cstdint>
+
 #include "core/base/bits.h"
 #include "core/base/check.h"
 #include "core/os/clock.h"
+#include "core/os/futex.h"
 #include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/huge_pages.h"
@@ -185,6 +189,11 @@ bool ready() noexcept {
   return true;
 }
 
+void free_bits_of(span* of) noexcept {
+  if (of->free_bits != nullptr && of->free_bits != of->bits_inside) free_block_bits(of->free_bits, of->block_count);
+  if (of->absent_bits != nullptr) free_block_bits(of->absent_bits, of->block_count);
+}
+
 void after_release() noexcept {
   if (dirty.pages() < dirty_threshold_pages) return;
   if (change_callback != nullptr) change_callback();
@@ -276,6 +285,34 @@ void release_records() noexcept {
   lock.unlock();
 }
 
+// Pages or records are on their way to the system, and free again in a moment.
+bool more_comes() noexcept { return releasing_pages != 0 || record_pages_are_leaving(); }
+
+// Whoever is at it may have a lower priority than the caller, on the same processor: yielding alone would not do.
+void wait_for_more(unsigned turn) noexcept {
+  constexpr unsigned most_yields = 16;
+  constexpr std::uint64_t moment_ns = 100'000;
+  if (turn < most_yields) {
+    ::sched_yield();
+    return;
+  }
+  std::uint32_t nobody = 0;
+  os::futex_wait(&nobody, 0, moment_ns);
+}
+
+// False when there is no room.
+bool find_or_extend(std::uint32_t pages, std::uint32_t alignment_pages, span_kind kind, bool want_clean, span** found,
+                    bool* grew) noexcept {
+  if (unlikely(!ready())) return false;
+  *found = find_and_take(pages, alignment_pages, kind, want_clean);
+  if (*found != nullptr) return true;
+  const std::uint64_t worst_case = std::uint64_t{pages} + alignment_pages - 1;
+  if (worst_case > window.page_count || !extend(static_cast<std::uint32_t>(worst_case))) return false;
+  *found = find_and_take(pages, alignment_pages, kind, want_clean);
+  *grew = used_pages > notable_pages;
+  return *found != nullptr;
+}
+
 void check_bins(const run_bins& bins, span_kind kind) noexcept {
   std::uint64_t pages = 0;
   for (unsigned bin = 0; bin < run_bins::bin_count; ++bin) {
@@ -297,25 +334,41 @@ span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kin
   TENURE_DCHECK(pages != 0 && is_power_of_two(alignment_pages));
   bool grew = false;
   span* found = nullptr;
-  {
-    os::lock_guard held(lock);
-    if (unlikely(!ready())) return nullptr;
-    found = find_and_take(pages, alignment_pages, kind, want_clean);
-    if (found == nullptr) {
-      const std::uint64_t worst_case = std::uint64_t{pages} + alignment_pages - 1;
-      if (worst_case > window.page_count || !extend(static_cast<std::uint32_t>(worst_case))) return nullptr;
-      found = find_and_take(pages, alignment_pages, kind, want_clean);
-      grew = used_pages > notable_pages;
+  for (unsigned turn = 0;; ++turn) {
+    bool comes = false;
+    {
+      os::lock_guard held(lock);
+      if (!find_or_extend(pages, alignment_pages, kind, want_clean, &found, &grew)) comes = more_comes();
+      publish();
     }
-    publish();
+    if (likely(!comes)) break;
+    wait_for_more(turn);
   }
+  TENURE_DCHECK(found == nullptr || found->page_count == pages);
   if (unlikely(grew) && change_callback != nullptr) change_callback();
   return found;
+}
+
+std::uint64_t* allocate_bits(std::uint32_t blocks) noexcept {
+  TENURE_DCHECK(blocks != 0 && blocks <= most_span_blocks);
+  std::uint64_t* bits = nullptr;
+  for (unsigned turn = 0;; ++turn) {
+    bool comes = false;
+    {
+      os::lock_guard held(lock);
+      bits = allocate_block_bits(blocks);
+      comes = bits == nullptr && more_comes();
+      publish();
+    }
+    if (likely(!comes)) return bits;
+    wait_for_more(turn);
+  }
 }
 
 void release_span(span* released, bool is_clean) noexcept {
   TENURE_CHECK(released->kind >= span_kind::small);
   lock.lock();
+  free_bits_of(released);
   used_pages -= released->page_count;
   span* run = released;
   const std::uint32_t first = run->first_page;
@@ -454,6 +507,22 @@ void visit_spans(void (*visit)(void* context, span* visited), void* context) noe
     page += found->page_count;
     if (found->kind >= span_kind::small) visit(context, found);
   }
+}
+
+void visit_window_gaps(void (*visit)(void* context, std::uintptr_t begin, std::uintptr_t end), void* context) noexcept {
+  TENURE_DCHECK(lock.is_locked());
+  std::uintptr_t gap = 0;  // where the one begins that `page` lies in, if it lies in one
+  for (std::uintptr_t page = 0; page < window.mapped_pages;) {
+    const span* found = window.span_map[page];
+    if (found == nullptr || found->first_page != page || found->page_count == 0) {
+      ++page;
+      continue;
+    }
+    if (gap != page) visit(context, page_address(gap), page_address(page));
+    page += found->page_count;
+    gap = page;
+  }
+  if (gap != window.mapped_pages) visit(context, page_address(gap), page_address(window.mapped_pages));
 }
 
 void lock_page_heap() noexcept {

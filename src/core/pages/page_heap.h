@@ -23,6 +23,9 @@ namespace tenure::core {
 // true, clean pages are preferred (calloc, a block about to receive pages by mremap).
 span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kind kind, bool want_clean) noexcept;
 
+// Room for a bit for each block of a span, which release_span() gives back; not zeroed. Null when the system refuses.
+std::uint64_t* allocate_bits(std::uint32_t blocks) noexcept;
+
 // Takes the span back; it must be in no list. `clean`: its pages were already returned to the OS.
 void release_span(span* released, bool clean) noexcept;
 
@@ -46,6 +49,9 @@ bool is_dense(std::uintptr_t first_page, std::uintptr_t count) noexcept;
 
 // Every span in use, in address order. The page heap's lock is held by the caller (lock_page_heap).
 void visit_spans(void (*visit)(void* context, span* visited), void* context) noexcept;
+// The parts of the window below its top that are not the heap's, because somebody else has mapped something there; in
+// address order, under the same lock.
+void visit_window_gaps(void (*visit)(void* context, std::uintptr_t begin, std::uintptr_t end), void* context) noexcept;
 
 void lock_page_heap() noexcept;
 void unlock_page_heap() noexcept;

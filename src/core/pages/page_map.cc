@@ -130,15 +130,6 @@ std::uintptr_t extend_window(std::uintptr_t pages) noexcept {
   return refused;
 }
 
-span* find_span(const void* address) noexcept {
-  if (!is_mapped(address)) return nullptr;
-  const std::uintptr_t page = page_index(address);
-  span* found = __atomic_load_n(&window.span_map[page], __ATOMIC_ACQUIRE);
-  if (found == nullptr || found->kind < span_kind::small) return nullptr;
-  if (page - found->first_page >= found->page_count) return nullptr;
-  return found;
-}
-
 void map_span(span* mapped) noexcept {
   TENURE_DCHECK(mapped->page_count != 0);
   TENURE_DCHECK(mapped->first_page + mapped->page_count <= window.mapped_pages);

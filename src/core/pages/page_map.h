@@ -38,9 +38,20 @@ inline bool is_mapped(const void* address) noexcept {
   return page_index(address) < __atomic_load_n(&window.mapped_pages, __ATOMIC_ACQUIRE);
 }
 
+// Whether the address lies on the span's pages. For a span that cannot go away meanwhile.
+inline bool is_within(const span* of, const void* address) noexcept {
+  return page_index(address) - of->first_page < of->page_count;
+}
+
 // The span in use that covers the address; null for foreign addresses and free pages. Safe for any address and thread;
 // what it returns is only as stable as the block the caller holds.
-span* find_span(const void* address) noexcept;
+inline span* find_span(const void* address) noexcept {
+  if (!is_mapped(address)) return nullptr;
+  const std::uintptr_t page = page_index(address);
+  span* found = __atomic_load_n(&window.span_map[page], __ATOMIC_ACQUIRE);
+  if (found == nullptr || found->kind < span_kind::small || !is_within(found, address)) return nullptr;
+  return found;
+}
 
 // Chooses the window and maps its first chunk. False when the system has no room at all.
 bool open_window(std::size_t first_chunk_bytes) noexcept;

@@ -10,11 +10,12 @@
 
 namespace tenure::core {
 
-struct absent_blocks;  // heap/thinning.h
-
 // A page is Tenure's unit inside a chunk; the OS page is a quarter of it or less.
 inline constexpr unsigned page_shift = 14;
 inline constexpr std::size_t page_size_bytes = std::size_t{1} << page_shift;
+
+// Blocks of one span, at the most: what four pages hold of the smallest.
+inline constexpr std::uint32_t most_span_blocks = 4 * page_size_bytes / 16;
 
 enum class span_kind : std::uint8_t {
   unused = 0,       // descriptor in the free list of descriptors
@@ -41,19 +42,24 @@ struct span {
   bool moved_in = false;           // holds pages that mremap brought: a mapping of its own until mapped afresh
   bool map_released = false;       // free_clean: the page map's pages for its inside went back to the system
   bool sampled = false;            // large block that is a live sample
+  std::uint8_t quiet_looks = 0;    // small: looks for something to thin at which free_count was the same as before
+  bool thinning = false;           // small: in no list while its pages go: nobody takes blocks from it
   std::uint32_t sample_count = 0;  // live samples among the blocks of a named span
 
-  std::uint32_t block_count = 0;   // small: how many blocks fit
-  std::uint32_t free_count = 0;    // small: blocks neither with a thread nor with the program
-  std::uint32_t listed_count = 0;  // small: of these, blocks in free_list; the others are absent or not carved
-  std::uint32_t absent_count = 0;  // small: of these, blocks whose memory went back to the system
-  std::uint32_t seen_listed = 0;   // listed_count at the last look for something to thin,
+  // small: span_blocks.h
+  std::uint32_t block_count = 0;   // how many blocks fit
+  std::uint32_t free_count = 0;    // blocks neither with a thread nor with the program
+  std::uint32_t carved_count = 0;  // blocks before this one were handed out once, those from it on never
+  std::uint32_t absent_count = 0;  // free blocks whose memory went back to the system
+  std::uint32_t seen_free = 0;     // free_count at the last look for something to thin,
   std::uint32_t last_look = 0;     // and that look's number
-  std::uintptr_t free_list = 0;    // encoded link to the first listed block
-  std::uintptr_t carve_next = 0;   // first block never handed out
+  std::uint32_t first_word = 0;    // no word of free_bits before it has a bit
+  static constexpr std::uint32_t blocks_inside = 256;
+  std::uint64_t bits_inside[blocks_inside / 64] = {};
+  std::uint64_t* free_bits = nullptr;    // a bit for each free block: bits_inside, or a record where there are more
+  std::uint64_t* absent_bits = nullptr;  // the same for absent ones; null: there never were any
+  std::uintptr_t first_block = 0;
 
-  absent_blocks* absent = nullptr;   // which those are; null: none
-  bool thinning = false;             // in no list while its pages go: nobody takes blocks from it
   void* owner = nullptr;             // named heap
   std::size_t requested_bytes = 0;   // large
   std::uint64_t free_since_ns = 0;   // free_dirty: when it became free (weighted mean of merged parts)

@@ -1,11 +1,7 @@
-// The records of spans (span.h).
+// The records of spans (span.h), and the bits that say which of a span's blocks are free where they do not fit into it.
 //
-//   chunk    [ record page | record page | ... ]     mapped apart from everything else
-//   record page   [ -> its description | record | record | ... ]
-//
-// A heap that was large once has had a record for each of its many spans. So records are kept page by page, and a page
-// in which none is in use goes back to the system when the decay comes by. It reads as zeroes then, which is an unused
-// record: whoever still follows an old pointer from the page map finds nothing wrong.
+// A record that went back to the system reads as zeroes, which is an unused one: whoever still follows an old pointer
+// from the page map finds nothing wrong.
 //
 // Everything here is used under the page heap's lock, but for release().
 #pragma once
@@ -21,11 +17,16 @@ namespace tenure::core {
 span* allocate_span_record() noexcept;
 void free_span_record(span* released) noexcept;
 
+// Room for a bit for each of so many blocks, most_span_blocks at the most; not zeroed. Null when the system refuses.
+std::uint64_t* allocate_block_bits(std::uint32_t blocks) noexcept;
+void free_block_bits(std::uint64_t* bits, std::uint32_t blocks) noexcept;
+
 // Three steps, so that the kernel works while the lock is free: takes the unused pages out (false: there are none worth
 // the call), gives them back, and makes them known again as pages without memory. One thread at a time.
 bool collect_unused_record_pages() noexcept;
 void release_record_pages() noexcept;
 void put_back_record_pages() noexcept;
+bool record_pages_are_leaving() noexcept;  // between the first step and the third
 
 // Of pages that are not released.
 std::uint64_t span_record_bytes() noexcept;

@@ -8,6 +8,7 @@
 #include "core/os/clock.h"
 #include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
+#include "core/telemetry/attachment.h"
 #include "core/telemetry/events.h"
 #include "core/telemetry/live_samples.h"
 #include "core/telemetry/module_list.h"
@@ -134,6 +135,13 @@ void tell_inherited(std::uint64_t time_ns) noexcept {
   });
 }
 
+void forget_told() noexcept {
+  samples.for_each([](live_entry& entry) noexcept { entry.told = 0; });
+  modules.forget_told();
+  forget_announced_threads();
+  inherited_untold = true;
+}
+
 void catch_up(std::uint64_t time_ns) noexcept {
   tell_inherited(time_ns);
   free_put_aside(time_ns);
@@ -163,6 +171,7 @@ void catch_up(std::uint64_t time_ns) noexcept {
   sample.truncated = static_cast<std::uint16_t>(stack.walk.end);
   sample.entry = static_cast<std::uint8_t>(entry);
   announce_thread(sample.thread_id, begin_ns);
+  miss_reader(begin_ns);
   // Its predecessor at this address has gone without a word: more frees were put aside than there is room for.
   if (live_entry* stale = samples.find(sample.address)) end_sample(stale, nullptr, begin_ns, sample.thread_id);
   if (samples.insert(sample)) {
@@ -255,6 +264,11 @@ std::size_t visit_live_samples(void (*visit)(void* context, const live_sample& s
   return count;
 }
 
+std::uint64_t sample_id_at(std::uint64_t address) noexcept {
+  const live_entry* entry = samples.find(address);
+  return entry == nullptr ? 0 : entry->sample_id;
+}
+
 void settle_records() noexcept {
   turn mine;
   if (mine) catch_up(os::monotonic_ns());
@@ -263,10 +277,24 @@ void settle_records() noexcept {
 void inherit_records() noexcept {
   samples_lock.reset_after_fork();
   samples.recount();
-  samples.for_each([](live_entry& entry) noexcept { entry.told = 0; });
-  modules.forget_told();
-  forget_announced_threads();
-  inherited_untold = true;
+  forget_told();
+}
+
+bool begin_telling(void (*open)() noexcept) noexcept {
+  turn mine;
+  if (!mine) return false;
+  forget_told();
+  open();
+  catch_up(os::monotonic_ns());
+  return true;
+}
+
+bool end_telling(void (*close)() noexcept) noexcept {
+  turn mine;
+  if (!mine) return false;
+  inherited_untold = false;
+  close();
+  return true;
 }
 
 void check_records() noexcept {

@@ -15,6 +15,12 @@ void settle_records() noexcept;
 // child's first sample or at its end, so that a child that only calls exec costs nothing.
 void inherit_records() noexcept;
 
+// Somebody comes to read who has been told nothing: what lives is told, once `open` has made the ring. False, and
+// nothing is done, in a signal handler that has interrupted this room.
+bool begin_telling(void (*open)() noexcept) noexcept;
+// Nobody reads any more; `close` takes the ring away while no thread writes to it. False as above.
+bool end_telling(void (*close)() noexcept) noexcept;
+
 // Whether tables and lists are whole; ends the program where they are not.
 void check_records() noexcept;
 

@@ -4,7 +4,8 @@
 //
 // While it is on, the heap keeps its fast paths empty, so that each malloc and free comes by here; while it is off, the
 // heap's slow paths pay one load. What is switched: the `recording` word of the control page, by the command at any
-// time, and at start by the session's wishes (wire/region.h). A thread is recorded from its next slow path on.
+// time, and at start by the session's wishes (wire/region.h); where nobody watches, the process's bell (attachment.h).
+// A thread is recorded from its next slow path on.
 //
 // A record that finds its ring full waits for the reader or is counted as lost, by the mode. Nobody waits for a reader
 // that has not been seen for two seconds.
@@ -21,11 +22,16 @@
 
 namespace tenure::telemetry {
 
-extern wire::control_page* current_control;  // atomic; the region's, or the process's own
+extern const std::uint32_t* current_switch;  // atomic; of the region's control page, of the process's own, or its bell
+
+// The switch says more than on or off. Whether the process records.
+[[gnu::cold]] bool follow_switch() noexcept;
 
 inline bool is_recording() noexcept {
-  const wire::control_page* control = __atomic_load_n(&current_control, __ATOMIC_RELAXED);
-  return __builtin_expect(__atomic_load_n(&control->recording, __ATOMIC_RELAXED) != 0, 0);
+  const std::uint32_t* word = __atomic_load_n(&current_switch, __ATOMIC_RELAXED);
+  const std::uint32_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
+  if (__builtin_expect(now == 0, 1)) return false;
+  return now <= static_cast<std::uint32_t>(wire::recording_mode::block) || follow_switch();
 }
 
 // A block that was just had, by the bytes that were asked for; before anybody else can know of it.
@@ -41,6 +47,10 @@ void end_thread_recording() noexcept;
 
 // In the child of fork: the parent's tape is left, and one of its own will be opened with the next record.
 void leave_tape_after_fork() noexcept;
+
+// Of a process that is left (attachment.h) and records no more: takes the tape away if no thread is at it, and says
+// whether that was so. Never waits.
+bool close_tape() noexcept;
 
 // Before code is unloaded: its addresses will mean something else.
 void forget_recorded_stacks() noexcept;

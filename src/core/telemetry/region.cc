@@ -12,6 +12,7 @@
 #include "core/base/format.h"
 #include "core/budget/ledger.h"
 #include "core/os/clock.h"
+#include "core/os/file_length.h"
 #include "core/os/virtual_memory.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -26,9 +27,9 @@ namespace tenure::telemetry {
 namespace {
 
 constexpr std::uint64_t generation_limit = 100000;
-constexpr std::size_t path_capacity_bytes = 4096;
-// The accounts, which come last, are mapped by the ledger, where they stay for good.
-constexpr std::size_t mapped_bytes = wire::accounts_offset_bytes;
+constexpr std::size_t path_capacity_bytes = region_path_capacity_bytes;
+// The accounts, which come last, are mapped by the ledger, where they stay for good, unless they are copies.
+constexpr std::size_t home_bytes = wire::accounts_offset_bytes;
 
 int open_file(const char* path, int flags) noexcept {
   return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0600));
@@ -86,9 +87,17 @@ int create_file(const char* folder, char* path) noexcept {
   return -1;
 }
 
-std::byte* map_file(int descriptor) noexcept {
-  if (::syscall(SYS_ftruncate, descriptor, wire::region_bytes) != 0) return nullptr;
-  void* address = ::mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+// Fresh memory of ours in place of what is there, which is given up.
+bool map_nothing(std::byte* address, std::size_t bytes) noexcept {
+  return ::mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+                0) != MAP_FAILED;
+}
+
+// `place` is ours to map over, or null.
+std::byte* map_file(int descriptor, std::byte* place, std::size_t mapped_bytes) noexcept {
+  if (!os::set_file_length(descriptor, wire::region_bytes)) return nullptr;
+  const int fixed = place == nullptr ? 0 : MAP_FIXED;
+  void* address = ::mmap(place, mapped_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, descriptor, 0);
   if (address == MAP_FAILED) return nullptr;
   auto* base = static_cast<std::byte*>(address);
   // What is touched without asking again; the texts are filled by read(), which fails instead of raising SIGBUS.
@@ -96,7 +105,7 @@ std::byte* map_file(int descriptor) noexcept {
       populate_shared(base + wire::ring_offset_bytes, wire::ring_records_offset_bytes - wire::ring_offset_bytes)) {
     return base;
   }
-  ::munmap(address, mapped_bytes);
+  if (place == nullptr || !map_nothing(place, mapped_bytes)) ::munmap(address, mapped_bytes);
   return errno = ENOSPC, nullptr;
 }
 
@@ -138,8 +147,7 @@ const char* session_folder() noexcept {
   return nullptr;
 }
 
-int create_beside_region(const char* extension) noexcept {
-  static char path[path_capacity_bytes];  // under the lock of the recorder; stacks may be small
+int create_beside_region(const char* extension, char (&path)[region_path_capacity_bytes]) noexcept {
   constexpr std::size_t replaced_bytes = sizeof "region" - 1;
   const std::size_t length = std::strlen(region_path);
   if (length < replaced_bytes) return errno = ENOENT, -1;
@@ -160,13 +168,16 @@ bool read_wishes(const char* folder, wire::session_wishes* wishes) noexcept {
          wishes->recording <= static_cast<std::uint32_t>(wire::recording_mode::block);
 }
 
-bool region::create(const char* folder, wire::origin origin) noexcept {
-  TENURE_CHECK(base_ == nullptr && folder != nullptr);
+bool region::create(const char* folder, wire::origin origin, region_use use) noexcept {
+  TENURE_CHECK(!mapped() && folder != nullptr);
   // One process creates one region at a time; stacks may be small.
   const int descriptor = create_file(folder, region_path);
   if (descriptor < 0) return false;
-  base_ = map_file(descriptor);
-  if (base_ != nullptr && !budget::move_to_file(descriptor, wire::accounts_offset_bytes, populate_shared)) {
+  const bool is_home = use == region_use::home;
+  mapped_bytes_ = is_home ? home_bytes : wire::region_bytes;
+  std::byte* base = map_file(descriptor, is_home ? nullptr : left_, mapped_bytes_);
+  __atomic_store_n(&base_, base, __ATOMIC_RELAXED);
+  if (base != nullptr && is_home && !budget::move_to_file(descriptor, wire::accounts_offset_bytes, populate_shared)) {
     unmap();
     errno = ENOSPC;
   }
@@ -209,8 +220,20 @@ void region::open_for_readers() noexcept {
 }
 
 void region::unmap() noexcept {
-  if (base_ != nullptr) ::munmap(base_, mapped_bytes);
-  base_ = nullptr;
+  if (base_ != nullptr) ::munmap(base_, mapped_bytes_);
+  if (left_ != nullptr && left_ != base_) ::munmap(left_, wire::region_bytes);
+  left_ = nullptr;
+  __atomic_store_n(&base_, nullptr, __ATOMIC_RELAXED);
+}
+
+void region::leave() noexcept {
+  TENURE_CHECK(mapped() && mapped_bytes_ == wire::region_bytes);
+  const int saved_errno = errno;
+  left_ = base_;
+  __atomic_store_n(&base_, nullptr, __ATOMIC_RELAXED);
+  // Refused: then the file's pages stay ours until the next one, which does no harm either.
+  map_nothing(left_, wire::region_bytes);
+  errno = saved_errno;
 }
 
 void region::write_last_words() noexcept {
@@ -224,6 +247,11 @@ void region::write_last_words() noexcept {
   head.exit_smaps_bytes = static_cast<std::uint32_t>(bytes);
   head.end_monotonic_ns = os::monotonic_ns();
   __atomic_store_n(&head.life, static_cast<std::uint32_t>(wire::life::exited), __ATOMIC_RELEASE);
+}
+
+void region::write_left() noexcept {
+  header().end_monotonic_ns = os::monotonic_ns();
+  __atomic_store_n(&header().life, static_cast<std::uint32_t>(wire::life::left), __ATOMIC_RELEASE);
 }
 
 wire::region_header& region::header() const noexcept {

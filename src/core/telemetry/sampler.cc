@@ -44,6 +44,7 @@ std::uint64_t sample_interval_bytes() noexcept {
 }
 
 void set_sample_interval_bytes(std::uint64_t bytes) noexcept {
+  __atomic_store_n(&own_control().sample_interval_bytes, sane_interval(bytes), __ATOMIC_RELAXED);
   __atomic_store_n(&control().sample_interval_bytes, sane_interval(bytes), __ATOMIC_RELAXED);
 }
 

@@ -22,6 +22,8 @@ class tape_ring {
   // `prepare`: the memory is safe as it is.
   void attach(wire::tape_ring_header* header, std::uint64_t* words, std::uint64_t capacity_words,
               prepare_function prepare) noexcept;
+  // Another ring may come to lie where this one was.
+  void detach() noexcept { header_ = nullptr; }
 
   // Whether `words` more fit.
   bool has_room(std::uint64_t words) noexcept {

@@ -1,13 +1,18 @@
 // The process's own telemetry: from its start, through its forks, to its end.
 #include "core/telemetry/telemetry.h"
 
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <cerrno>
 #include <cstring>
 
 #include "core/base/check.h"
 #include "core/base/format.h"
 #include "core/base/options.h"
+#include "core/budget/ledger.h"
 #include "core/os/clock.h"
+#include "core/telemetry/attachment.h"
 #include "core/telemetry/record.h"
 #include "core/telemetry/recorder.h"
 #include "core/telemetry/region.h"
@@ -28,16 +33,21 @@ private_state own;
 
 }  // namespace
 
-wire::control_page* current_control = &own.control;
+const std::uint32_t* current_switch = &own.control.recording;
 
 namespace {
+
+wire::control_page* current_control = &own.control;  // atomic
 
 region process_region;
 wire::heap_statistics* current_statistics = &own.statistics;  // atomic
 std::uint64_t* current_overhead_ns = &own.overhead_nanoseconds;
 std::uint64_t* current_overhead_bytes = &own.overhead_bytes;
+std::uint64_t overhead_before_ns = 0;  // of an attached process: that its attacher has nothing to do with
 std::uint32_t started = 0;
 std::uint32_t finished = 0;
+bool scans_at_exit = false;
+void (*scan_callback)(int file) = nullptr;  // atomic
 
 // As they stood before fork, when the heap held its locks; the region itself is shared with a parent that runs on.
 wire::heap_statistics before_fork_statistics;
@@ -64,8 +74,14 @@ void copy_statistics(const wire::heap_statistics& from, wire::heap_statistics& t
 void use_private_state() noexcept {
   publish(current_statistics, &own.statistics);
   publish(current_control, &own.control);
+  publish<const std::uint32_t>(current_switch, &own.control.recording);
   publish(current_overhead_ns, &own.overhead_nanoseconds);
   publish(current_overhead_bytes, &own.overhead_bytes);
+}
+
+void use_ring() noexcept {
+  process_ring().attach(&process_region.ring(), process_region.ring_records(), wire::ring_capacity_bytes,
+                        populate_shared);
 }
 
 void use_region() noexcept {
@@ -77,10 +93,10 @@ void use_region() noexcept {
   header.overhead_bytes = own.overhead_bytes;
   publish(current_statistics, &process_region.statistics());
   publish(current_control, &process_region.control());
+  publish<const std::uint32_t>(current_switch, &process_region.control().recording);
   publish(current_overhead_ns, &header.overhead_nanoseconds);
   publish(current_overhead_bytes, &header.overhead_bytes);
-  process_ring().attach(&process_region.ring(), process_region.ring_records(), wire::ring_capacity_bytes,
-                        populate_shared);
+  use_ring();
   process_region.open_for_readers();
 }
 
@@ -88,7 +104,7 @@ void open_region(wire::origin origin) noexcept {
   const int saved_errno = errno;
   const char* folder = session_folder();
   if (folder != nullptr) {
-    if (process_region.create(folder, origin)) {
+    if (process_region.create(folder, origin, region_use::home)) {
       use_region();
       own.control.recording = 0;  // without a region there is nowhere to tell it to
     } else {
@@ -112,10 +128,55 @@ void start() noexcept {
   const char* folder = session_folder();
   if (folder != nullptr && read_wishes(folder, &wishes)) {
     own.control.recording = wishes.recording;
+    scans_at_exit = wishes.scan == static_cast<std::uint64_t>(wire::scan_wish::at_exit);
     // Everything is told: samples would tell some of it twice.
     if (wishes.recording != 0) set_sample_interval_bytes(0);
   }
   open_region(wire::origin::exec);
+  if (folder == nullptr) listen_for_attachment(true);
+}
+
+bool enter_region(const char* folder, wire::origin origin, const wire::session_wishes& wishes) noexcept {
+  overhead_before_ns = overhead_ns();
+  if (!process_region.create(folder, origin, region_use::copies)) return false;
+  // Atomic, since a thread that leaves may still look at the page, which lies where the last one was.
+  wire::control_page& page = process_region.control();
+  const std::uint64_t interval_bytes = wishes.recording != 0               ? 0
+                                       : wishes.sample_interval_bytes != 0 ? wishes.sample_interval_bytes
+                                                                           : own.control.sample_interval_bytes;
+  __atomic_store_n(&page.sample_interval_bytes, interval_bytes, __ATOMIC_RELAXED);
+  __atomic_store_n(&page.recording, wishes.recording, __ATOMIC_RELAXED);
+  copy_counters();
+  // Before the region can be read: who finds it without the file need not wait for one.
+  const auto scan = __atomic_load_n(&scan_callback, __ATOMIC_ACQUIRE);
+  const bool is_scan_wanted = wishes.scan == static_cast<std::uint64_t>(wire::scan_wish::at_once);
+  const int scan_file = is_scan_wanted && origin == wire::origin::attached && scan != nullptr ? create_scan_file() : -1;
+  if (!begin_telling(use_ring)) {
+    if (scan_file >= 0) close_scan_file(scan_file);
+    process_region.unmap();
+    return false;
+  }
+  process_region.open_for_readers();
+  publish(current_control, &page);
+  publish<const std::uint32_t>(current_switch, &page.recording);
+  if (scan_file >= 0) scan(scan_file);
+  return true;
+}
+
+void copy_counters() noexcept {
+  copy_statistics(own.statistics, process_region.statistics());
+  budget::copy_to(process_region.account_copies(), populate_shared);
+  wire::region_header& header = process_region.header();
+  __atomic_store_n(&header.overhead_nanoseconds, overhead_ns() - overhead_before_ns, __ATOMIC_RELAXED);
+  __atomic_store_n(&header.overhead_bytes, overhead_bytes(), __ATOMIC_RELAXED);
+}
+
+void leave_region(const std::uint32_t* word) noexcept {
+  copy_counters();
+  publish(current_control, &own.control);
+  publish(current_switch, word);
+  process_region.write_left();
+  process_region.leave();
 }
 
 void before_fork() noexcept {
@@ -125,7 +186,8 @@ void before_fork() noexcept {
 
 void after_fork_in_child() noexcept {
   if (__atomic_load_n(&started, __ATOMIC_ACQUIRE) == 0) return;
-  if (process_region.mapped()) {
+  const bool was_attached = is_attached();
+  if (process_region.mapped() && !was_attached) {
     copy_statistics(before_fork_taken ? before_fork_statistics : process_region.statistics(), own.statistics);
     own.control.sample_interval_bytes = sample_interval_bytes();
     own.control.recording = __atomic_load_n(&control().recording, __ATOMIC_RELAXED);
@@ -139,7 +201,7 @@ void after_fork_in_child() noexcept {
   leave_tape_after_fork();
   inherit_records();
   __atomic_store_n(&finished, 0, __ATOMIC_RELEASE);
-  open_region(wire::origin::fork);
+  if (!follow_attachment_in_child()) open_region(wire::origin::fork);
 }
 
 void finish() noexcept {
@@ -147,12 +209,32 @@ void finish() noexcept {
   if (__atomic_exchange_n(&finished, 1, __ATOMIC_ACQ_REL) != 0) return;
   const int saved_errno = errno;
   settle_records();
-  process_region.write_last_words();
+  if (hold_attachment()) {
+    if (is_attached()) copy_counters();
+    process_region.write_last_words();
+  }
   errno = saved_errno;
+}
+
+void on_scan_wish(void (*scan)(int file)) noexcept { __atomic_store_n(&scan_callback, scan, __ATOMIC_RELEASE); }
+bool wants_scan_at_exit() noexcept { return scans_at_exit && process_region.mapped(); }
+
+int create_scan_file() noexcept {
+  static char path[region_path_capacity_bytes];
+  const int file = process_region.mapped() ? create_beside_region("leaks", path) : -1;
+  if (file >= 0) ::syscall(SYS_flock, file, LOCK_EX | LOCK_NB);
+  return file;
+}
+
+// Unlocked by hand, for the children that were forked meanwhile and have it too.
+void close_scan_file(int file) noexcept {
+  ::syscall(SYS_flock, file, LOCK_UN);
+  ::syscall(SYS_close, file);
 }
 
 wire::heap_statistics& statistics() noexcept { return *__atomic_load_n(&current_statistics, __ATOMIC_ACQUIRE); }
 wire::control_page& control() noexcept { return *__atomic_load_n(&current_control, __ATOMIC_ACQUIRE); }
+wire::control_page& own_control() noexcept { return own.control; }
 
 void add_overhead_ns(std::uint64_t nanoseconds) noexcept {
   __atomic_fetch_add(__atomic_load_n(&current_overhead_ns, __ATOMIC_ACQUIRE), nanoseconds, __ATOMIC_RELAXED);

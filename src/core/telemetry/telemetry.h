@@ -78,4 +78,19 @@ struct live_sample {
 };
 std::size_t visit_live_samples(void (*visit)(void* context, const live_sample& sample), void* context) noexcept;
 
+// A scan for blocks that nothing leads to (wire/leak_scan.h) is wanted: whoever attaches wants it at once, and is
+// answered by `scan`, which is called on a slow path, inside malloc, and must only start it. It gets the file for the
+// answer, as create_scan_file() makes it.
+void on_scan_wish(void (*scan)(int file)) noexcept;
+// The session wants one when the process ends.
+bool wants_scan_at_exit() noexcept;
+// A fresh file for its answer, beside the region; negative when there is none. It is locked until close_scan_file():
+// who waits for the answer sees that there will be none. One thread at a time.
+int create_scan_file() noexcept;
+void close_scan_file(int file) noexcept;
+
+// For a copy of the process that runs alone, in which a lock may be held by a thread that is not there: the number of
+// the live sample at the address, 0 for none.
+std::uint64_t sample_id_at(std::uint64_t address) noexcept;
+
 }  // namespace tenure::telemetry

@@ -61,15 +61,29 @@ void take(open_process& into, const record::event& one, const live_block& block)
   }
 }
 
+// A block that was alive before the first event.
+void take_alive(open_process& into, const live_block& block) {
+  if (block.stack >= into.sites.size()) into.sites.resize(block.stack + 1);
+  open_site& site = into.sites[block.stack];
+  const exact_amount amount{1, block.bytes};
+  site.totals.at_begin += amount;
+  site.live += amount;
+  site.totals.peak = site.live;
+  into.live += amount;
+  into.peak = into.live;
+}
+
 exact_process close(open_process& from, const std::vector<live_block>& blocks, walked_process&& walked) {
   exact_process result;
   result.losses = walked.losses;
   result.is_complete = walked.is_complete;
   result.events = walked.events;
   result.stray_frees = walked.stray_frees;
+  result.before = walked.before;
   result.peak = from.peak;
   result.peak_time_ns = from.peak_time_ns;
-  result.moment_ns = from.at_ns.value_or(from.peak_time_ns);
+  if (walked.before) result.peak_time_ns = std::max(result.peak_time_ns, walked.before->last_ns);
+  result.moment_ns = from.at_ns.value_or(result.peak_time_ns);
   result.end_ns = walked.last_ns;
   // The end is later than every moment asked for that has not come.
   if (from.at_ns && !from.is_past) ++from.moment;
@@ -79,7 +93,7 @@ exact_process close(open_process& from, const std::vector<live_block>& blocks, w
   }
   for (std::uint32_t stack = 0; stack < from.sites.size(); ++stack) {
     open_site& site = from.sites[stack];
-    if (site.totals.allocated.blocks == 0) continue;
+    if (site.totals.allocated.blocks + site.totals.at_begin.blocks == 0) continue;
     put_down(site, from.moment);
     site.totals.stack = stack;
     site.totals.at_end = site.live;
@@ -136,6 +150,7 @@ void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) 
 }  // namespace
 
 exact_site& exact_site::operator+=(const exact_site& other) {
+  at_begin += other.at_begin;
   allocated += other.allocated;
   freed += other.freed;
   freed_elsewhere += other.freed_elsewhere;
@@ -153,13 +168,18 @@ exact_report analyze_exactly(collect::recording_reader& reader, symbols::symboli
   for (std::size_t i = 0; i < open.size(); ++i)
     if (options.at_ns) open[i].at_ns = walk.process(i).profile.record.start_ns + *options.at_ns;
   walk.run(
-      [&](std::size_t process, const record::event& one, const live_block& block) { take(open[process], one, block); });
+      [&](std::size_t process, const record::event& one, const live_block& block) { take(open[process], one, block); },
+      [&](std::size_t process, const record::event&, const live_block& block, bool is_taken) {
+        if (is_taken) take_alive(open[process], block);
+      });
 
   exact_report report;
   report.run = walk.whole().run;
   report.command = walk.whole().command;
   report.is_complete = walk.whole().is_complete;
   report.damage = walk.whole().damage;
+  report.rotated = walk.whole().rotated;
+  for (std::size_t i = 0; i < walk.size(); ++i) report.dropped_processes += walk.is_dropped(i) ? 1 : 0;
   for (std::size_t i = 0; i < walk.size(); ++i) {
     if (!walk.takes_process(i)) continue;
     exact_process process = close(open[i], walk.blocks(i), std::move(walk.process(i)));

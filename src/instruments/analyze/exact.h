@@ -39,6 +39,7 @@ struct exact_amount {
 struct exact_site {
   std::uint32_t stack = no_index;     // of a group: its heaviest, by bytes allocated
   std::uint32_t function = no_index;  // which of by_function; of one stack
+  exact_amount at_begin;              // alive where what was kept of the recording begins, and not among the allocated
   exact_amount allocated;
   exact_amount freed;
   exact_amount freed_elsewhere;   // by another thread than allocated it
@@ -62,7 +63,8 @@ struct exact_process {
   collect::tape_losses losses;
   bool is_complete = false;
   std::uint64_t events = 0;
-  std::uint64_t stray_frees = 0;  // of blocks whose allocation is not in the recording
+  std::uint64_t stray_frees = 0;               // of blocks whose allocation is not in the recording
+  std::optional<record::told_figures> before;  // its beginning is not there: what had been told of it until then
   exact_site totals;
   exact_amount peak;  // the most live bytes, and the blocks of that moment
   std::uint64_t peak_time_ns = 0;
@@ -78,6 +80,8 @@ struct exact_report {
   std::vector<std::string> command;
   bool is_complete = false;
   std::optional<std::string> damage;
+  std::optional<collect::rotation> rotated;
+  std::size_t dropped_processes = 0;  // that had ended before what was kept
 };
 
 struct exact_options {

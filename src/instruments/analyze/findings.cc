@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 
-#include "instruments/analyze/aggregate.h"
 #include "instruments/analyze/format.h"
 
 namespace tenure::analyze {
@@ -17,7 +16,11 @@ constexpr std::uint64_t enough_samples = 20;
 constexpr double error_limit = 0.30;
 constexpr std::size_t findings_a_rule = 3;
 
-bool is_supported(const amount& of) { return of.samples >= enough_samples && of.bytes.relative_error() <= error_limit; }
+// What was counted bears itself out, however few blocks it was.
+bool is_supported(const process_profile& profile, const amount& of) {
+  if (profile.full) return of.samples != 0;
+  return of.samples >= enough_samples && of.bytes.relative_error() <= error_limit;
+}
 
 const memory_part* part_of(const std::optional<memory_breakdown>& memory, part_kind kind) {
   if (!memory) return nullptr;
@@ -39,12 +42,15 @@ void find_never_freed(const process_profile& profile, findings& into) {
     const call_site& site = group.totals;
     const amount& kept = site.lifetimes.never_freed;
     const bool is_large = kept.bytes.value >= std::max(mebibyte, 0.05 * profile.live_at_exit.bytes.value);
-    if (!is_large || !is_supported(kept) || site.lifetimes.freed.bytes.value > 0.05 * site.allocated.bytes.value)
+    if (!is_large || !is_supported(profile, kept) ||
+        site.lifetimes.freed.bytes.value > 0.05 * site.allocated.bytes.value)
       continue;
-    into.push_back({"never-freed",
-                    fmt::format("{} allocated {} in {} blocks and freed {}.", group.name,
-                                format_with_error(site.allocated.bytes), format_count(site.allocated.blocks.value),
-                                site.lifetimes.freed.samples == 0 ? "none that was sampled" : "less than 5% of it")});
+    into.push_back(
+        {"never-freed", fmt::format("{} allocated {} in {} blocks and freed {}.", group.name,
+                                    format_with_error(site.allocated.bytes), format_count(site.allocated.blocks.value),
+                                    site.lifetimes.freed.samples != 0 ? "less than 5% of it"
+                                    : profile.full                    ? "none of them"
+                                                                      : "none that was sampled")});
     if (++told == findings_a_rule) return;
   }
 }
@@ -55,7 +61,8 @@ void find_short_lived(const process_profile& profile, findings& into) {
     const call_site& site = group.totals;
     const bool is_large = site.allocated.bytes.value >= std::max(64 * mebibyte, 0.05 * profile.allocated.bytes.value);
     constexpr std::uint64_t short_ns = 1'000'000;
-    if (!is_large || !is_supported(site.allocated) || site.lifetimes.ninth_decile_ns.value_or(short_ns) >= short_ns)
+    if (!is_large || !is_supported(profile, site.allocated) ||
+        site.lifetimes.ninth_decile_ns.value_or(short_ns) >= short_ns)
       continue;
     candidates.push_back(&group);
   }
@@ -78,7 +85,8 @@ void find_other_thread(const process_profile& profile, findings& into) {
   for (const site_group& group : profile.by_function) {
     const call_site& site = group.totals;
     const double freed = site.lifetimes.freed.bytes.value;
-    if (site.allocated.bytes.value < 0.1 * profile.allocated.bytes.value || !is_supported(site.lifetimes.freed))
+    if (site.allocated.bytes.value < 0.1 * profile.allocated.bytes.value ||
+        !is_supported(profile, site.lifetimes.freed))
       continue;
     if (site.lifetimes.freed_by_other_thread_bytes < 0.5 * freed) continue;
     into.push_back({"freed-elsewhere",
@@ -94,10 +102,7 @@ void find_growth(const process_profile& profile, findings& into) {
   const auto& record = profile.record;
   const std::uint64_t duration_ns = record.end_ns > record.start_ns ? record.end_ns - record.start_ns : 0;
   if (duration_ns < 2'000'000'000) return;
-  std::array<amount, 3> live;
-  for (std::size_t index = 0; index < live.size(); ++index)
-    live[index] =
-        live_amount_at(record.samples, record.start_ns + duration_ns * (index + 2) / 4 - (index == 2 ? 1 : 0));
+  const std::array<amount, 3>& live = profile.live_late;
   const double growth = live[2].bytes.value - live[0].bytes.value;
   const double error = std::sqrt(live[2].bytes.variance + live[0].bytes.variance);
   const bool goes_on = live[1].bytes.value > live[0].bytes.value && live[2].bytes.value > live[1].bytes.value;
@@ -140,7 +145,7 @@ void find_heap_waste(const process_profile& profile, findings& into) {
 void find_rounding(const process_profile& profile, findings& into) {
   const amount& live = profile.live_at_peak;
   const double waste = live.usable_bytes.value - live.bytes.value;
-  if (!is_supported(live) || waste < 8 * mebibyte || waste < 0.15 * live.bytes.value) return;
+  if (!is_supported(profile, live) || waste < 8 * mebibyte || waste < 0.15 * live.bytes.value) return;
   into.push_back({"rounding", fmt::format("Rounding up to size classes added {} to the {} live at the peak.",
                                           format_bytes(waste), format_with_error(live.bytes))});
 }
@@ -164,6 +169,17 @@ void find_losses(const process_profile& profile, findings& into) {
         {"dropped", fmt::format("{} events were dropped because the ring was full; they stood for {}, which "
                                 "is missing from the figures by call site.",
                                 record.dropped_events, format_bytes(static_cast<double>(record.dropped_bytes)))});
+  if (profile.full && profile.full->losses.allocations + profile.full->losses.frees != 0)
+    into.push_back(
+        {"dropped",
+         fmt::format("{} allocations of {} and {} frees found their rings full: allocated figures "
+                     "are low by that much, live ones by up to that much either way.",
+                     profile.full->losses.allocations, format_bytes(static_cast<double>(profile.full->losses.bytes)),
+                     profile.full->losses.frees)});
+  if (profile.full && !profile.full->is_complete)
+    into.push_back({"cut-off",
+                    "The recording does not reach the end of this process: what it did after that is "
+                    "missing from the figures by call site."});
   if (record.lost_bytes != 0 || record.refused_events != 0)
     into.push_back({"lost", fmt::format("{} of the ring and {} records could not be read.",
                                         format_bytes(static_cast<double>(record.lost_bytes)), record.refused_events)});

@@ -8,8 +8,6 @@
 namespace tenure::analyze {
 namespace {
 
-using collect::sample;
-
 // Names to consecutive numbers.
 struct key_table {
   std::vector<std::string> names;
@@ -41,24 +39,21 @@ void sort_by_peak(std::vector<site_group>& groups) {
   });
 }
 
-std::vector<site_group> make_groups(const process_profile& profile, const replay& course, const key_table& keys,
-                                    const std::function<std::uint32_t(std::size_t)>& key_of) {
-  const std::vector<sample>& samples = profile.record.samples;
-  std::vector<call_site> totals =
-      aggregate(samples, course, profile.record.end_ns, static_cast<std::uint32_t>(keys.names.size()), key_of);
+std::vector<site_group> make_groups(const process_profile& profile, const group_source& source, const key_table& keys,
+                                    const group_source::key_function& key_of) {
+  const std::vector<call_site> totals = source.aggregate(static_cast<std::uint32_t>(keys.names.size()), key_of);
   std::vector<site_group> groups(keys.names.size());
   for (std::size_t key = 0; key < groups.size(); ++key) {
     groups[key].name = keys.names[key];
     groups[key].totals = totals[key];
   }
   // The heaviest stack of each group: by what it holds at the peak, then by what it allocates.
-  std::vector<std::vector<std::uint32_t>> stacks_of(groups.size());
   std::vector<std::pair<double, double>> heaviest(groups.size(), {-1, -1});
   std::unordered_map<std::uint64_t, bool> seen;
   std::vector<const call_site*> site_of(profile.record.stacks.size(), nullptr);
   for (const call_site& site : profile.sites) site_of[site.stack] = &site;
-  for (std::size_t index = 0; index < samples.size(); ++index) {
-    const std::uint32_t key = key_of(index), stack = samples[index].stack;
+  for (std::size_t index = 0; index < source.places.size(); ++index) {
+    const std::uint32_t key = key_of(index), stack = source.places[index].stack;
     if (!seen.emplace((std::uint64_t{key} << 32) | stack, true).second) continue;
     ++groups[key].stack_count;
     const std::pair weight{site_of[stack]->live_at_peak.bytes.value, site_of[stack]->allocated.bytes.value};
@@ -89,11 +84,9 @@ void add_chains(std::vector<site_group>& groups, frame_resolver& frames) {
   add([](const call_site& site) { return site.allocated.bytes.value; });
 }
 
-void make_sites(process_profile& profile, const replay& course) {
-  const std::vector<sample>& samples = profile.record.samples;
-  profile.sites =
-      aggregate(samples, course, profile.record.end_ns, static_cast<std::uint32_t>(profile.record.stacks.size()),
-                [&](std::size_t index) { return samples[index].stack; });
+void make_sites(process_profile& profile, const group_source& source) {
+  profile.sites = source.aggregate(static_cast<std::uint32_t>(profile.record.stacks.size()),
+                                   [&](std::size_t index) { return source.places[index].stack; });
   for (std::uint32_t stack = 0; stack < profile.sites.size(); ++stack) profile.sites[stack].stack = stack;
   // Stacks that only ever free are no call sites.
   std::erase_if(profile.sites, [](const call_site& site) { return site.allocated.samples == 0; });
@@ -104,9 +97,17 @@ void make_sites(process_profile& profile, const replay& course) {
 
 }  // namespace
 
-void group_sites(process_profile& profile, const replay& course, frame_resolver& frames) {
-  make_sites(profile, course);
-  const std::vector<sample>& samples = profile.record.samples;
+group_source samples_of(const process_profile& profile, const replay& course) {
+  group_source source;
+  for (const collect::sample& one : profile.record.samples) source.places.push_back({one.stack, one.thread});
+  source.aggregate = [&profile, &course](std::uint32_t key_count, const group_source::key_function& key_of) {
+    return aggregate(profile.record.samples, course, profile.record.end_ns, key_count, key_of);
+  };
+  return source;
+}
+
+void group_sites(process_profile& profile, const group_source& source, frame_resolver& frames) {
+  make_sites(profile, source);
   const std::size_t stack_count = profile.record.stacks.size();
   key_table functions, lines, modules, threads;
   std::vector<std::uint32_t> function_of(stack_count), line_of(stack_count), module_of(stack_count);
@@ -120,14 +121,15 @@ void group_sites(process_profile& profile, const replay& course, frame_resolver&
   std::vector<std::uint32_t> thread_of;
   for (const collect::thread& one : profile.record.threads) thread_of.push_back(threads.key(thread_label(one)));
 
-  profile.by_function =
-      make_groups(profile, course, functions, [&](std::size_t index) { return function_of[samples[index].stack]; });
-  profile.by_line =
-      make_groups(profile, course, lines, [&](std::size_t index) { return line_of[samples[index].stack]; });
-  profile.by_module =
-      make_groups(profile, course, modules, [&](std::size_t index) { return module_of[samples[index].stack]; });
+  const auto groups_by = [&](const key_table& keys, const std::vector<std::uint32_t>& key_of_stack) {
+    return make_groups(profile, source, keys,
+                       [&](std::size_t index) { return key_of_stack[source.places[index].stack]; });
+  };
+  profile.by_function = groups_by(functions, function_of);
+  profile.by_line = groups_by(lines, line_of);
+  profile.by_module = groups_by(modules, module_of);
   profile.by_thread =
-      make_groups(profile, course, threads, [&](std::size_t index) { return thread_of[samples[index].thread]; });
+      make_groups(profile, source, threads, [&](std::size_t index) { return thread_of[source.places[index].thread]; });
   add_chains(profile.by_function, frames);
   // Threads that only freed own nothing.
   std::erase_if(profile.by_thread, [](const site_group& group) { return group.totals.allocated.samples == 0; });

@@ -6,8 +6,24 @@
 
 namespace tenure::analyze {
 
-// Fills sites and the four groupings of the profile. Groups by module and thread count every sample once; those by
+// What is grouped, one by one: the samples, or what was counted of one stack in one thread.
+struct group_source {
+  struct place {
+    std::uint32_t stack = no_index;
+    std::uint32_t thread = no_index;
+  };
+  using key_function = std::function<std::uint32_t(std::size_t)>;
+
+  std::vector<place> places;
+  // One site a key, in order of the keys; the function gives the key of each place.
+  std::function<std::vector<call_site>(std::uint32_t key_count, const key_function&)> aggregate;
+};
+
+// Fills sites and the four groupings of the profile. Groups by module and thread count everything once; those by
 // function and line name a stack by its user frame.
-void group_sites(process_profile& profile, const replay& course, frame_resolver& frames);
+void group_sites(process_profile& profile, const group_source& source, frame_resolver& frames);
+
+// The samples of the profile as a source; both outlive it.
+group_source samples_of(const process_profile& profile, const replay& course);
 
 }  // namespace tenure::analyze

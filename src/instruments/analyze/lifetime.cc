@@ -34,6 +34,15 @@ std::vector<std::optional<std::uint64_t>> life_quantiles(std::vector<observed_li
   return result;
 }
 
+void set_quantiles(lifetime_summary& summary, std::vector<observed_life>& lives) {
+  static constexpr std::array fractions = {0.25, 0.5, 0.75, 0.9};
+  const auto quantiles = life_quantiles(lives, fractions);
+  summary.quartile_ns = quantiles[0];
+  summary.median_ns = quantiles[1];
+  summary.third_quartile_ns = quantiles[2];
+  summary.ninth_decile_ns = quantiles[3];
+}
+
 lifetime_summary summarize_lifetimes(const std::vector<collect::sample>& samples,
                                      std::span<const std::uint32_t> members, std::uint64_t end_ns) {
   lifetime_summary result;
@@ -61,12 +70,7 @@ lifetime_summary summarize_lifetimes(const std::vector<collect::sample>& samples
     result.top_free_stack = stack;
     result.top_free_bytes = bytes;
   }
-  static constexpr std::array fractions = {0.25, 0.5, 0.75, 0.9};
-  const auto quantiles = life_quantiles(lives, fractions);
-  result.quartile_ns = quantiles[0];
-  result.median_ns = quantiles[1];
-  result.third_quartile_ns = quantiles[2];
-  result.ninth_decile_ns = quantiles[3];
+  set_quantiles(result, lives);
   return result;
 }
 

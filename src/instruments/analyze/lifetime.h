@@ -27,4 +27,7 @@ struct observed_life {
 std::vector<std::optional<std::uint64_t>> life_quantiles(std::vector<observed_life>& lives,
                                                          std::span<const double> fractions);
 
+// The quantiles of the summary, from lives that were observed.
+void set_quantiles(lifetime_summary& summary, std::vector<observed_life>& lives);
+
 }  // namespace tenure::analyze

@@ -45,7 +45,8 @@ bool is_heap(const mapping& one, const wire::heap_statistics& heap) {
 // `file` is the file whose mapping ends where this anonymous one begins, if any: then this is its zeroed data.
 part_kind classify(const mapping& one, std::string_view file) {
   const std::string_view name = one.name;
-  if (name.ends_with(".region") || name.ends_with(".region (deleted)")) return part_kind::tenure_region;
+  for (const char* const shared : {".region", ".region (deleted)", ".tape", ".tape (deleted)"})
+    if (name.ends_with(shared)) return part_kind::tenure_region;
   if (base_name(name.empty() ? file : name).starts_with("libtenure-malloc")) return part_kind::tenure_region;
   if (name.starts_with("[stack") || name.starts_with("[anon:stack")) return part_kind::stacks;
   if (name.starts_with("/dev/shm/") || name.starts_with("/memfd:") || name.starts_with("/SYSV") ||

@@ -137,8 +137,17 @@ struct finding {
   std::string text;  // one or two sentences, with figures and errors
 };
 
+// Of a process whose every allocation and free was recorded.
+struct full_account {
+  std::uint64_t events = 0;
+  std::uint64_t stray_frees = 0;  // of blocks whose allocation is not in the recording
+  collect::tape_losses losses;
+  bool is_complete = false;  // it was recorded to its end
+};
+
 struct process_profile {
   collect::process_record record;
+  std::optional<full_account> full;        // with it, what others estimate was counted, and record.samples stays empty
   std::vector<std::vector<frame>> frames;  // parallel to record.locations, innermost first; empty: not resolved
 
   std::vector<call_site> sites;  // one a stack, by allocated bytes, greatest first
@@ -153,9 +162,13 @@ struct process_profile {
   std::optional<memory_breakdown> memory_at_peak;
   std::optional<memory_breakdown> memory_at_exit;
   std::vector<timeline_point> timeline;
+  std::array<amount, 3> live_late;  // at a half and three quarters of its time, and at its end
 
   std::vector<site_group> by_function, by_line, by_module, by_thread;  // by live bytes at the peak, greatest first
   std::vector<finding> findings;
+
+  // Whether there is anything to say of who owns what.
+  bool has_sites() const { return !sites.empty(); }
 };
 
 struct profile {

@@ -1,7 +1,11 @@
 #include "instruments/analyze/recording_walk.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
+
+#include "instruments/analyze/format.h"
 
 namespace tenure::analyze {
 namespace {
@@ -29,7 +33,29 @@ recording_walk::recording_walk(collect::recording_reader& reader, symbols::symbo
     process_profile profile;
     profile.record = std::move(one.record);
     states_.push_back(std::make_unique<state>(std::move(profile), symbolizer, selected_));
+    states_.back()->is_dropped = one.is_dropped;
   }
+  begin_bytes_ = place_to_begin();
+}
+
+// What a window does not take need not be replayed: the last round that is early enough for every process.
+std::uint64_t recording_walk::place_to_begin() const {
+  if (selected_.begin_ns == 0) return 0;
+  std::uint64_t place = 0;
+  for (const collect::recording_reader::round& one : reader_.rounds()) {
+    for (const auto& [index, last_ns] : one.last_ns)
+      if (index >= states_.size() || last_ns >= states_[index]->begin_ns) return place;
+    place = one.position_bytes;
+  }
+  return place;
+}
+
+std::string recording_walk::begin_text(std::uint64_t begin_ns) const {
+  const std::uint64_t start_ns = whole_.run.start_ns;
+  const auto dropped = std::count_if(states_.begin(), states_.end(), [](const auto& one) { return one->is_dropped; });
+  return fmt::format("the beginning was dropped, to keep the recording short: this is the run from {} on{}",
+                     format_duration(begin_ns - std::min(start_ns, begin_ns)),
+                     dropped == 0 ? "" : fmt::format("; {} processes had ended before", dropped));
 }
 
 void recording_walk::finish() {
@@ -38,6 +64,9 @@ void recording_walk::finish() {
   whole_.command = std::move(read.command);
   whole_.is_complete = read.is_complete;
   whole_.damage = std::move(read.damage);
+  whole_.rotated = read.rotated;
+  if (const auto& rotated = whole_.rotated)
+    whole_.run.notes.insert(whole_.run.notes.begin(), begin_text(rotated->time_ns));
   // What the survey saw behind a block of events that makes no sense is not part of the recording.
   states_.resize(std::min(states_.size(), read.processes.size()));
   for (std::size_t i = 0; i < states_.size(); ++i) {

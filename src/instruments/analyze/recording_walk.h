@@ -3,16 +3,21 @@
 //   survey ──► what the events name: stacks, threads with their names, modules ──► selector, frames
 //   run    ──► visit(process, event, block) for each allocation and free of a selected block, in order of time
 //
+// Of a recording whose beginning was dropped, and of a window that begins after a checkpoint, the blocks that were
+// alive where reading begins come first, each as the allocation that it was, before its process's other events.
+//
 // The block is what is kept of an allocation while it lives. Events are looked at once and forgotten: memory grows with
 // the number of stacks and with what is alive at once, not with the length of the recording.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -38,9 +43,12 @@ struct walked_process {
   process_profile profile;  // its record and the frames that were resolved; no samples
   collect::tape_losses losses;
   bool is_complete = false;
-  std::uint64_t events = 0;       // that were looked at
-  std::uint64_t stray_frees = 0;  // of blocks whose allocation is not in the recording
-  std::uint64_t allocated_bytes = 0;
+  std::uint64_t events = 0;           // that were looked at
+  std::uint64_t stray_frees = 0;      // of blocks whose allocation is not in the recording
+  std::uint64_t allocated_bytes = 0;  // by all blocks, selected or not; likewise below
+  std::uint64_t live_bytes = 0;       // now; of a block that is being freed, with that block
+  // Where the beginning is not in the recording: what had been told until that from which on it speaks.
+  std::optional<record::told_figures> before = {};
   std::uint64_t last_ns = 0;  // of what was looked at: the process's end, or the window's
 };
 
@@ -49,6 +57,12 @@ struct walked_run {
   std::vector<std::string> command;
   bool is_complete = false;
   std::optional<std::string> damage;
+  std::optional<collect::rotation> rotated;
+};
+
+template <class Visit>
+concept sees_every = requires(Visit& visit, const record::event& one) {
+  visit.every(std::size_t{}, one, nullptr);
 };
 
 class recording_walk {
@@ -59,18 +73,43 @@ class recording_walk {
   std::size_t size() const { return states_.size(); }
   walked_process& process(std::size_t index) { return states_[index]->process; }
   frame_resolver& frames(std::size_t index) { return states_[index]->frames; }
-  bool takes_process(std::size_t index) const { return states_[index]->chooser.takes_process(); }
+  bool takes_process(std::size_t index) const {
+    return !states_[index]->is_dropped && states_[index]->chooser.takes_process();
+  }
+  // It had ended before what was kept of the recording.
+  bool is_dropped(std::size_t index) const { return states_[index]->is_dropped; }
   // The blocks of selected stacks that live now.
   const std::vector<live_block>& blocks(std::size_t index) const { return states_[index]->blocks; }
 
-  // visit(process index, event, block); of a free the block is still there.
+  // visit(process index, event, block); of a free the block is still there. A visitor that has `every` is first told
+  // all events, selected or not: every(process index, event, block), null for a block whose allocation was not told.
   template <class Visit>
   void run(Visit&& visit) {
-    reader_.read([&](std::size_t index, std::span<const record::event> events) {
-      if (index < states_.size() && takes_process(index)) take(index, events, visit);
-      tell("reading", reader_.progress());
-      return true;
+    run(visit, [&visit](std::size_t index, const record::event& one, const live_block& block, bool is_taken) {
+      if constexpr (sees_every<std::remove_reference_t<Visit>>) {
+        // It came by some way that is not known any more.
+        record::event plain = one;
+        plain.entry = 0;
+        visit.every(index, plain, &block);
+      }
+      if (is_taken) visit(index, one, block);
     });
+  }
+  // begin(process index, event, block, is selected) for the blocks that were alive where reading begins.
+  template <class Visit, class Begin>
+  void run(Visit&& visit, Begin&& begin) {
+    // Whoever looks at everything looks at what came before a window too.
+    if constexpr (sees_every<std::remove_reference_t<Visit>>) begin_bytes_ = 0;
+    reader_.read(
+        [&](std::size_t index, std::span<const record::event> events) {
+          if (index < states_.size() && takes_process(index)) take(index, events, visit);
+          tell("reading", reader_.progress());
+          return true;
+        },
+        [&](std::size_t index, const record::live_set& alive) {
+          if (index < states_.size() && takes_process(index)) take_alive(index, alive, begin);
+        },
+        begin_bytes_);
     finish();
   }
 
@@ -88,7 +127,39 @@ class recording_walk {
     std::vector<live_block> blocks;  // by slot
     std::uint64_t begin_ns = 0, end_ns = no_end;
     bool is_over = false;  // the window is
+    bool is_dropped = false;
   };
+  std::uint64_t place_to_begin() const;
+  static bool is_taken(state& of, const record::event& one) {
+    return one.time_ns >= of.begin_ns && one.time_ns < of.end_ns && of.chooser.takes(one.stack, one.thread, one.bytes);
+  }
+
+  // How much the process had allocated before a block of which only the time is known: as if it did so evenly.
+  static std::uint64_t allocated_before(const state& of, const record::told_figures& told, std::uint64_t time_ns) {
+    const std::uint64_t start_ns = of.process.profile.record.start_ns;
+    if (time_ns <= start_ns || told.last_ns <= time_ns) return time_ns <= start_ns ? 0 : told.allocated_bytes;
+    return static_cast<std::uint64_t>(static_cast<double>(told.allocated_bytes) *
+                                      static_cast<double>(time_ns - start_ns) /
+                                      static_cast<double>(told.last_ns - start_ns));
+  }
+
+  template <class Begin>
+  void take_alive(std::size_t index, const record::live_set& alive, Begin& begin) {
+    state& of = *states_[index];
+    const record::told_figures& told = alive.told();
+    if (begin_bytes_ == 0) of.process.before = told;
+    of.process.allocated_bytes = told.allocated_bytes;
+    of.blocks.resize(alive.slots().size());
+    alive.for_each([&](const record::event& one) {
+      const std::uint64_t before_bytes = std::min(allocated_before(of, told, one.time_ns),
+                                                  told.allocated_bytes - std::min(one.bytes, told.allocated_bytes));
+      const bool takes = is_taken(of, one);
+      live_block& block = of.blocks[one.slot];
+      block = {one.bytes, one.time_ns, before_bytes, takes ? one.stack : no_index, one.thread};
+      of.process.live_bytes += one.bytes;
+      begin(index, one, std::as_const(block), takes);
+    });
+  }
 
   template <class Visit>
   void take(std::size_t index, std::span<const record::event> events, Visit& visit) {
@@ -99,26 +170,32 @@ class recording_walk {
       ++of.process.events;
       if (one.kind == record::event_kind::stray_free) {
         ++of.process.stray_frees;
+        if constexpr (sees_every<Visit>) visit.every(index, one, nullptr);
         continue;
       }
       if (one.slot >= of.blocks.size()) of.blocks.resize(one.slot + 1);
       live_block& block = of.blocks[one.slot];
       if (one.kind == record::event_kind::allocation) {
-        const bool is_taken = one.time_ns >= of.begin_ns && of.chooser.takes(one.stack, one.thread, one.bytes);
-        block = {one.bytes, one.time_ns, of.process.allocated_bytes, is_taken ? one.stack : no_index, one.thread};
+        block = {one.bytes, one.time_ns, of.process.allocated_bytes, is_taken(of, one) ? one.stack : no_index,
+                 one.thread};
         of.process.allocated_bytes += one.bytes;
+        of.process.live_bytes += one.bytes;
       }
-      if (block.stack == no_index) continue;
-      visit(index, one, std::as_const(block));
-      if (one.kind == record::event_kind::free) block.stack = no_index;
+      if constexpr (sees_every<Visit>) visit.every(index, one, &std::as_const(block));
+      if (block.stack != no_index) visit(index, one, std::as_const(block));
+      if (one.kind == record::event_kind::allocation) continue;
+      block.stack = no_index;
+      of.process.live_bytes -= block.bytes;
     }
   }
   void finish();
+  std::string begin_text(std::uint64_t begin_ns) const;
 
   collect::recording_reader& reader_;
   selection selected_;
   progress_function progress_;
   std::vector<std::unique_ptr<state>> states_;
+  std::uint64_t begin_bytes_ = 0;  // where to begin reading; 0: at the beginning
   walked_run whole_;
 };
 

@@ -1,11 +1,22 @@
 #include "instruments/cli/analysis_commands.h"
 
-#include <cstdlib>
+#include <fmt/format.h>
 
+#include <charconv>
+#include <cstdlib>
+#include <system_error>
+#include <utility>
+
+#include "instruments/cli/check_command.h"
+#include "instruments/cli/diff_command.h"
 #include "instruments/cli/export_command.h"
+#include "instruments/cli/leaks_command.h"
+#include "instruments/cli/lifetimes_report.h"
 #include "instruments/cli/recording_input.h"
 #include "instruments/cli/recording_report.h"
+#include "instruments/cli/selection_options.h"
 #include "instruments/cli/terminal.h"
+#include "instruments/cli/value_text.h"
 
 namespace tenure::cli {
 namespace {
@@ -13,6 +24,12 @@ namespace {
 std::size_t top_of(const arguments& given, std::size_t usual) {
   const auto top = given.value("top");
   return top ? std::strtoull(top->c_str(), nullptr, 10) : usual;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
 }
 
 // What is wrong with the words of a command that takes one recording, or nothing.
@@ -34,6 +51,124 @@ int report(const arguments& given) {
   return report_command(options);
 }
 
+int lifetimes(const arguments& given) {
+  lifetimes_options options;
+  options.query = query_of(given, given.words.front());
+  options.output = given.value("output");
+  options.is_json = given.has("json");
+  options.shows_all = given.has("all");
+  options.top = top_of(given, options.top);
+  options.color = color_choice_named(given.value("color").value_or("auto"));
+  return lifetimes_command(options);
+}
+
+analyze::measure measure_named(const std::string& name) {
+  if (name == "allocated") return analyze::measure::allocated_bytes;
+  if (name == "blocks") return analyze::measure::allocated_blocks;
+  return name == "left" ? analyze::measure::left_bytes : analyze::measure::held_bytes;
+}
+
+int diff(const arguments& given) {
+  diff_options options;
+  const auto moments = parse_time_range(given.value("at").value_or(""));
+  if (given.words.size() != (moments ? 1u : 2u))
+    return fail(exit_usage, "diff needs two recordings, or --at A..B and one: " + command_usage(*given.command) + ".");
+  options.before = recordings_named(given.words.front());
+  options.after = recordings_named(given.words.back());
+  if (moments) {
+    if (options.before.size() != 1) return fail(exit_usage, "--at A..B is of one recording.");
+    if (moments->last == no_bound) return fail(exit_usage, "--at needs both moments: --at A..B.");
+    options.moment_before_ns = moments->first;
+    options.moment_after_ns = moments->last;
+  }
+  options.query = query_of(given, {});
+  options.query.at_ns.reset();
+  options.by = measure_named(given.value("by").value_or("held"));
+  if (moments && options.by != analyze::measure::held_bytes)
+    return fail(exit_usage, "two moments of one recording differ in what is held, not in --by " +
+                                given.value("by").value_or("") + ".");
+  options.output = given.value("output");
+  options.is_json = given.has("json");
+  options.shows_all = given.has("all");
+  options.top = top_of(given, options.top);
+  options.color = color_choice_named(given.value("color").value_or("auto"));
+  return diff_command(options);
+}
+
+int check(const arguments& given) {
+  check_options options;
+  if (given.words.size() + (given.program.empty() ? 0 : 1) != 1)
+    return fail(exit_usage, "check needs one recording or one command: " + command_usage(*given.command) + ".");
+  for (const char* const of_command : {"recording", "preload"})
+    if (given.program.empty() && given.has(of_command))
+      return fail(exit_usage, std::string("--") + of_command + " is of a command: tenure check LIMITS -- CMD ARGS...");
+  auto gates = gates_of(given);
+  if (!gates) return fail(exit_usage, gates.error());
+  options.gates = std::move(*gates);
+  options.command = given.program;
+  options.recording = given.program.empty() ? given.words.front() : given.value("recording").value_or("");
+  if (const auto baseline = given.value("baseline")) options.baselines = recordings_named(*baseline);
+  options.query = query_of(given, {});
+  options.suppressions = given.value("suppressions");
+  options.output = given.value("output");
+  options.junit = given.value("junit");
+  options.is_json = given.has("json");
+  options.is_quiet = given.has("quiet");
+  options.top = top_of(given, options.top);
+  options.color = color_choice_named(given.value("color").value_or("auto"));
+  options.preload = given.value("preload");
+  return check_command(options);
+}
+
+// "4711" is a process, "./4711" a file.
+bool names_process(const std::string& word) { return word.find_first_not_of("0123456789") == std::string::npos; }
+
+// Options of another of the three uses would be passed over in silence.
+std::optional<std::string> misfit(const arguments& given, bool is_of_process, bool is_of_recording) {
+  for (const option_entry& option : selecting_options)
+    if (!is_of_recording && given.has(std::string(option.name)))
+      return fmt::format("--{} is of a recording: tenure leaks FILE.", option.name);
+  if (!is_of_process && given.has("wait")) return "--wait is of a process that runs: tenure leaks PID.";
+  for (const char* const of_command : {"recording", "preload"})
+    if (given.program.empty() && given.has(of_command))
+      return fmt::format("--{} is of a command: tenure leaks -- CMD ARGS...", of_command);
+  return std::nullopt;
+}
+
+int leaks(const arguments& given) {
+  if (given.words.size() + (given.program.empty() ? 0 : 1) != 1)
+    return fail(exit_usage,
+                "leaks needs one process, one recording or one command: " + command_usage(*given.command) + ".");
+  leaks_options options;
+  const bool is_of_command = !given.program.empty();
+  const bool is_of_process = !is_of_command && names_process(given.words.front());
+  const bool is_of_recording = !is_of_command && !is_of_process;
+  if (const auto sentence = misfit(given, is_of_process, is_of_recording)) return fail(exit_usage, *sentence);
+  if (is_of_process) {
+    const std::string& word = given.words.front();
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), options.pid);
+    if (error != std::errc{} || options.pid == 0) return fail(exit_usage, "there can be no process " + word + ".");
+  }
+  options.command = given.program;
+  if (is_of_recording) options.query = query_of(given, given.words.front());
+  options.query.uses_debuginfod = given.has("debuginfod");
+  options.recording = given.value("recording");
+  options.suppressions = given.value("suppressions");
+  options.output = given.value("output");
+  options.is_json = given.has("json");
+  if (const auto code = given.value("exit-code")) {
+    options.exit_code = std::atoi(code->c_str());
+    if (*options.exit_code < 1 || *options.exit_code > 255) return fail(exit_usage, "--exit-code takes 1 to 255.");
+  }
+  options.patience_ns = parse_time(given.value("wait").value_or("")).value_or(options.patience_ns);
+  options.view.subject = given.program.empty() ? given.words.front() : joined(given.program);
+  options.view.shows_all = given.has("all");
+  options.view.top = top_of(given, options.view.top);
+  options.color = color_choice_named(given.value("color").value_or("auto"));
+  options.preload = given.value("preload");
+  return leaks_command(options);
+}
+
 int export_recording(const arguments& given) {
   const auto format = given.value("format");
   if (!format) return fail(exit_usage, "export needs a format: --format folded, speedscope, dhat, csv or pprof.");
@@ -52,7 +187,13 @@ int export_recording(const arguments& given) {
 std::optional<int> analysis_command(const arguments& given) {
   using command = int (*)(const arguments&);
   const std::string_view name = given.command != nullptr ? given.command->name : "";
-  const command run = name == "report" ? report : name == "export" ? export_recording : nullptr;
+  if (name == "diff") return diff(given);
+  if (name == "check") return check(given);
+  if (name == "leaks") return leaks(given);
+  const command run = name == "report"      ? report
+                      : name == "lifetimes" ? lifetimes
+                      : name == "export"    ? export_recording
+                                            : nullptr;
   if (run == nullptr) return std::nullopt;
   if (const std::string wrong = objection(given); !wrong.empty()) return fail(exit_usage, wrong);
   return run(given);

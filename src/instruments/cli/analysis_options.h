@@ -41,6 +41,217 @@ inline constexpr std::array<exit_code_entry, 4> report_codes = {{
     {"70", "Tenure itself failed."},
 }};
 
+inline constexpr auto options_of_lifetimes = with_selection(std::array<option_entry, 5>{{
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Writes the answer to FILE instead of standard output."},
+    {.name = "json", .summary = "Writes JSON instead of text."},
+    {.name = "top",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary = "How many rows each table of the text shows; 20 by default."},
+    {.name = "all", .summary = "Shows small processes too, not only those that matter."},
+    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+}});
+
+inline constexpr std::array<example_entry, 3> lifetimes_examples = {{
+    {"tenure lifetimes run.tenure", "Says which functions' blocks live how long, and who frees them."},
+    {"tenure lifetimes --function parse_request --json run.tenure", "The curves of one function, for a program."},
+    {"tenure lifetimes --thread worker --window 10s.. run.tenure", "Of what the workers allocated after ten seconds."},
+}};
+
+inline constexpr auto options_of_diff = with_selection(std::array<option_entry, 7>{{
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Writes the answer to FILE instead of standard output."},
+    {.name = "json", .summary = "Writes JSON instead of text."},
+    {.name = "at",
+     .kind = value_kind::time_range,
+     .value_name = "A..B",
+     .summary = "Compares what one recording held at A with what it held at B, times since each process's start."},
+    {.name = "by",
+     .kind = value_kind::choice,
+     .value_name = "WHAT",
+     .choices = "held|allocated|blocks|left",
+     .summary =
+         "What is compared function by function: what was held at the peak (the default), the bytes or the blocks "
+         "that were allocated, or what was never freed."},
+    {.name = "top",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary = "How many functions the text shows; 20 by default."},
+    {.name = "all", .summary = "Shows noise too."},
+    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+}});
+
+inline constexpr std::array<example_entry, 4> diff_examples = {{
+    {"tenure diff old.tenure new.tenure", "Who holds more at the peak than before, and who less."},
+    {"tenure diff --by blocks old1.tenure,old2.tenure,old3.tenure new1.tenure,new2.tenure,new3.tenure",
+     "Who allocates more often, held against what differs from run to run."},
+    {"tenure diff --at 10s..60s run.tenure", "What grew between two moments."},
+    {"tenure diff --function parse --json old.tenure new.tenure", "What changed below one function, for a program."},
+}};
+
+inline constexpr std::array<exit_code_entry, 4> diff_codes = {{
+    {"0", "The recordings are complete; whether anything changed is no matter."},
+    {"1", "One was cut off or is damaged; what was compared is everything before."},
+    {"2", "The command line was wrong, a file is no recording, or the output cannot be written."},
+    {"70", "Tenure itself failed."},
+}};
+
+inline constexpr auto options_of_check = with_selection(std::array<option_entry, 16>{{
+    {.name = "max-peak",
+     .kind = value_kind::byte_limit,
+     .value_name = "LIMIT",
+     .summary = "How many bytes may be held at the peak.",
+     .is_repeatable = true},
+    {.name = "max-leak",
+     .kind = value_kind::byte_limit,
+     .value_name = "LIMIT",
+     .summary = "How many bytes may never be freed.",
+     .is_repeatable = true},
+    {.name = "max-allocations",
+     .kind = value_kind::block_limit,
+     .value_name = "LIMIT",
+     .summary = "How many blocks may be allocated.",
+     .is_repeatable = true},
+    {.name = "max-allocated",
+     .kind = value_kind::byte_limit,
+     .value_name = "LIMIT",
+     .summary = "How many bytes may be allocated, over time.",
+     .is_repeatable = true},
+    {.name = "max-growth",
+     .kind = value_kind::byte_limit,
+     .value_name = "LIMIT",
+     .summary =
+         "How much more than in the baseline each of the four may be, such as 5%, 64K or 5%+64K; of the number of "
+         "blocks the share counts alone.",
+     .is_repeatable = true},
+    {.name = "baseline",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary =
+         "The recording to which growth is compared. Of several, with commas between, it is their mean, and what "
+         "they differ by is allowed as well."},
+    {.name = "per",
+     .kind = value_kind::choice,
+     .value_name = "WHAT",
+     .choices = "function|site",
+     .summary = "What a limit with a name holds for: each function (the default), or each call site, which is a "
+                "function and its callers."},
+    {.name = "suppressions",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Lines such as leak:load_plugins, as for LeakSanitizer: what is not counted as never freed."},
+    {.name = "recording",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Keeps the recording of CMD in FILE, for `tenure report` or as the next baseline."},
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Writes the answer to FILE instead of standard output, or of standard error beside CMD."},
+    {.name = "json", .summary = "Writes JSON instead of text."},
+    {.name = "junit",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Also writes the answer as JUnit XML, a test case a limit, for CI systems to show."},
+    {.name = "top",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary = "How many call sites are named below a limit that is broken; 5 by default."},
+    {.name = "preload",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
+    {.name = "quiet", .letter = 'q', .summary = "Says nothing of limits that are kept."},
+    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+}});
+
+inline constexpr std::array<example_entry, 5> check_examples = {{
+    {"tenure check --max-peak 64M --max-leak 0 -- ./server_test", "Fails when the test holds more or leaks."},
+    {"tenure check --baseline main.tenure --max-growth 5%+64K --junit memory.xml run.tenure",
+     "Fails when a figure grew, for the CI to show."},
+    {"tenure check --max-leak '*=4K' --suppressions known.txt run.tenure",
+     "Allows each function a little, but for what is known."},
+    {"tenure check --max-allocations 'parse_request=+0' --baseline main.tenure run.tenure",
+     "Fails when one function allocates more often than it did."},
+    {"tenure check --window 10s..60s --max-leak 1M run.tenure", "What of those fifty seconds stayed."},
+}};
+
+inline constexpr std::array<exit_code_entry, 7> check_codes = {{
+    {"0", "All limits are kept."},
+    {"1", "At least one is broken."},
+    {"2", "The command line was wrong, a file is no recording, or an output cannot be written; CMD was not started."},
+    {"3",
+     "No limit is seen broken, but the recording does not tell all: it was cut off, is damaged or lost events, or "
+     "nothing ran on Tenure's heap."},
+    {"of CMD", "Its own exit code where it is not 0, whatever the limits, or 128 + N when signal N ended it."},
+    {"70", "Tenure itself failed."},
+    {"126, 127", "CMD cannot be run, Tenure cannot engage for it, or it was not found."},
+}};
+
+inline constexpr auto options_of_leaks = with_selection(std::array<option_entry, 10>{{
+    {.name = "suppressions",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Lines such as leak:load_plugins, as for LeakSanitizer: what is no leak."},
+    {.name = "exit-code",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary =
+         "Ends with N when something leaked definitely or, of a recording, was never freed, and CMD itself ended "
+         "with 0."},
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Writes the answer to FILE instead of standard output, or of standard error beside CMD."},
+    {.name = "json", .summary = "Writes JSON instead of text."},
+    {.name = "top",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary = "How many stacks of each kind the text shows; 20 by default."},
+    {.name = "all", .summary = "Shows the stacks of indirect leaks too, and processes without a leak."},
+    {.name = "wait",
+     .kind = value_kind::time,
+     .value_name = "DURATION",
+     .summary = "How long process PID may take to hear that it is asked; 10s by default."},
+    {.name = "recording",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Keeps the recording of CMD in FILE, for `tenure report` and `tenure lifetimes`."},
+    {.name = "preload",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
+    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+}});
+
+inline constexpr std::array<example_entry, 5> leaks_examples = {{
+    {"tenure leaks -- ./server_test", "Runs it, and says what nothing led to when it ended, with stacks."},
+    {"tenure leaks --exit-code 23 --suppressions known.txt -- ./server_test", "The same, to fail a build."},
+    {"tenure leaks 4711", "Looks through process 4711 as it runs."},
+    {"tenure leaks run.tenure", "What a recording says was never freed, by stack."},
+    {"tenure leaks --json --window 10s..60s run.tenure", "What was allocated in fifty seconds and stayed."},
+}};
+
+inline constexpr std::array<exit_code_entry, 7> leaks_codes = {{
+    {"0", "All went well, whether anything leaked or not."},
+    {"1", "The recording was cut off or is damaged; what is told covers everything before."},
+    {"2", "The command line was wrong, FILE is no recording, or an output cannot be written; CMD was not started."},
+    {"N", "Of --exit-code: something leaked."},
+    {"of CMD", "Its own exit code where it is not 0, or 128 + N when signal N ended it."},
+    {"70", "Tenure itself failed, or the process did not answer in time."},
+    {"126, 127",
+     "Process PID or CMD cannot be watched, because Tenure is not loaded or cannot engage, or there is none such."},
+}};
+
 inline constexpr auto options_of_export = with_selection(std::array<option_entry, 7>{{
     {.name = "output",
      .letter = 'o',

@@ -24,7 +24,7 @@ constexpr std::array<exit_code_entry, 3> common_codes = {{
     {"2", "The command line was wrong; one sentence on standard error says how."},
 }};
 
-constexpr std::array<option_entry, 10> options_of_run = {{
+constexpr std::array<option_entry, 13> options_of_run = {{
     {.name = "output",
      .letter = 'o',
      .kind = value_kind::file,
@@ -48,6 +48,20 @@ constexpr std::array<option_entry, 10> options_of_run = {{
          "bound: a thread that allocates so fast that samples come closer than TENURE_SAMPLE_SPACING, 400 us, is "
          "sampled at twice, four times ... the distance until they do not, and its figures carry the larger "
          "error. TENURE_SAMPLE_SPACING=0 takes that away."},
+    {.name = "full",
+     .summary = "Records every allocation and free instead of sampling: the figures are counts, without an error. CMD "
+                "runs slower, and the recording takes room in $TMPDIR or /var/tmp until the report is there."},
+    {.name = "recording",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "With --full: keeps the recording in FILE, for `tenure report` and `tenure export`."},
+    {.name = "when-full",
+     .kind = value_kind::choice,
+     .value_name = "WHAT",
+     .choices = "wait|drop",
+     .summary =
+         "With --full: what a thread does that tells faster than can be written: wait (the default), or drop and "
+         "count."},
     {.name = "top",
      .kind = value_kind::count,
      .value_name = "N",
@@ -61,10 +75,11 @@ constexpr std::array<option_entry, 10> options_of_run = {{
     {.name = "quiet", .letter = 'q', .summary = "Prints no text report; for use with --pprof."},
 }};
 
-constexpr std::array<example_entry, 4> run_examples = {{
+constexpr std::array<example_entry, 5> run_examples = {{
     {"tenure run -- sqlite3 :memory: 'select 1'", "Watches sqlite3 and prints the report to standard error."},
     {"tenure run --json -o report.json -- ./server --port 8080", "Leaves the terminal to the program."},
     {"tenure run --pprof heap.pb.gz -- ./server && go tool pprof -top heap.pb.gz", "Looks at it with pprof."},
+    {"tenure run --full -- ./short-lived", "Counts every block instead of sampling some."},
     {"tenure run --sample-interval 16K -- ./short-lived", "Samples more closely, for a program that allocates little."},
 }};
 
@@ -79,7 +94,7 @@ constexpr std::array<exit_code_entry, 5> run_codes = {{
     {"127", "CMD was not found."},
 }};
 
-constexpr std::array<option_entry, 4> options_of_record = {{
+constexpr std::array<option_entry, 6> options_of_record = {{
     {.name = "output",
      .letter = 'o',
      .kind = value_kind::file,
@@ -90,6 +105,18 @@ constexpr std::array<option_entry, 4> options_of_record = {{
      .value_name = "WHAT",
      .choices = "wait|drop",
      .summary = "What a thread does that tells faster than can be written: wait (the default), or drop and count."},
+    {.name = "max-size",
+     .kind = value_kind::bytes,
+     .value_name = "BYTES",
+     .summary =
+         "Keeps FILE this small, 1M at least, by dropping its beginning: what is left begins with what was alive "
+         "then. While that is done, up to half as much again lies beside it."},
+    {.name = "last",
+     .kind = value_kind::time,
+     .value_name = "DURATION",
+     .summary =
+         "Keeps at least the last DURATION of the run, such as 10m, and at most about twice as much, in the same "
+         "way."},
     {.name = "preload",
      .kind = value_kind::file,
      .value_name = "FILE",
@@ -97,9 +124,72 @@ constexpr std::array<option_entry, 4> options_of_record = {{
     {.name = "quiet", .letter = 'q', .summary = "Does not say where the recording is."},
 }};
 
-constexpr std::array<example_entry, 2> record_examples = {{
+constexpr std::array<example_entry, 3> record_examples = {{
     {"tenure record -o run.tenure -- ./server --port 8080", "Records each allocation and free of the server."},
+    {"tenure record --last 10m --max-size 2G -o run.tenure -- ./server", "Keeps the end of a long run."},
     {"tenure record --when-full drop -o run.tenure -- ./server", "Never makes the server wait."},
+}};
+
+constexpr std::array<option_entry, 12> options_of_attach = {{
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Records every allocation and free to FILE instead of sampling; what was there is replaced."},
+    {.name = "for",
+     .kind = value_kind::time,
+     .value_name = "DURATION",
+     .summary = "Stops by itself after DURATION, such as 30s."},
+    {.name = "sample-interval",
+     .kind = value_kind::bytes,
+     .value_name = "BYTES",
+     .summary = "Mean distance, in bytes allocated, between two sampled allocations while it is attached to; 4K at "
+                "least. Without it, that of the process."},
+    {.name = "json", .summary = "Writes the report as JSON instead of text."},
+    {.name = "pprof",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Also writes a profile that `go tool pprof` reads: allocated and in use, with inlined frames."},
+    {.name = "top",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary = "How many call sites each table of the text report shows; 10 by default."},
+    {.name = "all", .summary = "Shows full reports for small processes too, not only for those that matter."},
+    {.name = "when-full",
+     .kind = value_kind::choice,
+     .value_name = "WHAT",
+     .choices = "wait|drop",
+     .summary = "With -o: what a thread does that tells faster than can be written: wait (the default), or drop and "
+                "count."},
+    {.name = "max-size",
+     .kind = value_kind::bytes,
+     .value_name = "BYTES",
+     .summary = "With -o: keeps FILE this small, 1M at least, by dropping its beginning."},
+    {.name = "last",
+     .kind = value_kind::time,
+     .value_name = "DURATION",
+     .summary = "With -o: keeps at least the last DURATION, in the same way."},
+    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    {.name = "quiet", .letter = 'q', .summary = "Prints no text report, and does not say where the recording is."},
+}};
+
+constexpr std::array<example_entry, 4> attach_examples = {{
+    {"LD_PRELOAD=/usr/lib/libtenure-malloc.so ./server &", "Starts a server that can be attached to at any time."},
+    {"tenure attach 4711", "Samples process 4711 until Ctrl-C, and reports."},
+    {"tenure attach 4711 --for 30s --sample-interval 64K", "The same for 30 seconds, more closely."},
+    {"tenure attach 4711 --for 30s -o now.tenure", "Records each allocation and free of 30 seconds."},
+}};
+
+constexpr std::array<exit_code_entry, 5> attach_codes = {{
+    {"0", "All went well."},
+    {"2", "The command line was wrong, or names an output that cannot be written."},
+    {"70",
+     "Tenure itself failed: no room for the session, a report that could not be written, or a recording with nothing "
+     "in it."},
+    {"126",
+     "The process cannot be attached to: Tenure is not loaded in it, or it is another user's, or it is watched "
+     "already; one sentence says which, and what to do."},
+    {"127", "There is no such process."},
 }};
 
 constexpr std::array<option_entry, 1> json_only = {{{.name = "json", .summary = "Writes JSON instead of text."}}};
@@ -142,7 +232,7 @@ constexpr std::array<environment_entry, 6> environment = {{
     {"TENURE_*", "The heap's own options: see `tenure options`."},
 }};
 
-constexpr std::array<command_entry, 10> commands = {{
+constexpr std::array<command_entry, 15> commands = {{
     {.name = "run",
      .arguments = "[--] CMD [ARGS...]",
      .summary = "Runs a program on Tenure's heap and reports where its memory lived.",
@@ -171,6 +261,27 @@ constexpr std::array<command_entry, 10> commands = {{
      .examples = record_examples,
      .exit_codes = run_codes,
      .takes_program = true},
+    {.name = "attach",
+     .arguments = "PID",
+     .summary = "Watches or records a process that runs already, and leaves it as it was.",
+     .description =
+         "Process PID must run on Tenure's heap: it was started with libtenure-malloc.so in LD_PRELOAD, or is linked "
+         "with "
+         "Tenure. It is watched from now on until Ctrl-C, the end of --for or its own end, with every program that it "
+         "forks or starts meanwhile. Nothing is stopped or restarted, and no ptrace is needed; the process answers "
+         "when "
+         "it next allocates or frees.\n\n"
+         "Without -o the report is that of `tenure run`, from samples; blocks that lived before are in it as far as "
+         "they "
+         "were sampled when they were allocated. With -o FILE every allocation and free is recorded as `tenure record` "
+         "does; blocks from before are not in it, and their frees are counted as other frees. A thread is recorded "
+         "from the moment when it next needs more than its own cache.\n\n"
+         "Afterwards the process samples as it did before and tells nobody. The same happens when this command is "
+         "killed. One command can be attached to a process at a time.",
+     .options = options_of_attach,
+     .examples = attach_examples,
+     .exit_codes = attach_codes,
+     .takes_words = true},
     {.name = "report",
      .arguments = "FILE",
      .summary = "Shows what a recording says: exact figures for each process and function.",
@@ -184,6 +295,82 @@ constexpr std::array<command_entry, 10> commands = {{
      .options = options_of_report,
      .examples = report_examples,
      .exit_codes = report_codes,
+     .takes_words = true},
+    {.name = "leaks",
+     .arguments = "(PID|FILE|-- CMD [ARGS...])",
+     .summary = "Finds blocks that nothing leads to any more, and blocks that were never freed.",
+     .description =
+         "With CMD it runs the command as `tenure record` does, and when one of its processes ends, looks for blocks "
+         "that nothing leads to. With PID it looks through a process that runs on Tenure's heap (see `tenure attach`), "
+         "which goes on: it is held up only until it has been copied, and the copy is looked through. With FILE it "
+         "says what was never freed in a recording, whether something leads to it or not, and which functions' live "
+         "bytes "
+         "grow to the end without levelling off, with the slope and its interval.\n\n"
+         "A block is reachable when a pointer to its start lies in a writable mapping of the program, on a stack, in "
+         "a register or thread-local storage, or in a reachable block. One to which only pointers into its inside "
+         "lead is possibly leaked; those of a reference-counted std::string, of new[] with a count, of a second base "
+         "class and of a block with its length before it are known and count as reachable. What nothing leads to is "
+         "definitely leaked, and what only leaked blocks lead to is indirectly leaked: it is told with the block "
+         "that holds it. Of blocks that hold each other one is called definite.\n\n"
+         "Every word counts as a pointer, so a stale one may hide a leak; shared memory and files are not looked "
+         "through. With CMD every leaked block has its stack; with PID only those that were sampled. What the C and "
+         "C++ libraries keep for themselves until the end is suppressed, where the stack tells. While a running "
+         "process is copied its threads stand still; calls that wait, such as poll, then return EINTR. It answers "
+         "when it next allocates or frees.",
+     .options = options_of_leaks,
+     .examples = leaks_examples,
+     .exit_codes = leaks_codes,
+     .takes_program = true,
+     .takes_words = true},
+    {.name = "lifetimes",
+     .arguments = "FILE",
+     .summary = "Shows how long blocks live, who frees them, and what reallocs cost.",
+     .description =
+         "Replays FILE, which `tenure record` has written, and shows for each process and function the survival of its "
+         "blocks, in time and in bytes allocated meanwhile; blocks that were never freed are taken as censored. It "
+         "says which blocks were short-lived against the heap of their moment, which thread freed what another had "
+         "allocated, and how often and how far realloc had to move blocks.\n\n"
+         "Ages are told to one part in sixteen, rounded up. Memory does not grow with the length of the recording.",
+     .options = options_of_lifetimes,
+     .examples = lifetimes_examples,
+     .exit_codes = report_codes,
+     .takes_words = true},
+    {.name = "diff",
+     .arguments = "A B",
+     .summary = "Shows what changed between two recordings, function by function.",
+     .description =
+         "Compares recordings of `tenure record`: the peak, what was allocated and what was never freed, in total and "
+         "by "
+         "function, greatest change first. Call sites are matched by the names of their functions, inlined ones too, "
+         "and "
+         "of their modules, not by addresses or lines; so A and B may be of different builds. All processes of a "
+         "recording count together.\n\n"
+         "A and B may each be several recordings of the same thing, with commas between: then what they differ by "
+         "among "
+         "themselves is noise. With one each, changes of at most a hundredth of a function's figure or a thousandth of "
+         "the whole are called noise. With --at A..B it compares two moments of one recording.",
+     .options = options_of_diff,
+     .examples = diff_examples,
+     .exit_codes = diff_codes,
+     .takes_words = true},
+    {.name = "check",
+     .arguments = "(FILE | -- CMD [ARGS...])",
+     .summary = "Fails when memory exceeds limits, or has grown over a baseline: for builds and CI.",
+     .description =
+         "Holds a recording of `tenure record`, or CMD, which it records, against the limits that are given, says of "
+         "each whether it is kept, and ends with 1 when one is not. Below a limit that is broken stand the call sites "
+         "that account for it.\n\n"
+         "A limit is a figure, such as 64M, or with --baseline a growth: +5%, +64K, or +5%+64K, which allows the sum. "
+         "With a name before it, load_*=64K, it holds for each function of that name by itself (a part of the name or, "
+         "with a *, all of it), and '*=64K' for each function; with --per site, for each call site of it. A function "
+         "of a library is called libshop.so!shop::add, so 'libshop.so!*=64K' is each one of that library. Limits of "
+         "one kind may be given several times.\n\n"
+         "The peak is that of the process that held most; the other figures are those of all processes together. "
+         "What the C and C++ libraries keep for themselves until the end is not counted as never freed.",
+     .options = options_of_check,
+     .examples = check_examples,
+     .exit_codes = check_codes,
+     .takes_program = true,
      .takes_words = true},
     {.name = "export",
      .arguments = "-f FORMAT FILE",

@@ -23,6 +23,8 @@ enum class value_kind {
   time_range,  // two of them
   byte_range,  // two sizes, or one
   pattern,     // a name or a part of it
+  byte_limit,  // what is at most allowed, of all or of named functions
+  block_limit,
 };
 
 struct option_entry {
@@ -32,6 +34,7 @@ struct option_entry {
   std::string_view value_name = {};  // "FILE"
   std::string_view choices = {};     // "auto|always|never"
   std::string_view summary = {};     // one sentence
+  bool is_repeatable = false;        // every value counts; else the last one
 };
 
 struct example_entry {
@@ -53,7 +56,7 @@ struct command_entry {
   std::span<const example_entry> examples;
   std::span<const exit_code_entry> exit_codes;
   bool takes_program = false;  // what follows the options is a command line of its own
-  bool takes_words = false;    // it takes positional words
+  bool takes_words = false;    // it takes positional words; of both: a program stands behind "--"
   bool is_hidden = false;      // of use to the build only
 };
 

@@ -41,6 +41,9 @@ bool takes_free_text(value_kind kind) {
   return kind != value_kind::none && kind != value_kind::file && kind != value_kind::choice;
 }
 
+// Positional words: those of `help` are commands, those of all others are recordings.
+bool takes_commands(const command_entry& command) { return command.takes_words && command.name == "help"; }
+
 template <typename Visit>
 void for_each_option(const command_entry& command, Visit visit) {
   for (const option_entry& option : command.options) visit(option);
@@ -72,11 +75,17 @@ std::string bash_case(const command_entry& command) {
     }
   });
   std::string text = "    " + std::string(command.name) + ")\n";
-  if (command.takes_program) text += "      _tenure_program '" + valued + "' && return\n";
+  if (command.takes_program) {
+    const char* const only_behind =
+        command.takes_words ? "[[ \" ${COMP_WORDS[*]:0:COMP_CWORD} \" == *' -- '* ]] && " : "";
+    text += std::string("      ") + only_behind + "_tenure_program '" + valued + "' && return\n";
+  }
   text += "      case $previous in\n" + values + "      esac\n";
   text += "      COMPREPLY=($(compgen -W '" + words + "' -- \"$current\"))\n";
-  if (command.takes_words)
+  if (takes_commands(command))
     text += "      [[ $current == -* ]] || COMPREPLY=($(compgen -W \"$commands\" -- \"$current\"))\n";
+  else if (command.takes_words)
+    text += "      [[ $current == -* ]] || compopt -o default\n";
   return text + "      ;;\n";
 }
 
@@ -154,7 +163,7 @@ std::string completion_for_zsh() {
     }
     const std::string name = "--" + std::string(option.name);
     const std::string text = "[" + zsh_text(option.summary) + "]" + action;
-    if (option.letter == '\0') return "      " + quoted(name + text) + " \\\n";
+    if (option.letter == '\0') return "      " + quoted((option.is_repeatable ? "*" : "") + name + text) + " \\\n";
     const std::string letter = {'-', option.letter};
     return "      " + quoted("(" + letter + " " + name + ")") + "{" + letter + "," + name + "}" + quoted(text) +
            " \\\n";
@@ -165,9 +174,10 @@ std::string completion_for_zsh() {
     list += "    " + quoted(std::string(command.name) + ":" + zsh_text(command.summary)) + "\n";
     cases += "    " + std::string(command.name) + ")\n      _arguments -s -A '-*' \\\n";
     for_each_option(command, [&](const option_entry& option) { cases += specification(option); });
-    const char* rest = command.takes_program ? "'*::program:_tenure_program'"
-                       : command.takes_words ? "'1:command:_tenure_commands'"
-                                             : "";
+    const char* rest = takes_commands(command) ? "'1:command:_tenure_commands'"
+                       : command.takes_words   ? "'*:recording:_files'"
+                       : command.takes_program ? "'*::program:_tenure_program'"
+                                               : "";
     cases += *rest != '\0' ? "      " + std::string(rest) + "\n" : std::string("      && return\n");
     cases += "      ;;\n";
   });
@@ -262,13 +272,17 @@ complete -c tenure -f
         if (option.letter != '\0') valued += std::string(" -") + option.letter;
         valued += " --" + std::string(option.name);
       });
-      text += "complete -c tenure -n " + quoted(condition + "; and __tenure_in_program" + valued) +
+      const std::string only_behind = command.takes_words ? "; and contains -- -- (commandline -opc)" : "";
+      text += "complete -c tenure -n " + quoted(condition + only_behind + "; and __tenure_in_program" + valued) +
               " -x -a '(complete -C (string join \" \" -- (__tenure_program" + valued + ")))'\n";
-      condition += "; and not __tenure_in_program" + valued;
+      condition += command.takes_words ? "; and not contains -- -- (commandline -opc)"
+                                       : "; and not __tenure_in_program" + valued;
     }
     for_each_option(command, [&](const option_entry& option) { text += option_line(condition, option); });
-    if (command.takes_words)
+    if (takes_commands(command))
       text += "complete -c tenure -n " + quoted(condition) + " -a " + quoted(names.substr(1)) + "\n";
+    else if (command.takes_words)
+      text += "complete -c tenure -n " + quoted(condition) + " -F\n";
   });
   return text;
 }

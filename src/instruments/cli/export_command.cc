@@ -7,8 +7,8 @@
 
 #include "instruments/analyze/format.h"
 #include "instruments/cli/output_file.h"
-#include "instruments/cli/run_command.h"
 #include "instruments/cli/terminal.h"
+#include "instruments/cli/watched_program.h"
 #include "instruments/export/csv.h"
 #include "instruments/export/dhat.h"
 #include "instruments/export/folded.h"

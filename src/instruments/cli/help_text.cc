@@ -45,7 +45,7 @@ std::string overview(int columns, const palette& paint) {
   std::string text = wrapped("Tenure. " + std::string(project_question), columns, 0) + "\n";
   text += heading("usage: tenure COMMAND [OPTIONS]", paint) + "\n";
   for (const command_entry& command : all_commands()) {
-    if (!command.is_hidden) text += two_columns(command.name, command.summary, 8, columns, paint);
+    if (!command.is_hidden) text += two_columns(command.name, command.summary, 9, columns, paint);
   }
   text += "\n" + heading("options of every command", paint);
   text += option_lines(common_options(), widest(common_options(), aligned_usage), columns, paint);

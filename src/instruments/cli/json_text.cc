@@ -42,6 +42,18 @@ void json_writer::member(std::string_view name, bool value) {
   text_ += value ? "true" : "false";
 }
 
+void json_writer::number(std::string_view name, double value) {
+  begin(name);
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.15g", value);
+  text_ += digits;
+}
+
+void json_writer::null(std::string_view name) {
+  begin(name);
+  text_ += "null";
+}
+
 void json_writer::quote(std::string_view value) {
   text_ += '"';
   for (const char c : value) {

@@ -18,6 +18,8 @@ class json_writer {
   void member(std::string_view name, const char* value) { member(name, std::string_view(value)); }
   void member(std::string_view name, std::int64_t value);
   void member(std::string_view name, bool value);
+  void number(std::string_view name, double value);  // fifteen digits
+  void null(std::string_view name);
 
   // The whole document, ended by a line feed.
   std::string text() const { return text_ + "\n"; }

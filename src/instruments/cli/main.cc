@@ -2,23 +2,35 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <exception>
+#include <expected>
+#include <initializer_list>
 #include <iostream>
+#include <optional>
+#include <system_error>
 
 #include "instruments/cli/analysis_commands.h"
+#include "instruments/cli/attach_command.h"
 #include "instruments/cli/doctor_command.h"
 #include "instruments/cli/engagement.h"
 #include "instruments/cli/generate_command.h"
 #include "instruments/cli/help_text.h"
 #include "instruments/cli/options_table.h"
 #include "instruments/cli/parser.h"
+#include "instruments/cli/record_command.h"
 #include "instruments/cli/run_command.h"
 #include "instruments/cli/terminal.h"
+#include "instruments/cli/value_text.h"
 #include "instruments/cli/version.h"
+#include "instruments/collect/child_process.h"
+#include "instruments/collect/recording_writer.h"
 
 namespace tenure::cli {
 namespace {
+
+constexpr std::uint64_t least_last_ns = 100'000'000;
 
 int fail_usage(const std::string& sentence) { return fail(exit_usage, sentence); }
 
@@ -41,6 +53,9 @@ run_options run_options_of(const arguments& given) {
   options.pprof = given.value("pprof");
   options.pprof_at_peak = given.value("pprof-at") == "peak";
   options.interval_bytes = given.bytes("sample-interval");
+  options.is_full = given.has("full");
+  options.recording = given.value("recording");
+  options.drops = given.value("when-full") == "drop";
   if (const auto top = given.value("top")) options.top = std::strtoull(top->c_str(), nullptr, 10);
   options.shows_all = given.has("all");
   options.is_quiet = given.has("quiet");
@@ -52,20 +67,75 @@ run_options run_options_of(const arguments& given) {
 
 int run(const arguments& given) {
   if (given.program.empty()) return fail_usage("run needs a command: " + command_usage(*given.command) + ".");
+  for (const char* const needing : {"recording", "when-full"})
+    if (given.has(needing) && !given.has("full"))
+      return fail_usage(std::string("--") + needing + " is of a full recording: give --full as well.");
+  if (given.has("full") && given.has("sample-interval"))
+    return fail_usage("--full records everything and samples nothing; leave --sample-interval out.");
   return run_command(run_options_of(given));
+}
+
+// What `record` and `attach` write; the error is a sentence.
+std::expected<record_options, std::string> record_options_of(const arguments& given, const std::string& output) {
+  record_options options;
+  options.command = given.program;
+  options.recording = output;
+  options.drops = given.value("when-full") == "drop";
+  options.most_bytes = given.bytes("max-size").value_or(0);
+  if (given.has("max-size") && options.most_bytes < collect::least_limit_bytes)
+    return std::unexpected("--max-size takes 1M at least.");
+  options.last_ns = parse_time(given.value("last").value_or("")).value_or(0);
+  if (given.has("last") && options.last_ns < least_last_ns) return std::unexpected("--last takes 100ms at least.");
+  options.is_quiet = given.has("quiet");
+  options.preload = given.value("preload");
+  return options;
 }
 
 int record(const arguments& given) {
   if (given.program.empty()) return fail_usage("record needs a command: " + command_usage(*given.command) + ".");
   const auto output = given.value("output");
   if (!output) return fail_usage("record needs a file to write to: tenure record -o FILE -- CMD ARGS...");
-  record_options options;
-  options.command = given.program;
-  options.recording = *output;
-  options.drops = given.value("when-full") == "drop";
-  options.is_quiet = given.has("quiet");
-  options.preload = given.value("preload");
-  return record_command(options);
+  const auto options = record_options_of(given, *output);
+  return options ? record_command(*options) : fail_usage(options.error());
+}
+
+// Options of the other kind of attachment would be passed over in silence.
+std::optional<std::string> misfit(const arguments& given) {
+  const bool is_recorded = given.has("output");
+  const auto first_of = [&](std::initializer_list<const char*> names) -> std::optional<std::string> {
+    for (const char* const name : names)
+      if (given.has(name)) return std::string("--") + name;
+    return std::nullopt;
+  };
+  if (is_recorded) {
+    if (const auto one = first_of({"sample-interval", "json", "pprof", "top", "all", "debuginfod"}))
+      return *one + " is of a sampled report: -o records everything, and `tenure report` shows it.";
+  } else if (const auto one = first_of({"when-full", "max-size", "last"})) {
+    return *one + " is of a recording: give -o FILE as well.";
+  }
+  return std::nullopt;
+}
+
+int attach(const arguments& given) {
+  attach_command_options options;
+  if (given.words.size() == 1) {
+    const std::string& word = given.words.front();
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), options.pid);
+    if (error != std::errc{} || end != word.data() + word.size()) options.pid = 0;
+  }
+  if (options.pid == 0) return fail_usage("attach needs the number of a process: tenure attach PID.");
+  if (const auto sentence = misfit(given)) return fail_usage(*sentence);
+  if (given.bytes("sample-interval") == 0) return fail_usage("--sample-interval takes 4K at least.");
+  options.duration_ns = parse_time(given.value("for").value_or("")).value_or(0);
+  if (given.has("for") && options.duration_ns == 0) return fail_usage("--for takes more than no time.");
+  options.report = run_options_of(given);
+  options.report.output = "-";
+  if (const auto output = given.value("output")) {
+    const auto record = record_options_of(given, *output);
+    if (!record) return fail_usage(record.error());
+    options.record = *record;
+  }
+  return attach_command(options);
 }
 
 int dispatch(const arguments& given) {
@@ -82,6 +152,7 @@ int dispatch(const arguments& given) {
   if (name == "help" || name.empty()) return show_help(given.words, columns, paint);
   if (name == "run") return run(given);
   if (name == "record") return record(given);
+  if (name == "attach") return attach(given);
   if (const std::optional<int> code = analysis_command(given)) return *code;
   if (name == "doctor") return doctor_command({given.program, given.has("json"), color, columns});
   if (name == "options") {
@@ -96,6 +167,7 @@ int dispatch(const arguments& given) {
 }  // namespace tenure::cli
 
 int main(int count, char** words) try {
+  tenure::collect::survive_file_size_limit();
   const auto given = tenure::cli::parse(std::vector<std::string>(words + std::min(count, 1), words + count));
   if (!given) return tenure::cli::fail_usage(given.error());
   const int code = tenure::cli::dispatch(*given);

@@ -53,6 +53,7 @@ bool write_all(int descriptor, std::string_view contents) {
 
 std::expected<void, std::string> check_output(const fs::path& path) {
   if (path == "-") return {};
+  if (path.empty()) return std::unexpected("the name of a file to write to is empty.");
   struct stat status {};
   const bool exists = ::stat(path.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) return cannot_write(path, "it is a folder");
@@ -60,12 +61,19 @@ std::expected<void, std::string> check_output(const fs::path& path) {
   if (is_written_directly(path)) return {};
   std::string name;
   const int probe = open_beside(target_of(path), name);
-  if (probe < 0 && errno == ENOENT)
+  const std::string why = reason();
+  std::error_code ignored;
+  if (probe < 0 && path.has_parent_path() && !fs::is_directory(path.parent_path(), ignored))
     return cannot_write(path, fmt::format("there is no folder '{}'", path.parent_path().string()));
-  if (probe < 0) return cannot_write(path, reason());
+  if (probe < 0) return cannot_write(path, fmt::format("no file can be made there ({})", why));
   ::close(probe);
   ::unlink(name.c_str());
   return {};
+}
+
+bool are_one_output(const fs::path& one, const fs::path& other) {
+  if (one == "-" || other == "-") return one == other;
+  return !is_written_directly(one) && target_of(one) == target_of(other);
 }
 
 std::expected<void, std::string> write_output(const fs::path& path, std::string_view contents) {

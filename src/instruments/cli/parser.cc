@@ -12,7 +12,8 @@
 namespace tenure::cli {
 namespace {
 
-// Where the watched program's own words begin: at "--", or at the first word that is neither an option nor its value.
+// Where the watched program's own words begin: at "--", or at the first word that is neither an option nor its value,
+// unless the command takes such words itself.
 std::size_t begin_of_program(const command_entry& command, const std::vector<std::string>& words, std::size_t from) {
   const auto takes_next = [](const option_entry& option, const std::string& word) {
     if (option.kind == value_kind::none) return false;
@@ -20,7 +21,11 @@ std::size_t begin_of_program(const command_entry& command, const std::vector<std
            (option.letter != '\0' && word == std::string{'-', option.letter});
   };
   for (std::size_t i = from; i < words.size(); ++i) {
-    if (words[i] == "--" || !words[i].starts_with('-') || words[i] == "-") return i;
+    if (words[i] == "--") return i;
+    if (!words[i].starts_with('-') || words[i] == "-") {
+      if (command.takes_words) continue;
+      return i;
+    }
     for (const std::span<const option_entry> options : {command.options, common_options()}) {
       if (std::any_of(options.begin(), options.end(), [&](const auto& o) { return takes_next(o, words[i]); })) {
         ++i;
@@ -67,6 +72,10 @@ std::string objection(const option_entry& option, const std::string& value) {
   if (option.kind == value_kind::byte_range && !parse_byte_range(value))
     return name + " takes two sizes such as 1K..64K, the greater one last, not '" + value + "'.";
   if (option.kind == value_kind::pattern && value.empty()) return name + " takes a name or a part of it.";
+  if (option.kind == value_kind::byte_limit && !parse_limit(value, limit_unit::bytes))
+    return name + " takes a limit such as 64M, +5% or +5%+64K over the baseline, or NAME=64K, not '" + value + "'.";
+  if (option.kind == value_kind::block_limit && !parse_limit(value, limit_unit::blocks))
+    return name + " takes a limit such as 1000, +5% or +10 over the baseline, or NAME=100, not '" + value + "'.";
   if (option.kind == value_kind::choice) {
     const std::vector<std::string> choices = split_choices(option.choices);
     if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
@@ -144,7 +153,9 @@ class reader {
       const std::string name(d.entry->name);
       std::string value;
       if (d.entry->kind != value_kind::none && !d.option->results().empty()) value = d.option->results().back();
-      if (const std::string wrong = objection(*d.entry, value); !wrong.empty()) return std::unexpected(wrong);
+      if (d.entry->is_repeatable) result.repeated[name] = d.option->results();
+      for (const std::string& one : d.entry->is_repeatable ? result.repeated[name] : std::vector{value})
+        if (const std::string wrong = objection(*d.entry, one); !wrong.empty()) return std::unexpected(wrong);
       result.values[name] = value;
     }
     result.wants_help = result.values.erase("help") > 0;
@@ -195,6 +206,11 @@ std::optional<std::string> arguments::value(const std::string& option) const {
 std::optional<std::uint64_t> arguments::bytes(const std::string& option) const {
   const auto text = value(option);
   return text ? parse_bytes(*text) : std::nullopt;
+}
+
+std::vector<std::string> arguments::all(const std::string& option) const {
+  const auto found = repeated.find(option);
+  return found != repeated.end() ? found->second : std::vector<std::string>();
 }
 
 std::optional<std::uint64_t> parse_bytes(const std::string& text) {

@@ -18,12 +18,27 @@ fs::path own_folder() {
   return fs::read_symlink("/proc/self/exe", ignored).parent_path();
 }
 
+// A program that is position independent looks like a library but for this; the loader does not preload one.
+static bool is_executable_image(std::ifstream& file, const Elf64_Ehdr& header) {
+  for (unsigned i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr segment{};
+    file.seekg(static_cast<std::streamoff>(header.e_phoff + i * sizeof segment));
+    if (!file.read(reinterpret_cast<char*>(&segment), sizeof segment)) return false;
+    if (segment.p_type != PT_DYNAMIC) continue;
+    file.seekg(static_cast<std::streamoff>(segment.p_offset));
+    Elf64_Dyn entry{};
+    while (file.read(reinterpret_cast<char*>(&entry), sizeof entry) && entry.d_tag != DT_NULL)
+      if (entry.d_tag == DT_FLAGS_1) return (entry.d_un.d_val & DF_1_PIE) != 0;
+  }
+  return false;
+}
+
 bool is_shared_library(const fs::path& path) {
   Elf64_Ehdr header{};
   std::ifstream file(path, std::ios::binary);
   return file.read(reinterpret_cast<char*>(&header), sizeof header) &&
          std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
-         header.e_type == ET_DYN && header.e_machine == own_elf_machine;
+         header.e_type == ET_DYN && header.e_machine == own_elf_machine && !is_executable_image(file, header);
 }
 
 std::expected<fs::path, std::string> find_preload_library() {

@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int script_depth_limit = 4;  // the kernel's own
+constexpr const char* shell = "/bin/sh";
 
 std::unexpected<program_refusal> refuse(refusal_kind kind, std::string sentence, int exit_code = exit_cannot_run) {
   return std::unexpected(program_refusal{kind, std::move(sentence), exit_code});
@@ -70,6 +71,9 @@ std::expected<fs::path, program_refusal> find_program(const std::string& command
   }
   if (S_ISDIR(facts.st_mode)) {
     return refuse(refusal_kind::not_executable, in_quotes(command) + " is a folder, not a program.");
+  }
+  if (!S_ISREG(facts.st_mode)) {
+    return refuse(refusal_kind::not_executable, in_quotes(command) + " is no file, but a pipe, a socket or a device.");
   }
   if (!is_executable_file(command)) {
     return refuse(refusal_kind::not_executable,
@@ -181,8 +185,13 @@ std::expected<program_facts, program_refusal> check_program(const std::string& c
       continue;
     }
     if (!head.starts_with(ELFMAG)) {
-      return refuse(refusal_kind::unknown_format,
-                    in_quotes(path) + " is neither an ELF program nor a script with a #! line.");
+      const bool is_text = head.find('\0') == std::string::npos;
+      if (depth != 0 || !is_text) {
+        return refuse(refusal_kind::unknown_format, in_quotes(path) + " is neither an ELF program nor a script.");
+      }
+      result.is_shell_script = true;
+      path = shell;
+      continue;
     }
     if (raises_rights(path)) {
       return refuse(refusal_kind::raised_rights,

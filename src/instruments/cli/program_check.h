@@ -37,6 +37,7 @@ struct program_facts {
   std::filesystem::path path;                // the file that the kernel will start
   std::vector<std::filesystem::path> chain;  // a script's interpreters in order; the last is the ELF program
   std::filesystem::path loader;              // of the ELF program
+  bool is_shell_script = false;              // text without a #! line: /bin/sh is started with it, as by every shell
 };
 
 // Finds `command` as execvp would and looks at it. Starts nothing.

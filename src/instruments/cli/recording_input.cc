@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "instruments/cli/output_file.h"
-#include "instruments/cli/run_command.h"
 #include "instruments/cli/selection_options.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/value_text.h"
+#include "instruments/cli/watched_program.h"
 
 namespace tenure::cli {
 
@@ -37,6 +40,28 @@ std::expected<analyze::exact_report, std::string> read_exactly(const recording_q
                                    .at_ns = query.at_ns,
                                    .resolves_all_frames = query.resolves_all_frames,
                                    .progress = progress.function()});
+}
+
+std::expected<analyze::run_figures, std::string> read_figures(const recording_query& query,
+                                                              const analyze::figure_options& options) {
+  auto reader = collect::recording_reader::open(query.recording);
+  if (!reader) return std::unexpected(reader.error());
+  symbols::symbolizer symbolizer(symbol_options(query.uses_debuginfod));
+  progress_line progress;
+  analyze::exact_report report = analyze::analyze_exactly(
+      *reader, symbolizer, {.selected = query.selected, .at_ns = query.at_ns, .progress = progress.function()});
+  return analyze::figures_of(report, symbolizer, options);
+}
+
+std::expected<analyze::suppressions, std::string> read_suppressions(const std::optional<std::filesystem::path>& path) {
+  analyze::suppressions result;
+  if (!path) return result;
+  std::ifstream file(*path);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) return std::unexpected(fmt::format("'{}' cannot be read.", path->string()));
+  const auto added = result.add(text.view());
+  if (!added) return std::unexpected(fmt::format("'{}': {}.", path->string(), added.error()));
+  return result;
 }
 
 std::string damage_sentence(const std::optional<std::string>& damage, bool is_complete) {

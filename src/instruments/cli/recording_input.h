@@ -9,6 +9,8 @@
 #include <string>
 
 #include "instruments/analyze/exact.h"
+#include "instruments/analyze/site_identity.h"
+#include "instruments/analyze/suppressions.h"
 #include "instruments/cli/parser.h"
 #include "instruments/symbols/symbolizer.h"
 
@@ -29,6 +31,13 @@ symbols::symbolizer_options symbol_options(bool uses_debuginfod);
 
 // The error is one sentence.
 std::expected<analyze::exact_report, std::string> read_exactly(const recording_query& query);
+
+// The same by what sites are called in every build.
+std::expected<analyze::run_figures, std::string> read_figures(const recording_query& query,
+                                                              const analyze::figure_options& options = {});
+
+// Rules in LeakSanitizer's format, from a file; without one, those that always hold. The error is one sentence.
+std::expected<analyze::suppressions, std::string> read_suppressions(const std::optional<std::filesystem::path>& path);
 
 // "The recording is damaged: ...", "The recording was cut off: ..."; empty when it is whole.
 std::string damage_sentence(const std::optional<std::string>& damage, bool is_complete);

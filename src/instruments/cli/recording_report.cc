@@ -9,6 +9,7 @@
 #include "instruments/cli/json_text.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/parser.h"
+#include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_table.h"
 #include "instruments/cli/report_text.h"
 
@@ -19,53 +20,14 @@ using analyze::exact_amount;
 using analyze::exact_group;
 using analyze::exact_process;
 using analyze::exact_report;
-using analyze::format_bytes;
 using analyze::format_duration;
 
-std::string size_of(std::uint64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
+std::uint64_t since_start(const exact_process& process, std::uint64_t time_ns) {
+  return since_start_of(process.profile.record, time_ns);
+}
 
 std::string amount_text(const exact_amount& amount) {
   return fmt::format("{} in {} blocks ({} bytes)", size_of(amount.bytes), amount.blocks, amount.bytes);
-}
-
-std::uint64_t since_start(const exact_process& process, std::uint64_t time_ns) {
-  const std::uint64_t start_ns = process.profile.record.start_ns;
-  return time_ns > start_ns ? time_ns - start_ns : 0;
-}
-
-std::string losses_text(const exact_process& process, const palette& paint) {
-  const collect::tape_losses& lost = process.losses;
-  std::string text;
-  const auto line = [&](const std::string& sentence) {
-    text += fmt::format("  {}not exact{}     {}\n", paint.warning, paint.reset, sentence);
-  };
-  if (lost.allocations != 0 || lost.frees != 0)
-    line(
-        fmt::format("{} allocations of {} and {} frees were lost, because their rings were full: allocated figures "
-                    "are low by that much, live ones by up to that much either way",
-                    lost.allocations, size_of(lost.bytes), lost.frees));
-  if (lost.frames != 0) line(fmt::format("{} frames found no room: their stacks are cut off", lost.frames));
-  if (lost.refused_records != 0 || lost.is_corrupt)
-    line(fmt::format("{} records made no sense{}", lost.refused_records,
-                     lost.is_corrupt ? ", and a ring could not be read to its end" : ""));
-  if (!process.is_complete) line("the end of this process is not in the recording: what it did after that is missing");
-  if (process.stray_frees != 0)
-    text += fmt::format("  other frees   {}: of blocks that it had before it was recorded, or that its parent had\n",
-                        process.stray_frees);
-  return text;
-}
-
-// "table.cc:42 < load < main"
-std::string chain_text(const exact_group& group) {
-  constexpr int name_width = 32;
-  std::string text;
-  for (const analyze::frame& one : group.chain) {
-    const bool is_first = &one == &group.chain.front();
-    if (is_first && (one.file.empty() || one.line == 0)) continue;
-    text += is_first ? fmt::format("{}:{}", one.file.substr(one.file.rfind('/') + 1), one.line)
-                     : fmt::format("{}< {}", text.empty() ? "" : " ", shorten_function(one.function, name_width));
-  }
-  return text;
 }
 
 std::string small_processes(const std::vector<const exact_process*>& small, const recording_report_options& options,
@@ -100,7 +62,7 @@ std::string owners(const exact_process& process, const recording_report_options&
     rows.push_back({{size_of(site.at_moment.bytes), std::to_string(site.at_moment.blocks),
                      size_of(site.allocated.bytes), std::to_string(site.allocated.blocks), size_of(site.at_end.bytes),
                      std::to_string(site.at_end.blocks), shorten_function(group.name, name_width)},
-                    chain_text(group)});
+                    chain_text(group.chain)});
   }
   const std::string then = options.query.at_ns ? "at " + format_duration(*options.query.at_ns) : "at the peak";
   std::string text =
@@ -121,28 +83,32 @@ std::string process_section(const exact_process& process, const recording_report
   const collect::process_record& record = process.profile.record;
   std::string text =
       fmt::format("{}Process{}  {}\n", paint.bold, paint.reset, keep_front(command_text(record), options.columns - 9));
-  text += fmt::format("  pid           {}, {} for {}\n", record.pid,
-                      record.origin == wire::origin::fork ? "forked" : "started",
+  text += fmt::format("  pid           {}, {} for {}\n", record.pid, origin_text(record.origin),
                       format_duration(since_start(process, record.end_ns)));
+  if (process.before) {
+    text += fmt::format("  begins        after {}: what came before was dropped, {} allocations of {} among it\n",
+                        format_duration(since_start(process, process.before->last_ns)), process.before->allocations,
+                        size_of(process.before->allocated_bytes));
+    text += fmt::format("  held then     {}\n", amount_text(process.totals.at_begin));
+    if (process.moment_ns < process.before->last_ns)
+      text += fmt::format(
+          "  {}too early{}     the moment asked for is not in the recording: what is shown of it is "
+          "where this begins\n",
+          paint.warning, paint.reset);
+  }
   text += fmt::format("  allocated     {}\n", amount_text(process.totals.allocated));
   text += fmt::format("  freed         {}; {} of it by another thread\n", amount_text(process.totals.freed),
                       size_of(process.totals.freed_elsewhere.bytes));
   text += fmt::format("  peak          {}, after {}\n", amount_text(process.peak),
                       format_duration(since_start(process, process.peak_time_ns)));
   text += fmt::format("  {:<12}  {}\n", left_head(options), amount_text(process.totals.at_end));
-  text += losses_text(process, paint);
+  text += losses_text(process.losses, process.is_complete, process.stray_frees, paint);
   if (process.events != 0) text += owners(process, options, paint);
   return text;
 }
 
-void write_amount(json_writer& json, const char* name, const exact_amount& amount) {
-  json.begin_object(name);
-  json.member("blocks", static_cast<std::int64_t>(amount.blocks));
-  json.member("bytes", static_cast<std::int64_t>(amount.bytes));
-  json.end_object();
-}
-
 void write_site(json_writer& json, const analyze::exact_site& site) {
+  write_amount(json, "held_at_begin", site.at_begin);
   write_amount(json, "allocated", site.allocated);
   write_amount(json, "freed", site.freed);
   write_amount(json, "freed_by_another_thread", site.freed_elsewhere);
@@ -158,7 +124,7 @@ void write_process(json_writer& json, const exact_process& process) {
   json.begin_object();
   figure("pid", record.pid);
   figure("parent_pid", record.parent_pid);
-  json.member("origin", record.origin == wire::origin::fork ? "fork" : "exec");
+  json.member("origin", std::string(origin_code(record.origin)));
   json.member("command", command_text(record));
   json.member("is_complete", process.is_complete);
   figure("duration_ns", since_start(process, record.end_ns));
@@ -169,14 +135,15 @@ void write_process(json_writer& json, const exact_process& process) {
   figure("peak_ns", since_start(process, process.peak_time_ns));
   figure("moment_ns", since_start(process, process.moment_ns));
   figure("stray_frees", process.stray_frees);
-  json.begin_object("lost");
-  figure("allocations", process.losses.allocations);
-  figure("bytes", process.losses.bytes);
-  figure("frees", process.losses.frees);
-  figure("frames", process.losses.frames);
-  figure("refused_records", process.losses.refused_records);
-  json.member("is_corrupt", process.losses.is_corrupt);
-  json.end_object();
+  if (process.before) {
+    json.begin_object("dropped");
+    figure("until_ns", since_start(process, process.before->last_ns));
+    figure("events", process.before->events);
+    figure("allocations", process.before->allocations);
+    figure("allocated_bytes", process.before->allocated_bytes);
+    json.end_object();
+  }
+  write_losses(json, process.losses);
   figure("waits", process.losses.waits);
   figure("wait_ns", process.losses.wait_ns);
   json.begin_array("by_function");
@@ -191,25 +158,11 @@ void write_process(json_writer& json, const exact_process& process) {
   json.end_object();
 }
 
-std::string notes_text(const exact_report& report, const palette& paint) {
-  std::string text;
-  if (report.damage)
-    text += fmt::format("{}The recording is damaged:{} {}.\n", paint.warning, paint.reset, *report.damage);
-  if (!report.is_complete)
-    text += fmt::format(
-        "{}The recording was cut off:{} `tenure record` did not come to its end. What is here is "
-        "what it had written.\n",
-        paint.warning, paint.reset);
-  for (const std::string& note : report.run.notes)
-    text += fmt::format("  {}note{}  {}\n", paint.dim, paint.reset, note);
-  return text;
-}
-
 }  // namespace
 
 std::string recording_text(const exact_report& report, const recording_report_options& options, bool uses_color) {
   const palette& paint = colors(uses_color);
-  std::string text = notes_text(report, paint);
+  std::string text = notes_text(report.damage, report.is_complete, report.run.notes, paint);
   if (const std::string chosen = describe(options.query.selected); !chosen.empty())
     text += fmt::format("{}Only{} what was {}.\n", paint.bold, paint.reset, chosen);
   if (report.processes.empty())
@@ -242,6 +195,14 @@ std::string recording_json(const exact_report& report, const recording_report_op
   if (const std::string chosen = describe(options.query.selected); !chosen.empty()) json.member("selected", chosen);
   json.member("is_complete", report.is_complete);
   if (report.damage) json.member("damage", *report.damage);
+  if (report.rotated) {
+    json.begin_object("rotated");
+    json.member("from_ns", static_cast<std::int64_t>(report.rotated->time_ns -
+                                                     std::min(report.rotated->time_ns, report.run.start_ns)));
+    json.member("cuts", static_cast<std::int64_t>(report.rotated->count));
+    json.member("dropped_processes", static_cast<std::int64_t>(report.dropped_processes));
+    json.end_object();
+  }
   json.begin_array("processes");
   for (const exact_process& process : report.processes) write_process(json, process);
   json.end_array();

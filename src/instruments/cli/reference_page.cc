@@ -73,8 +73,8 @@ std::string reference_of_options() {
   std::string text =
       "# Options of the heap\n\n<!-- Written by `tenure generate docs` from src/core/base/options.def. -->\n\n"
       "The heap reads these environment variables once, when a program starts. A value that cannot be read is reported "
-      "in one\nsentence on standard error, and the default stays. Bytes take K, M and G; switches take on and off. "
-      "`tenure options` prints this\ntable, `tenure options --json` for programs.\n\n"
+      "in one\nsentence on standard error, and the default stays; so is a name that is none of these. Bytes take K, M "
+      "and G; switches take\non and off. `tenure options` prints this table, `tenure options --json` for programs.\n\n"
       "| variable | default | range | what it does | when to use it |\n|---|---|---|---|---|\n";
   for (const heap_option& option : heap_options()) {
     text += "| " + code(option.environment()) + " | " + option.default_text() + " | " + option.range_text() + " | " +

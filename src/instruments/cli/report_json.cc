@@ -7,7 +7,9 @@
 
 #include "instruments/analyze/ledger.h"
 #include "instruments/analyze/memory_parts.h"
+#include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_text.h"
+#include "instruments/cli/report_unwatched.h"
 #include "instruments/cli/version.h"
 
 namespace tenure::cli {
@@ -146,8 +148,14 @@ const char* end_code(collect::process_end end) {
       return "exited";
     case collect::process_end::replaced:
       return "replaced";
+    case collect::process_end::vanished:
+      return "vanished";
     case collect::process_end::killed:
       return "killed";
+    case collect::process_end::left:
+      return "left";
+    case collect::process_end::unwatched:
+      return "unwatched";
   }
   return "";
 }
@@ -158,12 +166,24 @@ json::object identity_json(const process_profile& of) {
   for (const std::string& word : record.command_line) command.push_back(json::value(valid_text(word)));
   return {{"pid", record.pid},
           {"parent_pid", record.parent_pid},
-          {"origin", record.origin == wire::origin::fork ? "fork" : "exec"},
+          {"origin", std::string(origin_code(record.origin))},
           {"end", end_code(record.end)},
           {"executable", valid_text(record.executable)},
           {"command", std::move(command)},
           {"start_realtime_ns", record.start_realtime_ns},
           {"duration_ns", record.end_ns > record.start_ns ? record.end_ns - record.start_ns : 0}};
+}
+
+json::array unwatched_json(const collect::recording& run) {
+  json::array result;
+  for (const collect::unwatched_program& one : run.unwatched)
+    result.push_back(json::object{{"pid", one.pid},
+                                  {"executable", valid_text(one.executable)},
+                                  {"reason", why_unwatched(one.executable).code},
+                                  {"peak_resident_bytes", one.peak_resident_bytes},
+                                  {"first_seen_ns", one.first_seen_ns - run.start_ns},
+                                  {"last_seen_ns", one.last_seen_ns - run.start_ns}});
+  return result;
 }
 
 json::object sampling_json(const collect::process_record& of) {
@@ -174,6 +194,20 @@ json::object sampling_json(const collect::process_record& of) {
           {"lost_bytes", of.lost_bytes},
           {"refused_events", of.refused_events},
           {"unmatched_frees", of.unmatched_frees}};
+}
+
+json::object recording_json(const analyze::full_account& of) {
+  return {{"events", of.events},
+          {"is_complete", of.is_complete},
+          {"stray_frees", of.stray_frees},
+          {"lost_allocations", of.losses.allocations},
+          {"lost_bytes", of.losses.bytes},
+          {"lost_frees", of.losses.frees},
+          {"lost_frames", of.losses.frames},
+          {"refused_records", of.losses.refused_records},
+          {"is_corrupt", of.losses.is_corrupt},
+          {"waits", of.losses.waits},
+          {"wait_ns", of.losses.wait_ns}};
 }
 
 json::value limit_json(std::uint64_t bytes) {
@@ -233,6 +267,7 @@ json::object process_json(const process_profile& of, std::size_t site_limit) {
   result["live_at_exit"] = amount_json(of.live_at_exit);
   result["lifetimes"] = lifetimes_json(of.lifetimes);
   result["sampling"] = sampling_json(record);
+  if (of.full) result["recording"] = recording_json(*of.full);
   result["memory_at_peak"] = memory_json(of.memory_at_peak, record.start_ns);
   result["memory_at_exit"] = memory_json(of.memory_at_exit, record.start_ns);
   result["ledger"] = accounts_json(of);
@@ -260,13 +295,15 @@ std::string report_json(const analyze::profile& profile, std::size_t site_limit)
   const collect::recording& run = profile.run;
   json::array processes;
   for (const process_profile& one : profile.processes) processes.push_back(process_json(one, site_limit));
+  const bool is_attached = run.attached_pid != 0;  // then its end was not waited for
   const bool is_engaged = profile.main_process != analyze::no_index;
   const json::object document{
       {"schema", report_schema},
       {"tenure_version", version_number()},
       {"run",
        {{"pid", run.child_pid},
-        {"exit_code", run.exit_code},
+        {"attached", is_attached},
+        {"exit_code", is_attached ? json::value(nullptr) : json::value(run.exit_code)},
         {"exit_signal", run.exit_signal == 0 ? json::value(nullptr) : json::value(run.exit_signal)},
         {"duration_ns", run.end_ns - run.start_ns},
         {"processor_ns", run.child_processor_ns},
@@ -274,6 +311,7 @@ std::string report_json(const analyze::profile& profile, std::size_t site_limit)
         {"engaged", is_engaged},
         {"main_process", is_engaged ? json::value(profile.main_process) : json::value(nullptr)}}},
       {"processes", std::move(processes)},
+      {"unwatched", unwatched_json(run)},
       {"collector",
        {{"processor_ns", run.cost.processor_ns},
         {"wake_ups", run.cost.wake_ups},

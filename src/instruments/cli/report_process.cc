@@ -44,6 +44,15 @@ std::string since_start(const process_profile& process, std::uint64_t time_ns) {
   return format_duration(time_ns > start_ns ? time_ns - start_ns : 0);
 }
 
+std::string recorded_text(const analyze::full_account& full) {
+  std::string text = fmt::format("{} events, every allocation and free", full.events);
+  const std::uint64_t lost = full.losses.allocations + full.losses.frees;
+  text += lost == 0 ? "; none dropped" : fmt::format(" but {} that were dropped", lost);
+  if (full.stray_frees != 0)
+    text += fmt::format("; {} frees of blocks that it had before, or that its parent had", full.stray_frees);
+  return text;
+}
+
 std::string summary(const process_profile& process, int columns) {
   const auto& record = process.record;
   const double seconds = std::max(1e-9, static_cast<double>(record.end_ns - record.start_ns) / 1e9);
@@ -52,22 +61,33 @@ std::string summary(const process_profile& process, int columns) {
   if (process.peak_resident_bytes != 0)
     text += fmt::format("  peak RSS      {} after {}\n", size_of(process.peak_resident_bytes),
                         since_start(process, process.peak_resident_time_ns));
-  if (record.samples.empty()) {
+  const auto line = [&](std::string_view name, const std::string& said) {
+    text += two_columns(name, said, name_columns, columns, colors(false));
+  };
+  if (!process.has_sites()) {
+    if (process.full) {
+      line("recorded", "nothing: it told no allocation");
+      return text;
+    }
     const std::string reason = record.sample_interval_bytes == 0
                                    ? "sampling was off"
                                    : fmt::format("it allocated little against the sampling interval of {}",
                                                  size_of(record.sample_interval_bytes));
-    return text + two_columns("samples", "none: " + reason, name_columns, columns, colors(false));
+    line("samples", "none: " + reason);
+    return text;
   }
   const std::string live =
       fmt::format("{} at its peak after {}, {} at exit", format_with_error(process.live_at_peak.bytes),
                   since_start(process, process.live_peak_time_ns), format_with_error(process.live_at_exit.bytes));
-  text += two_columns("live heap", live, name_columns, columns, colors(false));
+  line("live heap", live);
   text +=
       fmt::format("  allocated     {} in {} blocks, {}/s\n", format_with_error(process.allocated.bytes),
                   format_count(process.allocated.blocks.value), format_bytes(process.allocated.bytes.value / seconds));
-  text += fmt::format("  samples       {}, one in {} allocated; {} dropped\n", record.samples.size(),
-                      size_of(record.sample_interval_bytes), record.dropped_events);
+  if (process.full)
+    line("recorded", recorded_text(*process.full));
+  else
+    line("samples", fmt::format("{}, one in {} allocated; {} dropped", record.samples.size(),
+                                size_of(record.sample_interval_bytes), record.dropped_events));
   return text;
 }
 
@@ -78,11 +98,13 @@ const memory_part* part_in(const std::optional<memory_breakdown>& memory, std::s
   return nullptr;
 }
 
-std::string part_note(const memory_part& part) {
+std::string part_note(const memory_part& part, bool is_full) {
   if (part.sampled) {
     const std::string error = format_error(*part.sampled);
-    return error.empty() ? "sampled" : "sampled " + error;
+    return is_full ? "counted" : error.empty() ? "sampled" : "sampled " + error;
   }
+  // What is left of the heap when the others are taken off, the error of the live blocks with it.
+  if (part.kind == analyze::part_kind::heap_thread_caches && !is_full) return "or live and not sampled";
   std::string note;
   for (const memory_part& detail : part.details)
     note += fmt::format("{}{} {}", note.empty() ? "" : ", ", detail.name, size_of(detail.resident_bytes));
@@ -96,8 +118,11 @@ std::string where_it_lives(const process_profile& process, const palette& paint,
   std::string text = heading(
       paint, "Where it lives",
       peak ? fmt::format("at the peak of RSS, after {}, and at exit", since_start(process, peak->time_ns)) : "");
-  if (!peak && !exit)
-    return text + "  The process was gone before its mappings could be read, and left no copy of them.\n";
+  if (!peak && !exit) {
+    const bool went_on = process.record.end == collect::process_end::unwatched;
+    return text + (went_on ? "  It became a program that is not watched before its mappings could be read.\n"
+                           : "  The process was gone before its mappings could be read, and left no copy of them.\n");
+  }
   const auto cell = [](const memory_part* part) { return part == nullptr ? "" : size_of(part->resident_bytes); };
   const auto share = [](const memory_part* part, const std::optional<memory_breakdown>& of) {
     return part == nullptr ? ""
@@ -110,8 +135,9 @@ std::string where_it_lives(const process_profile& process, const palette& paint,
     const memory_part* const at_exit = part_in(exit, kind);
     if (at_peak == nullptr && at_exit == nullptr) continue;
     const memory_part& shown = at_peak != nullptr ? *at_peak : *at_exit;
-    rows.push_back(
-        {{shown.name, cell(at_peak), share(at_peak, peak), cell(at_exit), share(at_exit, exit), part_note(shown)}, {}});
+    rows.push_back({{shown.name, cell(at_peak), share(at_peak, peak), cell(at_exit), share(at_exit, exit),
+                     part_note(shown, process.full.has_value())},
+                    {}});
   }
   rows.push_back({{"resident", peak ? size_of(peak->resident_bytes) : "", peak ? "100%" : "",
                    exit ? size_of(exit->resident_bytes) : "", exit ? "100%" : "", ""},
@@ -165,6 +191,12 @@ std::string who_holds_it(const process_profile& process, const report_options& o
   return text;
 }
 
+// What was counted has no error to show.
+void drop_column(std::vector<table_column>& heads, std::vector<table_row>& rows, std::ptrdiff_t column) {
+  heads.erase(heads.begin() + column);
+  for (table_row& row : rows) row.cells.erase(row.cells.begin() + column);
+}
+
 using group_order = std::function<double(const call_site&)>;
 
 std::vector<const site_group*> top_of(const std::vector<site_group>& groups, std::size_t limit, const group_order& by) {
@@ -198,6 +230,7 @@ std::string owners_table(const process_profile& process, const std::vector<site_
     return std::max(site.live_at_peak.bytes.value, site.live_at_exit.bytes.value);
   };
   std::vector<table_row> rows;
+  const bool is_full = process.full.has_value();
   const int name_width = columns - figure_columns_of_owners;
   for (const site_group* const group : top_of(groups, limit, largest)) {
     const call_site& site = group->totals;
@@ -209,8 +242,10 @@ std::string owners_table(const process_profile& process, const std::vector<site_
           are_functions ? shorten_function(group->name, name_width) : keep_end(group->name, name_width)},
          are_functions ? chain_text(*group) : std::string()});
   }
-  return format_table({{"at peak"}, {"share"}, {"error"}, {"at exit"}, {"blocks"}, {"average"}, {head, true}}, rows,
-                      paint, columns);
+  std::vector<table_column> heads = {{"at peak"}, {"share"},   {"error"},   {"at exit"},
+                                     {"blocks"},  {"average"}, {head, true}};
+  if (is_full) drop_column(heads, rows, 2);
+  return format_table(heads, rows, paint, columns);
 }
 
 bool has_lines(const process_profile& process) {
@@ -236,24 +271,26 @@ std::string who_owns_it(const process_profile& process, const report_options& op
   return text;
 }
 
-std::string quantile_text(const std::optional<std::uint64_t>& time_ns, const call_site& site) {
-  if (site.lifetimes.freed.samples < least_deaths) return "-";
+std::string quantile_text(const std::optional<std::uint64_t>& time_ns, const call_site& site, bool is_full) {
+  if (site.lifetimes.freed.samples < (is_full ? 1 : least_deaths)) return "-";
   return time_ns ? format_duration(*time_ns) : "never";
 }
 
 std::string when_it_goes(const process_profile& process, const report_options& options, const palette& paint) {
   std::vector<table_row> rows;
+  const bool is_full = process.full.has_value();
   const int name_width = options.columns - figure_columns_of_lifetimes;
   const auto allocated = [](const call_site& site) { return site.allocated.bytes.value; };
   const auto row_of = [&](const call_site& site, const std::string& name) {
     const double freed = site.lifetimes.freed.bytes.value;
-    rows.push_back(
-        {{format_bytes(site.allocated.bytes.value), format_error(site.allocated.bytes),
-          quantile_text(site.lifetimes.quartile_ns, site), quantile_text(site.lifetimes.median_ns, site),
-          quantile_text(site.lifetimes.third_quartile_ns, site), quantile_text(site.lifetimes.ninth_decile_ns, site),
-          freed > 0 ? format_share(site.lifetimes.freed_by_other_thread_bytes / freed) : "-",
-          format_bytes(site.lifetimes.never_freed.bytes.value), name},
-         {}});
+    rows.push_back({{format_bytes(site.allocated.bytes.value), format_error(site.allocated.bytes),
+                     quantile_text(site.lifetimes.quartile_ns, site, is_full),
+                     quantile_text(site.lifetimes.median_ns, site, is_full),
+                     quantile_text(site.lifetimes.third_quartile_ns, site, is_full),
+                     quantile_text(site.lifetimes.ninth_decile_ns, site, is_full),
+                     freed > 0 ? format_share(site.lifetimes.freed_by_other_thread_bytes / freed) : "-",
+                     format_bytes(site.lifetimes.never_freed.bytes.value), name},
+                    {}});
   };
   for (const site_group* const group : top_of(process.by_function, options.top, allocated))
     row_of(group->totals, shorten_function(group->name, name_width));
@@ -261,22 +298,17 @@ std::string when_it_goes(const process_profile& process, const report_options& o
   all.allocated = process.allocated;
   all.lifetimes = process.lifetimes;
   row_of(all, "all of it");
+  std::vector<table_column> heads = {{"allocated"}, {"error"},     {"25%"},   {"50%"},           {"75%"},
+                                     {"90%"},       {"elsewhere"}, {"never"}, {"function", true}};
+  if (process.full) drop_column(heads, rows, 1);
   return heading(paint, "When it goes away", "time until 25%, 50%, 75% and 90% of the bytes are gone") +
-         format_table({{"allocated"},
-                       {"error"},
-                       {"25%"},
-                       {"50%"},
-                       {"75%"},
-                       {"90%"},
-                       {"elsewhere"},
-                       {"never"},
-                       {"function", true}},
-                      rows, paint, options.columns);
+         format_table(heads, rows, paint, options.columns);
 }
 
 std::string findings_text(const process_profile& process, const palette& paint, int columns) {
   std::string text = heading(paint, "Findings");
-  if (process.findings.empty()) return text + "  Nothing stands out beyond the sampling error.\n";
+  if (process.findings.empty())
+    return text + (process.full ? "  Nothing stands out.\n" : "  Nothing stands out beyond the sampling error.\n");
   for (const analyze::finding& one : process.findings) {
     std::string paragraph = wrapped(one.text, columns, 4);
     paragraph[2] = '-';
@@ -292,7 +324,7 @@ std::string process_text(const process_profile& process, const report_options& o
   const palette& paint = colors(options.uses_color);
   std::string text = summary(process, options.columns) + where_it_lives(process, paint, options.columns) +
                      who_holds_it(process, options, paint);
-  if (process.record.samples.empty()) return text;
+  if (!process.has_sites()) return text;
   return text + who_owns_it(process, options, paint) + when_it_goes(process, options, paint) +
          findings_text(process, paint, options.columns);
 }

@@ -9,6 +9,7 @@
 #include "instruments/analyze/format.h"
 #include "instruments/cli/help_text.h"
 #include "instruments/cli/report_table.h"
+#include "instruments/cli/report_unwatched.h"
 
 namespace tenure::cli {
 namespace {
@@ -33,14 +34,20 @@ const char* end_text(collect::process_end end) {
       return "exited";
     case collect::process_end::replaced:
       return "became another program";
-    case collect::process_end::killed:
+    case collect::process_end::vanished:
       return "ended without its destructors (a signal, _exit or a crash)";
+    case collect::process_end::killed:
+      return "was killed by a signal";
+    case collect::process_end::left:
+      return "left by _exit, without its destructors";
+    case collect::process_end::unwatched:
+      return "became a program that is not watched";
   }
   return "";
 }
 
 bool says_something(const process_profile& process) {
-  const bool is_passage = process.record.end == collect::process_end::replaced && process.record.samples.empty();
+  const bool is_passage = process.record.end == collect::process_end::replaced && !process.has_sites();
   return !is_passage;
 }
 
@@ -51,16 +58,24 @@ std::string signal_text(int signal) {
 
 std::string outcome(const analyze::profile& profile) {
   const collect::recording& run = profile.run;
+  if (run.attached_pid != 0)
+    return fmt::format("attached to process {} for {}", run.attached_pid, format_duration(run.end_ns - run.start_ns));
   const std::string how = run.exit_signal != 0 ? fmt::format("killed by {}", signal_text(run.exit_signal))
                                                : fmt::format("exit code {}", run.exit_code);
   return fmt::format("{} after {}, {} of processor time", how, format_duration(run.end_ns - run.start_ns),
                      format_duration(run.child_processor_ns));
 }
 
+bool is_full(const analyze::profile& profile) {
+  return std::any_of(profile.processes.begin(), profile.processes.end(),
+                     [](const process_profile& one) { return one.full.has_value(); });
+}
+
 // Processes of one command line, which a script may start by the hundred.
 struct process_line {
   std::string command;
-  std::size_t count = 0, running = 0, samples = 0;
+  std::size_t count = 0, running = 0;
+  std::uint64_t told = 0;  // samples, or events of a recording
   std::uint64_t peak_resident_bytes = 0;
   std::uint32_t first_pid = 0;
 };
@@ -75,7 +90,7 @@ std::vector<process_line> lines_of(const analyze::profile& profile, const std::v
     process_line& line = lines[place->second];
     ++line.count;
     line.running += one.record.end == collect::process_end::running ? 1 : 0;
-    line.samples += one.record.samples.size();
+    line.told += one.full ? one.full->events : one.record.samples.size();
     line.peak_resident_bytes = std::max(line.peak_resident_bytes, one.peak_resident_bytes);
   }
   std::stable_sort(lines.begin(), lines.end(), [](const process_line& a, const process_line& b) {
@@ -97,34 +112,50 @@ std::string other_processes(const analyze::profile& profile, const std::vector<s
   for (const process_line& line : lines) {
     const std::string peak = line.peak_resident_bytes == 0 ? "-" : size_of(line.peak_resident_bytes);
     rows.push_back({{line.count == 1 ? fmt::format("pid {}", line.first_pid) : fmt::format("{} times", line.count),
-                     peak, std::to_string(line.samples), line.running == 0 ? "" : "still running", line.command},
+                     peak, std::to_string(line.told), line.running == 0 ? "" : "still running", line.command},
                     {}});
   }
   return fmt::format("\n{}Other processes{}  {}\n", paint.bold, paint.reset, which.size()) +
-         format_table({{""}, {"peak RSS"}, {"samples"}, {"", true}, {"command", true}}, rows, paint, columns) + rest;
+         format_table({{""}, {"peak RSS"}, {is_full(profile) ? "events" : "samples"}, {"", true}, {"command", true}},
+                      rows, paint, columns) +
+         rest;
 }
 
-std::string own_cost(const analyze::profile& profile, const palette& paint, int columns) {
-  const collect::collector_cost& cost = profile.run.cost;
-  std::uint64_t overhead_ns = 0, overhead_bytes = 0, region_bytes = 0, samples = 0, dropped = 0;
+std::string cost_in_program(const analyze::profile& profile) {
+  std::uint64_t overhead_ns = 0, overhead_bytes = 0, region_bytes = 0, samples = 0, events = 0, waits = 0, wait_ns = 0;
   for (const process_profile& one : profile.processes) {
     overhead_ns += one.record.overhead_ns;
     overhead_bytes += one.record.overhead_bytes;
     region_bytes += one.record.region_resident_bytes;
     samples += one.record.samples.size();
+    if (!one.full) continue;
+    events += one.full->events;
+    waits += one.full->losses.waits;
+    wait_ns += one.full->losses.wait_ns;
+  }
+  const std::string memory = fmt::format("{} private, {} shared", size_of(overhead_bytes), size_of(region_bytes));
+  if (is_full(profile))
+    return fmt::format("{} told; threads waited {} for the recording, {} together; {}", plural(events, "event"),
+                       plural(waits, "time"), format_duration(wait_ns), memory);
+  const double processor_ns = static_cast<double>(std::max<std::uint64_t>(1, profile.run.child_processor_ns));
+  return fmt::format("{} for {}, {} of its time; {}", format_duration(overhead_ns), plural(samples, "sample"),
+                     format_share(static_cast<double>(overhead_ns) / processor_ns), memory);
+}
+
+std::string own_cost(const analyze::profile& profile, const palette& paint, int columns) {
+  const collect::collector_cost& cost = profile.run.cost;
+  std::uint64_t dropped = 0;
+  for (const process_profile& one : profile.processes) {
     dropped += one.record.dropped_events;
+    if (one.full) dropped += one.full->losses.allocations + one.full->losses.frees;
   }
   const double elapsed_ns = static_cast<double>(profile.run.end_ns - profile.run.start_ns);
-  const double processor_ns = static_cast<double>(std::max<std::uint64_t>(1, profile.run.child_processor_ns));
   std::string text = fmt::format("\n{}What Tenure cost{}\n", paint.bold, paint.reset);
   const auto line = [&](std::string_view name, const std::string& said) {
     constexpr int name_columns = 14;
     text += two_columns(name, said, name_columns, columns, colors(false));
   };
-  line("in the program",
-       fmt::format("{} for {}, {} of its time; {} private, {} shared", format_duration(overhead_ns),
-                   plural(samples, "sample"), format_share(static_cast<double>(overhead_ns) / processor_ns),
-                   size_of(overhead_bytes), size_of(region_bytes)));
+  line("in the program", cost_in_program(profile));
   line("beside it",
        fmt::format("{} of processor time, {} of the whole time; {}, {} of smaps", format_duration(cost.processor_ns),
                    format_share(static_cast<double>(cost.processor_ns) / elapsed_ns), plural(cost.wake_ups, "wake-up"),
@@ -134,7 +165,18 @@ std::string own_cost(const analyze::profile& profile, const palette& paint, int 
   return text;
 }
 
+// Of a program that was gone before we looked, or that became one that is not watched.
+std::string kernel_peak(const collect::recording& run) {
+  return fmt::format("  peak RSS      {} by the kernel, children that it waited for included\n",
+                     size_of(run.kernel_peak_resident_bytes));
+}
+
 std::string not_engaged(const analyze::profile& profile, const palette& paint, int columns) {
+  if (profile.run.attached_pid != 0)
+    return wrapped(fmt::format("{}Nothing was told:{} process {} has neither allocated nor freed enough to notice that "
+                               "it was attached to. A longer time may show more.",
+                               paint.warning, paint.reset, profile.run.attached_pid),
+                   columns, 0);
   std::string text = wrapped(fmt::format("{}Tenure did not engage:{} the program never opened its shared memory, so "
                                          "nothing is known about its heap.",
                                          paint.warning, paint.reset),
@@ -144,7 +186,7 @@ std::string not_engaged(const analyze::profile& profile, const palette& paint, i
       "program, run with raised rights or in a sandbox that hides the session's folder, or have ended before its first "
       "allocation. `tenure doctor -- CMD` looks closer.",
       columns, 2);
-  text += fmt::format("  The kernel's figure for its peak RSS: {}\n", size_of(profile.run.kernel_peak_resident_bytes));
+  text += kernel_peak(profile.run);
   return text;
 }
 
@@ -172,8 +214,11 @@ process_selection select_processes(const analyze::profile& profile, bool shows_a
     const process_profile& one = profile.processes[index];
     const bool is_main = index == profile.main_process;
     if (!is_main && !says_something(one)) continue;
-    // A process that never met the sampler has no sites to show, however large its files are.
-    const bool is_large = one.peak_resident_bytes >= largest / 10 && !one.record.samples.empty();
+    // A process that hardly met the sampler has no sites worth showing, however large its files are: below four samples
+    // the error of all it holds is more than half of it.
+    constexpr std::size_t telling_samples = 4;
+    const bool is_told = one.full ? one.has_sites() : one.record.samples.size() >= telling_samples;
+    const bool is_large = one.peak_resident_bytes >= largest / 10 && is_told;
     (is_main || is_large || shows_all ? result.in_full : result.in_a_line).push_back(index);
   }
   // The main one first; the rest in order of their start.
@@ -197,9 +242,12 @@ std::string report_text(const analyze::profile& profile, const report_options& o
                         is_main ? outcome(profile)
                                 : fmt::format("pid {}, {} after {}", one.record.pid, end_text(one.record.end),
                                               format_duration(one.record.end_ns - one.record.start_ns)));
+    const bool is_unseen = one.peak_resident_bytes < profile.run.kernel_peak_resident_bytes / 2;
+    if (is_main && (is_unseen || one.record.end == collect::process_end::unwatched)) text += kernel_peak(profile.run);
     text += process_text(one, options);
   }
   if (!which.in_a_line.empty()) text += other_processes(profile, which.in_a_line, paint, options.columns);
+  text += unwatched_text(profile.run, paint, options.columns);
   text += own_cost(profile, paint, options.columns);
   for (const std::string& note : profile.run.notes)
     text += two_columns("note", note, 4, options.columns, colors(false));

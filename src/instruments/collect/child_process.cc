@@ -17,11 +17,15 @@ extern char** environ;
 namespace tenure::collect {
 namespace {
 
-// What somebody may send to the command and means for the program.
+// Whether the file size limit had its default action, to be given back to the program.
+bool ends_at_file_size_limit = false;
+
+// What somebody may send to the command and means for the program; all but what cannot be taken or tells of a fault.
 sigset_t relayed_signals() {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH, SIGALRM})
+  for (const int signal : {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH,
+                           SIGALRM, SIGPIPE, SIGURG, SIGXCPU, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT})
     ::sigaddset(&set, signal);
   for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) ::sigaddset(&set, signal);
   return set;
@@ -32,6 +36,9 @@ sigset_t relayed_signals() {
 bool has_reached_child(const signalfd_siginfo& info) {
   return info.ssi_code == SI_KERNEL || is_descendant(static_cast<std::uint32_t>(info.ssi_pid));
 }
+
+// Ours alone: a pipe of ours that nobody reads any more.
+bool is_our_own(const signalfd_siginfo& info) { return info.ssi_pid == static_cast<std::uint32_t>(::getpid()); }
 
 // Stops this process as the signal would have done by itself.
 void stop_self() {
@@ -65,27 +72,23 @@ std::vector<char*> pointers_to(const std::vector<std::string>& strings) {
 
 }  // namespace
 
+void survive_file_size_limit() {
+  struct sigaction current {};
+  ::sigaction(SIGXFSZ, nullptr, &current);
+  ends_at_file_size_limit = ends_at_file_size_limit || current.sa_handler == SIG_DFL;
+  ::signal(SIGXFSZ, SIG_IGN);
+}
+
 signal_relay::signal_relay() {
-  // Asked before anything is changed: what was ignored (nohup) stays ignored in the child.
   ::sigemptyset(&default_signals_);
-  for (const int signal : {SIGINT, SIGQUIT}) {
-    struct sigaction current {};
-    ::sigaction(signal, nullptr, &current);
-    if (current.sa_handler != SIG_IGN) ::sigaddset(&default_signals_, signal);
-  }
+  if (ends_at_file_size_limit) ::sigaddset(&default_signals_, SIGXFSZ);
   const sigset_t relayed = relayed_signals();
   ::sigprocmask(SIG_BLOCK, &relayed, &original_mask_);
-  struct sigaction ignore {};
-  ignore.sa_handler = SIG_IGN;
-  ::sigaction(SIGINT, &ignore, &original_interrupt_);
-  ::sigaction(SIGQUIT, &ignore, &original_quit_);
   descriptor_ = ::signalfd(-1, &relayed, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 signal_relay::~signal_relay() {
   ::close(descriptor_);
-  ::sigaction(SIGINT, &original_interrupt_, nullptr);
-  ::sigaction(SIGQUIT, &original_quit_, nullptr);
   ::sigprocmask(SIG_SETMASK, &original_mask_, nullptr);
 }
 
@@ -94,7 +97,7 @@ void signal_relay::relay(pid_t child) {
   while (::read(descriptor_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     const int signal = static_cast<int>(info.ssi_signo);
     if (signal == SIGCHLD) continue;
-    if (child > 0 && !has_reached_child(info)) ::kill(child, signal);
+    if (child > 0 && !is_our_own(info) && !has_reached_child(info)) ::kill(child, signal);
     if (signal == SIGTSTP) stop_self();
   }
 }

@@ -2,8 +2,8 @@
 // `time` does.
 //
 // The child keeps our standard streams, process group, terminal, signal mask and signal dispositions. While it lives we
-// ignore SIGINT and SIGQUIT (the terminal sends them to the child as well) and take the signals that people send to a
-// command by its process id through a signalfd, to hand them on.
+// take the signals that people send to a command by its process id through a signalfd, to hand them on; what a terminal
+// sends has reached the child by itself.
 #pragma once
 
 #include <signal.h>
@@ -22,6 +22,9 @@ struct child_command {
   std::vector<std::string> arguments;                            // arguments[0] as the program shall see it
   std::vector<std::pair<std::string, std::string>> environment;  // set in addition to our own
 };
+
+// From now on a file of ours that reaches RLIMIT_FSIZE is a write that fails; children get the signal's action back.
+void survive_file_size_limit();
 
 // Takes signals over for the time it lives, and gives everything back.
 class signal_relay {
@@ -43,8 +46,6 @@ class signal_relay {
   int descriptor_ = -1;
   sigset_t original_mask_{};
   sigset_t default_signals_{};
-  struct sigaction original_interrupt_ {};
-  struct sigaction original_quit_ {};
 };
 
 // Starts the command; the error is an errno.

@@ -6,6 +6,8 @@
 
 #include <charconv>
 #include <ctime>
+#include <filesystem>
+#include <system_error>
 
 namespace tenure::collect {
 namespace {
@@ -61,6 +63,46 @@ bool read_smaps(std::uint32_t pid, std::string& buffer) {
 bool has_mapped(std::uint32_t pid, std::string_view path) {
   std::string text;
   return read_file(fmt::format("/proc/{}/maps", pid).c_str(), text) && text.find(path) != std::string::npos;
+}
+
+std::vector<std::uint32_t> children_of(std::uint32_t pid) {
+  std::vector<std::uint32_t> found;
+  std::string text;
+  std::error_code gone;
+  const std::filesystem::directory_iterator tasks(fmt::format("/proc/{}/task", pid), gone);
+  if (gone) return found;
+  for (auto task = begin(tasks); task != end(tasks) && !gone; task.increment(gone)) {
+    if (!read_file((task->path() / "children").c_str(), text)) continue;
+    const char* at = text.data();
+    const char* const last = text.data() + text.size();
+    for (std::uint32_t child = 0; at < last; ++at) {
+      const auto [stop, error] = std::from_chars(at, last, child);
+      if (error != std::errc()) break;
+      found.push_back(child);
+      at = stop;  // the blank behind it
+    }
+  }
+  return found;
+}
+
+std::string executable_of(std::uint32_t pid) {
+  std::error_code unreadable;
+  const auto path = std::filesystem::read_symlink(fmt::format("/proc/{}/exe", pid), unreadable);
+  if (!unreadable) return path.string();
+  std::string name;
+  if (!read_file(fmt::format("/proc/{}/comm", pid).c_str(), name)) return "[gone]";
+  return fmt::format("[{}]", name.substr(0, name.find('\n')));
+}
+
+std::uint64_t peak_resident_bytes_of(std::uint32_t pid) {
+  std::string text;
+  if (!read_file(fmt::format("/proc/{}/status", pid).c_str(), text)) return 0;
+  const std::size_t at = text.find("\nVmHWM:");
+  if (at == std::string::npos) return 0;
+  const std::size_t digits = text.find_first_of("0123456789", at);
+  std::uint64_t kibibytes = 0;
+  if (digits != std::string::npos) std::from_chars(text.data() + digits, text.data() + text.size(), kibibytes);
+  return kibibytes * 1024;
 }
 
 bool is_descendant(std::uint32_t pid) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 
 #include "instruments/collect/process_files.h"
@@ -34,6 +35,13 @@ process_watch::process_watch(std::unique_ptr<region_reader> reader, std::filesys
   is_readable_ = has_mapped(record_.pid, region_.string());
 }
 
+bool process_watch::is_still_itself(bool is_ours) const {
+  if (reader_ == nullptr || reader_->has_exited()) return true;
+  if (!is_readable_ && !is_ours) return true;  // who knows which process it is
+  // One that is gone altogether is another matter.
+  return has_mapped(record_.pid, region_.string()) || !read_resident_bytes(record_.pid);
+}
+
 double process_watch::drain() {
   // The tape first: what its stacks need to be understood is in the region's ring by then.
   const double fill = std::max(reader_->ring_fill(), take_tape());
@@ -52,10 +60,44 @@ double process_watch::take_tape() {
   return tape_ == nullptr ? 0 : tape_->take();
 }
 
+scan_state process_watch::look_for_scan() const {
+  std::filesystem::path path = region_;
+  return collect::look_for_scan(path.replace_extension("leaks"));
+}
+
+// What is known of the blocks that it names: of recorded ones everything, of others what was sampled.
+void process_watch::take_scan() {
+  std::filesystem::path path = region_;
+  auto scan = read_leak_scan(path.replace_extension("leaks"));
+  if (!scan) {
+    record_.is_scan_awaited = look_for_scan() == scan_state::awaited;
+    return;
+  }
+  std::unordered_map<std::uint64_t, const sample*> by_id;
+  for (const sample& one : record_.samples) by_id.emplace(one.id, &one);
+  for (leaked_block& block : scan->blocks) {
+    if (const auto told = tape_ != nullptr ? tape_->block_at(block.address) : std::nullopt) {
+      block.requested_bytes = told->bytes;
+      block.stack = told->stack;
+      block.thread = told->thread;
+      block.time_ns = told->time_ns;
+    } else if (const auto found = by_id.find(block.sample_id); block.sample_id != 0 && found != by_id.end()) {
+      block.requested_bytes = found->second->requested_bytes;
+      block.stack = found->second->stack;
+      block.thread = found->second->thread;
+      block.time_ns = found->second->time_ns;
+    }
+  }
+  record_.scan = std::move(*scan);
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+}
+
 // The region's ring has been emptied for the last time.
 void process_watch::finish_tape() {
+  if (tape_ != nullptr) tape_->digest(true);
+  take_scan();
   if (tape_ == nullptr) return;
-  tape_->digest(true);
   writer_->end_process(tape_->number(), record_, tape_->losses());
   tape_.reset();
   std::error_code ignored;
@@ -124,8 +166,30 @@ void process_watch::take_map(std::uint64_t now_ns, std::string& buffer, collecto
   last_map_ = std::move(map);
 }
 
+void process_watch::keep_attached(std::uint64_t now_ns, bool wants_copy) {
+  if (reader_ == nullptr) return;
+  reader_->show_reader(now_ns);
+  if (wants_copy && !reader_->has_left()) reader_->ask_for_copy();
+}
+
+void process_watch::ask_to_leave() {
+  if (reader_ != nullptr) reader_->ask_to_leave();
+}
+
 void process_watch::take_last_map(std::string& buffer, collector_cost& cost) {
   if (is_readable_) take_map(monotonic_ns(), buffer, cost);
+}
+
+// Read after the process had become another program and before that was seen.
+void process_watch::forget_maps_of_another() {
+  const std::string region = region_.string();
+  const auto is_of_another = [&](const memory_map& map) {
+    return std::none_of(map.mappings.begin(), map.mappings.end(),
+                        [&](const mapping& one) { return one.name.starts_with(region); });
+  };
+  std::erase_if(record_.maps, is_of_another);
+  if (is_of_another(last_map_)) last_map_ = {};
+  if (record_.maps.empty()) record_.resident.clear();
 }
 
 void process_watch::finish(process_end end, std::uint64_t time_ns) {
@@ -147,6 +211,7 @@ void process_watch::finish(process_end end, std::uint64_t time_ns) {
     if (is_greater && !exit_map->truncated) record_.maps.assign(1, *exit_map);
     last_map_ = std::move(*exit_map);
   }
+  if (end == process_end::unwatched) forget_maps_of_another();
   record_.has_exit_map = !last_map_.mappings.empty();
   record_.exit_map = std::move(last_map_);
   finish_tape();

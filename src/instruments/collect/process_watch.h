@@ -34,7 +34,17 @@ class process_watch {
   void finish(process_end end, std::uint64_t time_ns);
   // While it still runs, at the end of the watching: smaps as they are now.
   void take_last_map(std::string& buffer, collector_cost& cost);
+  // Of an attached process: that it is still read, and now and then that its counters are wanted; that it shall leave,
+  // and whether it has, or is gone.
+  void keep_attached(std::uint64_t now_ns, bool wants_copy);
+  void ask_to_leave();
+  bool has_left() const { return reader_ == nullptr || reader_->has_left() || reader_->has_exited(); }
   // A program that said it exits and is gone did so; one that is gone without a word was killed.
+  // False when the process has become a program that did not open a region. `is_ours`: its number is known to be one
+  // of this namespace. Reads /proc/PID/maps.
+  bool is_still_itself(bool is_ours) const;
+  // How far the answer to a scan is.
+  scan_state look_for_scan() const;
   bool has_exited() const { return reader_ != nullptr && reader_->has_exited(); }
 
   process_record& record() { return record_; }
@@ -44,7 +54,9 @@ class process_watch {
   bool is_map_due(std::uint64_t now_ns, std::uint64_t resident_bytes) const;
   void take_map(std::uint64_t now_ns, std::string& buffer, collector_cost& cost);
   void bound_samples();
+  void forget_maps_of_another();
   double take_tape();
+  void take_scan();
   void finish_tape();
 
   process_record record_;

@@ -10,16 +10,17 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "instruments/collect/leak_scan.h"
 #include "instruments/symbols/symbolizer.h"
 #include "wire/event.h"
 #include "wire/region.h"
 
 namespace tenure::collect {
 
-inline constexpr std::uint32_t no_index = std::numeric_limits<std::uint32_t>::max();
 inline constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
 
 using symbols::module;
@@ -111,12 +112,28 @@ struct resident_point {
   std::uint64_t resident_bytes = 0;
 };
 
-// How a process image came to its end, as far as was seen.
+// How a process image came to its end, as far as was seen. The numbers stand in recordings.
 enum class process_end {
-  running,   // still there when the direct child had ended
-  exited,    // its last destructor ran
-  replaced,  // it called exec: a later record of the same pid follows
-  killed,    // gone without saying so: a signal or _exit
+  running = 0,    // still there when the direct child had ended
+  exited = 1,     // its last destructor ran
+  replaced = 2,   // it called exec: a later record of the same pid follows
+  vanished = 3,   // gone without its destructors; its parent, which is not us, knows how
+  killed = 4,     // by a signal
+  left = 5,       // by _exit or quick_exit: no destructor ran
+  unwatched = 6,  // it became a program that Tenure is not loaded into
+};
+inline constexpr std::uint64_t process_end_count = 7;
+
+// What was not told, by what is known of it.
+struct tape_losses {
+  std::uint64_t allocations = 0;
+  std::uint64_t bytes = 0;  // requested, of those allocations
+  std::uint64_t frees = 0;
+  std::uint64_t frames = 0;           // of stacks for which there was no room
+  std::uint64_t refused_records = 0;  // that made no sense
+  std::uint64_t waits = 0;            // of threads for the reader
+  std::uint64_t wait_ns = 0;
+  bool is_corrupt = false;  // a ring or the tape itself could not be read further
 };
 
 struct process_record {
@@ -138,6 +155,9 @@ struct process_record {
   std::vector<thread> threads;
   std::vector<sample> samples;  // in the order of the ring
 
+  std::optional<leak_scan> scan;  // the answer to one that was asked for
+  bool is_scan_awaited = false;   // it was at one when the watching ended
+
   std::vector<resident_point> resident;  // timeline
   std::vector<memory_map> maps;          // the one with the greatest RSS; empty when none was taken
   memory_map exit_map;                   // the last one: of the program's own at exit, or the newest that was read
@@ -157,6 +177,15 @@ struct process_record {
   std::uint64_t sample_interval_bytes = 0;  // last in force
 };
 
+// A program below the command that Tenure is not loaded into (unwatched.h).
+struct unwatched_program {
+  std::uint32_t pid = 0;
+  std::string executable;  // path, or the name in brackets where the path may not be read
+  std::uint64_t first_seen_ns = 0;
+  std::uint64_t last_seen_ns = 0;
+  std::uint64_t peak_resident_bytes = 0;  // the kernel's VmHWM when it was last seen
+};
+
 // What the command itself spent while the program ran.
 struct collector_cost {
   std::uint64_t processor_ns = 0;
@@ -167,14 +196,16 @@ struct collector_cost {
 
 struct recording {
   std::uint32_t child_pid = 0;
+  std::uint32_t attached_pid = 0;  // it ran before and was not started by us; 0: the child was
   std::uint64_t start_ns = 0;
   std::uint64_t end_ns = 0;
   int exit_code = 0;                             // as a shell gives it: 128 + signal when killed
   int exit_signal = 0;                           // 0: it was not a signal
   std::uint64_t kernel_peak_resident_bytes = 0;  // ru_maxrss of the child and the children it waited for
   std::uint64_t child_processor_ns = 0;
-  std::vector<process_record> processes;  // in order of their start
-  std::vector<std::string> notes;         // refused region files and the like, one sentence each
+  std::vector<process_record> processes;     // in order of their start
+  std::vector<unwatched_program> unwatched;  // in the order in which they were seen
+  std::vector<std::string> notes;            // refused region files and the like, one sentence each
   collector_cost cost;
 };
 

@@ -29,30 +29,42 @@ std::expected<recording_reader, std::string> recording_reader::open(const std::f
 }
 
 void recording_reader::survey() {
-  file_.skip_payloads_of(block_kind::events);
+  file_.skip_payloads_of({block_kind::events, block_kind::checkpoint});
   read({});
-  file_.skip_payloads_of(std::nullopt);
+  file_.skip_payloads_of({});
 }
 
-void recording_reader::read(const visitor& visit) {
+void recording_reader::read(const visitor& visit, const alive_visitor& alive, std::uint64_t from_bytes) {
   run_ = {};
   slots_.clear();
+  checkpoints_.clear();
+  rounds_.clear();
+  dropped_.clear();
   wants_more_ = true;
+  begins_late_ = from_bytes != 0;
   file_.rewind();
+  // Whoever knows the place has looked at the checksums of what comes before.
+  if (from_bytes != 0)
+    file_.skip_payloads_of({block_kind::events, block_kind::checkpoint}, record::block_reader::skipping::passes_over);
   while (wants_more_) {
     const std::uint64_t begin = file_.position();
+    if (from_bytes != 0 && begin == from_bytes) file_.skip_payloads_of({});
     const auto block = file_.next();
     if (!block) break;
-    if (take(*block, visit)) continue;
+    const bool is_passed =
+        begin < from_bytes && (block->kind == block_kind::events || block->kind == block_kind::checkpoint);
+    if (is_passed || take(*block, begin, visit, alive)) continue;
     // Its checksum was right: whoever wrote it, it was not this program.
     run_.damage =
         fmt::format("at byte {}: the contents of a block make no sense; what comes before is complete", begin);
-    return;
+    break;
   }
-  run_.damage = file_.damage();
+  if (from_bytes != 0) file_.skip_payloads_of({});
+  if (!run_.damage) run_.damage = file_.damage();
 }
 
-bool recording_reader::take(const record::block& block, const visitor& visit) {
+bool recording_reader::take(const record::block& block, std::uint64_t position_bytes, const visitor& visit,
+                            const alive_visitor& alive) {
   const byte_reader from(block.payload);
   const bool is_known = block.process != 0 && block.process <= run_.processes.size();
   switch (block.kind) {
@@ -68,6 +80,12 @@ bool recording_reader::take(const record::block& block, const visitor& visit) {
       return is_known && take_end(from, run_.processes[block.process - 1]);
     case block_kind::run_end:
       return take_run_end(from);
+    case block_kind::checkpoint:
+      return is_known && (!visit || take_checkpoint(block, alive));
+    case block_kind::rotated:
+      return take_rotated(from);
+    case block_kind::round:
+      return take_round(from, position_bytes);
   }
   return true;  // of a later version
 }
@@ -83,15 +101,17 @@ bool recording_reader::take_process(byte_reader from) {
   one.record.pid = static_cast<std::uint32_t>(from.number_below(index_limit));
   one.record.parent_pid = static_cast<std::uint32_t>(from.number_below(index_limit));
   one.record.generation = static_cast<std::uint32_t>(from.number_below(index_limit));
-  one.record.origin = static_cast<wire::origin>(from.number_below(2));
-  one.record.end = process_end::killed;  // until its end is read
+  one.record.origin = static_cast<wire::origin>(from.number_below(wire::origin_count));
+  one.record.end = process_end::vanished;  // until its end is read
   one.record.start_ns = from.number();
   one.record.end_ns = one.record.start_ns;
   one.record.start_realtime_ns = from.number();
   one.record.executable = from.text();
   one.record.command_line = read_words(from);
+  one.is_dropped = std::find(dropped_.begin(), dropped_.end(), run_.processes.size() + 1) != dropped_.end();
   run_.processes.push_back(std::move(one));
   slots_.emplace_back();
+  checkpoints_.emplace_back();
   return from.ok();
 }
 
@@ -142,13 +162,13 @@ bool recording_reader::take_events(const record::block& block, const visitor& vi
 }
 
 bool recording_reader::take_end(byte_reader from, recorded_process& into) {
-  into.record.end = static_cast<process_end>(from.number_below(4));
+  into.record.end = static_cast<process_end>(from.number_below(process_end_count));
   into.record.end_ns = std::max(from.number(), into.last_event_ns);
   tape_losses& losses = into.losses;
   for (std::uint64_t* figure : {&losses.allocations, &losses.bytes, &losses.frees, &losses.frames,
                                 &losses.refused_records, &losses.waits, &losses.wait_ns})
     *figure = from.number();
-  losses.is_corrupt = from.number_below(2) != 0;
+  losses.is_corrupt = from.number_below(wire::origin_count) != 0;
   const std::uint64_t named = from.count();
   if (named < into.record.threads.size()) return false;
   for (std::uint64_t i = 0; i < named && from.ok(); ++i) {
@@ -169,6 +189,50 @@ bool recording_reader::take_run_end(byte_reader from) {
   run_.run.notes = read_words(from);
   run_.is_complete = true;
   return from.ok();
+}
+
+bool recording_reader::take_round(byte_reader from, std::uint64_t position_bytes) {
+  round one{position_bytes, {}};
+  for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
+    const std::uint64_t process = from.number();
+    if (process == 0 || process > run_.processes.size()) return false;
+    one.last_ns.emplace_back(static_cast<std::size_t>(process - 1), from.number());
+  }
+  rounds_.push_back(std::move(one));
+  return from.ok();
+}
+
+// Stands before any process.
+bool recording_reader::take_rotated(byte_reader from) {
+  if (!run_.processes.empty() || run_.rotated) return false;
+  rotation what;
+  what.time_ns = from.number();
+  what.count = from.number();
+  for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) dropped_.push_back(from.number());
+  run_.rotated = what;
+  begins_late_ = true;
+  return from.ok();
+}
+
+// The first one of a process of which nothing was read. Whoever reads from the beginning needs none.
+bool recording_reader::take_checkpoint(const record::block& block, const alive_visitor& alive) {
+  recorded_process& process = run_.processes[block.process - 1];
+  if (!begins_late_ || process.before || process.events != 0) return true;
+  record::checkpoint_reader& parts = checkpoints_[block.process - 1];
+  const auto state = parts.take(block.payload);
+  if (state == record::checkpoint_reader::state::broken) return false;
+  if (state == record::checkpoint_reader::state::open) return true;
+  const record::live_set set = parts.result();
+  bool makes_sense = true;
+  set.for_each([&](const record::event& one) {
+    makes_sense &= one.thread < process.record.threads.size() && one.stack < process.record.stacks.size();
+  });
+  if (!makes_sense) return false;
+  process.before = set.told();
+  process.last_event_ns = set.told().last_ns;
+  slots_[block.process - 1] = set.slots();
+  if (alive) alive(block.process - 1, set);
+  return true;
 }
 
 }  // namespace tenure::collect

@@ -12,12 +12,14 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "instruments/collect/recording.h"
 #include "instruments/collect/recording_writer.h"
 #include "instruments/record/block_file.h"
 #include "instruments/record/event_block.h"
+#include "instruments/record/live_set.h"
 #include "instruments/record/slot_table.h"
 
 namespace tenure::collect {
@@ -27,8 +29,17 @@ struct recorded_process {
   process_record record;
   tape_losses losses;
   bool is_complete = false;  // its end was recorded
+  bool is_dropped = false;   // it had ended before what is kept of the recording: nothing is known but its end
+  // Where it was read from a checkpoint on: what had been told before. The last of it is when what is here begins.
+  std::optional<record::told_figures> before = {};
   std::uint64_t events = 0;
   std::uint64_t last_event_ns = 0;
+};
+
+// The beginning of a recording that was kept short (recording_limits) is not there.
+struct rotation {
+  std::uint64_t time_ns = 0;  // of the cut: from then on everything is there
+  std::uint64_t count = 0;    // of cuts
 };
 
 struct recorded_run {
@@ -36,7 +47,8 @@ struct recorded_run {
   std::vector<std::string> command;
   std::vector<recorded_process> processes;  // by number - 1
   bool is_complete = false;                 // the run's end was recorded
-  std::optional<std::string> damage;        // what is wrong with the file, and where
+  std::optional<rotation> rotated;
+  std::optional<std::string> damage;  // what is wrong with the file, and where
 };
 
 class recording_reader {
@@ -48,11 +60,21 @@ class recording_reader {
   // that the events name is in run().processes[process] by then. False: enough.
   using visitor = std::function<bool(std::size_t process, std::span<const record::event> events)>;
 
-  // From the beginning; may be called again.
-  void read(const visitor& visit);
+  // Called for a process whose beginning is not read, before any of its events: what was alive, slot by slot.
+  using alive_visitor = std::function<void(std::size_t process, const record::live_set& alive)>;
+
+  // From the beginning; may be called again. From a place of rounds() on: events before it are passed over.
+  void read(const visitor& visit, const alive_visitor& alive = {}, std::uint64_t from_bytes = 0);
   // Everything but the events, without unpacking them: what there is to know of a recording before it is replayed.
   // The numbers of events and the times of the last ones stay zero.
   void survey();
+
+  // Where reading may begin; after survey(). In the order of the file.
+  struct round {
+    std::uint64_t position_bytes = 0;
+    std::vector<std::pair<std::size_t, std::uint64_t>> last_ns;  // by process that is open: its last event before
+  };
+  const std::vector<round>& rounds() const { return rounds_; }
 
   // How much of the file was read, from 0 to 1.
   double progress() const {
@@ -63,17 +85,24 @@ class recording_reader {
   recorded_run& run() { return run_; }
 
  private:
-  bool take(const record::block& block, const visitor& visit);
+  bool take(const record::block& block, std::uint64_t position_bytes, const visitor& visit, const alive_visitor& alive);
   bool take_run(record::byte_reader from);
   bool take_process(record::byte_reader from);
   bool take_dictionary(record::byte_reader from, process_record& into);
   bool take_events(const record::block& block, const visitor& visit);
   bool take_end(record::byte_reader from, recorded_process& into);
   bool take_run_end(record::byte_reader from);
+  bool take_round(record::byte_reader from, std::uint64_t position_bytes);
+  bool take_rotated(record::byte_reader from);
+  bool take_checkpoint(const record::block& block, const alive_visitor& alive);
 
   record::block_reader file_;
   recorded_run run_;
   std::vector<record::slot_table> slots_;  // by process
+  std::vector<record::checkpoint_reader> checkpoints_;
+  std::vector<round> rounds_;
+  std::vector<std::uint64_t> dropped_;  // numbers of processes
+  bool begins_late_ = false;            // not at the beginning of the run: the first checkpoints are needed
   std::vector<record::event> events_;
   bool wants_more_ = true;
 };

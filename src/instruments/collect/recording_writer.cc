@@ -1,16 +1,29 @@
 #include "instruments/collect/recording_writer.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "instruments/collect/process_files.h"
+
 namespace tenure::collect {
 
 using record::block_kind;
 using record::byte_writer;
+
+namespace {
+
+constexpr std::uint64_t usual_round_bytes = 16 << 20;
+// A file is cut when that gives back so much at least.
+constexpr std::uint64_t least_drop_bytes = 64 << 10;
+
+}  // namespace
 
 void recording_writer::begin_run(const recording& run, const std::vector<std::string>& command) {
   byte_writer block;
   block.number(run.start_ns);
   block.number(command.size());
   for (const std::string& word : command) block.text(word);
-  file_.write(block_kind::run, 0, block.bytes());
+  put(block_kind::run, 0, block.bytes());
 }
 
 std::uint32_t recording_writer::begin_process(const process_record& process) {
@@ -26,7 +39,7 @@ std::uint32_t recording_writer::begin_process(const process_record& process) {
   for (const std::string& word : process.command_line) block.text(word);
   written_.emplace_back();
   const auto number = static_cast<std::uint32_t>(written_.size());
-  file_.write(block_kind::process, number, block.bytes());
+  put(block_kind::process, number, block.bytes());
   return number;
 }
 
@@ -60,14 +73,19 @@ void recording_writer::write_dictionary(std::uint32_t number, const process_reco
   }
   block.number(process.threads.size() - done.threads);
   for (; done.threads < process.threads.size(); ++done.threads) block.number(process.threads[done.threads].id);
-  file_.write(block_kind::dictionary, number, block.bytes());
+  put(block_kind::dictionary, number, block.bytes());
 }
 
 void recording_writer::write_events(std::uint32_t number, const process_record& process,
-                                    std::span<const record::event> events) {
+                                    std::span<record::event> events) {
   if (events.empty()) return;
   write_dictionary(number, process);
-  file_.write(block_kind::events, number, record::encode_events(events).bytes());
+  // The live set is that of what stands in the file: encoded first, since the block may find the file too long.
+  const byte_writer block = record::encode_events(events);
+  put(block_kind::events, number, block.bytes());
+  written_[number - 1].live.follow(events);
+  if (is_round_due()) write_round();
+  keep_short(0);
 }
 
 void recording_writer::end_process(std::uint32_t number, const process_record& process, const tape_losses& losses) {
@@ -84,7 +102,8 @@ void recording_writer::end_process(std::uint32_t number, const process_record& p
     block.number(one.id);
     block.text(one.name);
   }
-  file_.write(block_kind::end, number, block.bytes());
+  put(block_kind::end, number, block.bytes());
+  written_[number - 1].end_bytes = file_.written_bytes();
 }
 
 void recording_writer::end_run(const recording& run) {
@@ -96,7 +115,107 @@ void recording_writer::end_run(const recording& run) {
   block.number(run.child_processor_ns);
   block.number(run.notes.size());
   for (const std::string& note : run.notes) block.text(note);
-  file_.write(block_kind::run_end, 0, block.bytes());
+  put(block_kind::run_end, 0, block.bytes());
+}
+
+void recording_writer::put(block_kind kind, std::uint32_t process, std::span<const std::uint8_t> payload) {
+  keep_short(sizeof(record::block_header) + payload.size());
+  file_.write(kind, process, payload);
+}
+
+// Enough was written since the last one, and much more than a round takes; or, where time counts, a part of it passed.
+bool recording_writer::is_round_due() const {
+  const std::uint64_t since_bytes = file_.written_bytes() - last_round_end_bytes_;
+  const std::uint64_t usual_bytes =
+      limits_.most_bytes != 0 ? std::min(usual_round_bytes, limits_.most_bytes / 8) : usual_round_bytes;
+  if (since_bytes >= std::max(usual_bytes, 4 * last_round_bytes_)) return true;
+  if (limits_.last_ns == 0) return false;
+  const std::uint64_t since_ns = monotonic_ns() - (rounds_.empty() ? 0 : rounds_.back().time_ns);
+  return since_ns >= limits_.last_ns || (since_ns >= limits_.last_ns / 4 && since_bytes >= last_round_bytes_);
+}
+
+void recording_writer::write_round() {
+  const round made{file_.written_bytes(), monotonic_ns()};
+  byte_writer block;
+  const auto is_open = [](const written& one) { return !one.end_bytes; };
+  block.number(static_cast<std::uint64_t>(std::count_if(written_.begin(), written_.end(), is_open)));
+  for (std::uint32_t number = 1; number <= written_.size(); ++number) {
+    if (!is_open(written_[number - 1])) continue;
+    block.number(number);
+    block.number(written_[number - 1].live.told().last_ns);
+  }
+  file_.write(block_kind::round, 0, block.bytes());
+  for (std::uint32_t number = 1; number <= written_.size(); ++number) {
+    const written& process = written_[number - 1];
+    if (process.end_bytes) continue;
+    process.live.write_checkpoint(
+        [&](std::span<const std::uint8_t> part) { file_.write(block_kind::checkpoint, number, part); });
+  }
+  rounds_.push_back(made);
+  last_round_end_bytes_ = file_.written_bytes();
+  last_round_bytes_ = last_round_end_bytes_ - made.position_bytes;
+}
+
+// Before `coming_bytes` are written, or after.
+void recording_writer::keep_short(std::uint64_t coming_bytes) {
+  const std::uint64_t size_bytes = file_.written_bytes();
+  if (limits_.last_ns != 0 && coming_bytes == 0) {
+    const std::uint64_t now_ns = monotonic_ns();
+    const auto is_old = [&](const round& one) { return one.time_ns + limits_.last_ns < now_ns; };
+    // The newest of those that are old enough.
+    const auto young = std::find_if_not(rounds_.begin(), rounds_.end(), is_old);
+    if (young != rounds_.begin()) {
+      const round cut = *std::prev(young);
+      const bool is_worth_it = cut.position_bytes > std::max(size_bytes / 2, least_drop_bytes);
+      if (is_worth_it) drop_before(cut);
+    }
+  }
+  // There must be room for the round as well.
+  const std::uint64_t needed_bytes = coming_bytes + 2 * last_round_bytes_;
+  if (limits_.most_bytes == 0 || size_bytes + needed_bytes <= limits_.most_bytes) return;
+  if (size_bytes < next_cut_bytes_ || file_.error()) return;
+  write_round();
+  // The oldest by which half of what is allowed stays free.
+  const auto enough = std::find_if(rounds_.begin(), rounds_.end(), [&](const round& one) {
+    return file_.written_bytes() - one.position_bytes <= limits_.most_bytes / 2;
+  });
+  drop_before(enough == rounds_.end() ? rounds_.back() : *enough);
+  const bool has_room = file_.written_bytes() + needed_bytes <= limits_.most_bytes / 4 * 3;
+  next_cut_bytes_ = has_room ? 0 : file_.written_bytes() + limits_.most_bytes / 4;
+}
+
+// When it begins, how often it was cut, and which processes had ended before.
+std::vector<std::uint8_t> recording_writer::notice(const round& cut) const {
+  byte_writer block;
+  block.number(cut.time_ns);
+  block.number(rotations_ + 1);
+  std::uint64_t dropped = 0;
+  for (const written& one : written_) dropped += one.is_dropped ? 1 : 0;
+  block.number(dropped);
+  for (std::uint32_t number = 1; number <= written_.size(); ++number)
+    if (written_[number - 1].is_dropped) block.number(number);
+  const auto bytes = block.bytes();
+  return {bytes.begin(), bytes.end()};
+}
+
+void recording_writer::drop_before(const round& given) {
+  const round cut = given;  // it may stand in rounds_
+  for (written& one : written_) one.is_dropped |= one.end_bytes.value_or(~0ull) <= cut.position_bytes;
+  const auto keeps = [&](block_kind kind, std::uint32_t process) {
+    // Numbers go by the order of the process blocks: those stay.
+    if (kind == block_kind::process || kind == block_kind::end) return true;
+    return kind == block_kind::dictionary && process != 0 && process <= written_.size() &&
+           !written_[process - 1].is_dropped;
+  };
+  const auto now_at = file_.drop_before(cut.position_bytes, keeps, notice(cut));
+  if (!now_at) return;
+  ++rotations_;
+  const std::uint64_t shorter_bytes = cut.position_bytes - *now_at;
+  std::erase_if(rounds_, [&](const round& one) { return one.position_bytes < cut.position_bytes; });
+  for (round& one : rounds_) one.position_bytes -= shorter_bytes;
+  for (written& one : written_)
+    if (one.end_bytes) one.end_bytes = one.is_dropped ? 0 : *one.end_bytes - shorter_bytes;
+  last_round_end_bytes_ -= shorter_bytes;
 }
 
 }  // namespace tenure::collect

@@ -66,7 +66,7 @@ std::optional<std::string> objection_to(const wire::region_header& header) {
     return fmt::format("has version {}, this command reads version {}", header.version, wire::region_version);
   if (header.total_bytes != wire::region_bytes || header.header_bytes != sizeof(wire::region_header))
     return "has another layout than its version says";
-  if (header.pid == 0 || header.origin > 1) return "has a header that makes no sense";
+  if (header.pid == 0 || header.origin >= wire::origin_count) return "has a header that makes no sense";
   return std::nullopt;
 }
 
@@ -223,14 +223,24 @@ std::uint64_t region_reader::region_resident_bytes() const {
   return ::fstat(file_, &status) == 0 ? static_cast<std::uint64_t>(status.st_blocks) * 512 : 0;
 }
 
-void region_reader::set_sample_interval_bytes(std::uint64_t bytes) {
-  auto* const control = reinterpret_cast<wire::control_page*>(memory_ + wire::control_offset_bytes);
-  __atomic_store_n(&control->sample_interval_bytes, bytes, __ATOMIC_RELAXED);
+wire::control_page& region_reader::control() const {
+  return *reinterpret_cast<wire::control_page*>(memory_ + wire::control_offset_bytes);
 }
 
-std::uint64_t region_reader::sample_interval_bytes() const {
-  const auto* const control = reinterpret_cast<const wire::control_page*>(memory_ + wire::control_offset_bytes);
-  return load(control->sample_interval_bytes);
+void region_reader::set_sample_interval_bytes(std::uint64_t bytes) {
+  __atomic_store_n(&control().sample_interval_bytes, bytes, __ATOMIC_RELAXED);
 }
+
+std::uint64_t region_reader::sample_interval_bytes() const { return load(control().sample_interval_bytes); }
+
+void region_reader::show_reader(std::uint64_t now_ns) {
+  __atomic_store_n(&control().reader_ns, now_ns, __ATOMIC_RELAXED);
+}
+
+void region_reader::ask_for_copy() { __atomic_fetch_or(&control().recording, wire::control_copy, __ATOMIC_RELEASE); }
+
+void region_reader::ask_to_leave() { __atomic_fetch_or(&control().recording, wire::control_leave, __ATOMIC_RELEASE); }
+
+bool region_reader::has_left() const { return header().life == static_cast<std::uint32_t>(wire::life::left); }
 
 }  // namespace tenure::collect

@@ -54,12 +54,19 @@ class region_reader {
   std::uint64_t region_resident_bytes() const;
   void set_sample_interval_bytes(std::uint64_t bytes);
   std::uint64_t sample_interval_bytes() const;
+  // Of an attached process (wire/bell.h): that somebody reads, that the copies of its counters are wanted, and that it
+  // is to leave; whether it has.
+  void show_reader(std::uint64_t now_ns);
+  void ask_for_copy();
+  void ask_to_leave();
+  bool has_left() const;
   bool was_cut_short() const { return guard_.has_faulted(); }
   bool is_corrupt() const { return ring_.losses().corrupt; }
 
  private:
   region_reader(int file, std::byte* memory, fault_guard guard);
   wire::region_header header() const;
+  wire::control_page& control() const;
   std::string_view text(std::uint64_t offset_bytes, std::uint64_t length_bytes, std::uint64_t capacity_bytes) const;
 
   int file_;

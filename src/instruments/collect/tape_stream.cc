@@ -233,6 +233,11 @@ void tape_stream::add_free_range(const told_record& told, std::uint64_t time_ns)
   for (const std::uint64_t address : addresses) add_free(address, told.thread, time_ns);
 }
 
+std::optional<record::event> tape_stream::block_at(std::uint64_t address) const {
+  const auto found = live_.find(address);
+  return found == live_.end() ? std::nullopt : std::optional(writer_.block_at(number_, found->second));
+}
+
 void tape_stream::flush() {
   last_flush_ns_ = monotonic_ns();
   writer_.write_events(number_, process_, events_);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -43,6 +44,9 @@ class tape_stream {
   double take();
   // After the region's ring was drained, so that the modules of all stacks are known. `is_last`: the process is gone.
   void digest(bool is_last);
+
+  // The block that lives at the address, as far as was digested.
+  std::optional<record::event> block_at(std::uint64_t address) const;
 
   std::uint32_t number() const { return number_; }
   tape_losses losses() const;

@@ -138,6 +138,7 @@ block_reader::block_reader(block_reader&& other) noexcept
       position_(other.position_),
       damage_(std::move(other.damage_)),
       skipped_(other.skipped_),
+      skipping_(other.skipping_),
       buffer_(std::move(other.buffer_)) {}
 
 block_reader::~block_reader() {
@@ -165,18 +166,23 @@ std::optional<block> block_reader::next() {
     return damaged("a block says that it is longer than any may be");
   if (header.stored_bytes > left - sizeof header) return damaged("the file ends within a block");
   const std::span<const std::uint8_t> stored = bytes_.subspan(position_ + sizeof header, header.stored_bytes);
+  const auto kind = static_cast<block_kind>(header.kind);
+  const auto past = [&] { position_ += sizeof header + header.stored_bytes; };
+  if (is_skipped(header.kind) && skipping_ == skipping::passes_over) {
+    past();
+    return block{kind, header.process, {}};
+  }
   if (checksum_of(header, stored) != header.checksum) return damaged("a block's checksum is wrong");
   if (ZSTD_getFrameContentSize(stored.data(), stored.size()) != header.raw_bytes)
     return damaged("a block's length is not what it says");
-  const auto kind = static_cast<block_kind>(header.kind);
-  if (kind == skipped_) {
-    position_ += sizeof header + header.stored_bytes;
+  if (is_skipped(header.kind)) {
+    past();
     return block{kind, header.process, {}};
   }
   buffer_.resize(header.raw_bytes);
   const std::size_t raw = ZSTD_decompress(buffer_.data(), buffer_.size(), stored.data(), stored.size());
   if (ZSTD_isError(raw) != 0 || raw != header.raw_bytes) return damaged("a block cannot be decompressed");
-  position_ += sizeof header + header.stored_bytes;
+  past();
   return block{kind, header.process, buffer_};
 }
 

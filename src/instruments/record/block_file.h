@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <functional>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,7 +23,7 @@
 namespace tenure::record {
 
 inline constexpr std::uint64_t file_magic = 0x31434552554e4554;  // "TENUREC1" in memory order
-inline constexpr std::uint32_t file_version = 1;
+inline constexpr std::uint32_t file_version = 3;          // docs/reference/recording-format.md has what each brought
 inline constexpr std::uint32_t block_magic = 0x4b4c4254;  // "TBLK"
 // No block is longer, compressed or not.
 inline constexpr std::uint32_t block_limit_bytes = 256u << 20;
@@ -49,8 +51,11 @@ enum class block_kind : std::uint32_t {
   process = 2,     // a process image begins
   dictionary = 3,  // modules, locations, stacks and threads that the following events of the process name
   events = 4,
-  end = 5,      // a process image has ended, and what of it was not told
-  run_end = 6,  // and so has the run: the recording is complete
+  end = 5,         // a process image has ended, and what of it was not told
+  run_end = 6,     // and so has the run: the recording is complete
+  checkpoint = 7,  // what of a process is alive at this place of the file (live_set.h)
+  rotated = 8,     // the beginning was dropped: what that was
+  round = 9,       // checkpoints of all processes follow: a place to begin reading at
 };
 
 class block_writer {
@@ -63,6 +68,14 @@ class block_writer {
 
   // After the first failure (a full disk) nothing more is written; error() says why.
   void write(block_kind kind, std::uint32_t process, std::span<const std::uint8_t> payload);
+
+  // Drops what was written before `cut_bytes`, where a block begins, but for the blocks before it that `keeps` wants.
+  // The file then begins with its run block, a `rotated` block of `notice`, what was kept, and what stood behind the
+  // cut; written beside the file and moved into its place, so that there is one whole file at any moment. Where the cut
+  // lies now; nullopt, and error(), when it cannot be done: the file is as it was, and nothing more is written.
+  using keeps_function = std::function<bool(block_kind kind, std::uint32_t process)>;
+  std::optional<std::uint64_t> drop_before(std::uint64_t cut_bytes, const keeps_function& keeps,
+                                           std::span<const std::uint8_t> notice);
 
   std::uint64_t written_bytes() const { return written_bytes_; }
   const std::optional<std::string>& error() const { return error_; }
@@ -96,8 +109,13 @@ class block_reader {
 
   // The next block; nullopt at the end, and at damage, of which damage() then says what and where.
   std::optional<block> next();
-  // Of `kind` only the checksum is looked at from now on: its blocks come without their payload. nullopt: of none.
-  void skip_payloads_of(std::optional<block_kind> kind) { skipped_ = kind; }
+  // From now on blocks of these kinds come without their payload: of `passes_over` not even the checksum is looked at.
+  enum class skipping { checks, passes_over };
+  void skip_payloads_of(std::initializer_list<block_kind> kinds, skipping how = skipping::checks) {
+    skipped_ = 0;
+    for (const block_kind kind : kinds) skipped_ |= 1u << static_cast<unsigned>(kind);
+    skipping_ = how;
+  }
   void rewind();
 
   const std::optional<std::string>& damage() const { return damage_; }
@@ -112,7 +130,10 @@ class block_reader {
   void* mapping_ = nullptr;
   std::uint64_t position_ = sizeof(file_header);
   std::optional<std::string> damage_;
-  std::optional<block_kind> skipped_;
+  bool is_skipped(std::uint32_t kind) const { return kind < 32 && (skipped_ >> kind & 1) != 0; }
+
+  std::uint32_t skipped_ = 0;  // one bit a kind
+  skipping skipping_ = skipping::checks;
   std::vector<std::uint8_t> buffer_;
 };
 

@@ -16,6 +16,10 @@ class slot_table {
   // False when the slot is not in use.
   bool give(std::uint32_t slot);
   bool is_used(std::uint32_t slot) const { return slot < used_.size() && used_[slot]; }
+  // The free slots in the order in which they were given back.
+  const std::vector<std::uint32_t>& given() const { return given_; }
+  // As it was when it had so many slots and these were free; false when no table can be so.
+  bool restore(std::uint32_t size, std::vector<std::uint32_t> given);
   std::uint32_t size() const { return static_cast<std::uint32_t>(used_.size()); }
 
  private:

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <time.h>
 
+#include "core/base/machine.h"
 #include "core/base/yield_point.h"
 
 namespace tenure::gc {
@@ -27,9 +28,7 @@ void lock::wait() noexcept {
 #else
   for (unsigned spin = 0; spin < 100; ++spin) {
     if (word_.load(std::memory_order_relaxed) == 0 && try_acquire()) return;
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
+    core::relax_processor();
   }
   while (word_.exchange(2, std::memory_order_acquire) != 0) word_.wait(2, std::memory_order_relaxed);
 #endif

@@ -14,14 +14,14 @@ using core::align_up;
 using core::is_power_of_two;
 
 arena::arena(const arena_options& options)
-    : memory_resource(options.name, "arena", options.parent),
-      published_(&use()),
+    : memory_resource(options.name, "arena", options.parent, options.part_of),
+      published_(is_part() ? &part_use_ : &use()),
       next_chunk_bytes_(std::max<std::size_t>(options.first_chunk_bytes, 64)),
       has_checks_(resources::wants_checks(options.checks)),
       largest_chunk_bytes_(std::max(options.largest_chunk_bytes, next_chunk_bytes_)),
       keep_bytes_(options.keep_bytes),
       upstream_(options.upstream == nullptr ? std::pmr::new_delete_resource() : options.upstream) {
-  if (has_checks_) checked_ = std::make_unique<checked>(options.seal_bytes, name());
+  if (has_checks_) checked_ = std::make_unique<checked>(options.seal_bytes, *this);
 }
 
 arena::~arena() { release(); }
@@ -305,7 +305,7 @@ void arena::check() const {
   }
   TENURE_CHECK(chunks_.empty() || current_ < chunks_.size());
   TENURE_CHECK(held == statistics().held_bytes);
-  TENURE_CHECK(cursor_ - base_ == statistics().used_bytes);
+  TENURE_CHECK(cursor_ - base_ == published_->used_bytes);
   TENURE_CHECK(!has_checks_ || checked_->object_count() == count_);
 }
 

@@ -12,7 +12,8 @@
 namespace tenure {
 
 struct arena::checked {
-  checked(std::size_t limit_bytes, const char* owner) : seal_limit_bytes(limit_bytes), name(owner) {
+  checked(std::size_t limit_bytes, const memory_resource& owner)
+      : seal_limit_bytes(limit_bytes), kind(owner.kind()), name(owner.name()) {
     resources::explain_faults();
   }
 
@@ -28,7 +29,7 @@ struct arena::checked {
     } catch (const std::bad_alloc&) {
       inside.clear();  // the message will know less
     }
-    resources::seal_range(begin, bytes, name, resources::capture_site(), std::move(inside), seal_limit_bytes);
+    resources::seal_range(begin, bytes, kind, name, resources::capture_site(), std::move(inside), seal_limit_bytes);
   }
   void forget_beyond(std::uint64_t count) noexcept {
     objects.erase(objects.begin() + static_cast<std::ptrdiff_t>(count), objects.end());
@@ -47,6 +48,7 @@ struct arena::checked {
 
   std::vector<resources::sited_object> objects;
   std::size_t seal_limit_bytes;
+  const char* kind;
   const char* name;
 };
 

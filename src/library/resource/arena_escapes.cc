@@ -119,7 +119,7 @@ std::size_t arena::report_escapes(std::span<const place> places) const {
     std::array<char, 160> what{};
     std::snprintf(what.data(), what.size(), "escape from an arena: a word at %p (%s) points to it", found[i].at,
                   found[i].place);
-    resources::write_message(what.data(), found[i].points_to, object == nullptr ? 0 : object->bytes, "arena", name(),
+    resources::write_message(what.data(), found[i].points_to, object == nullptr ? 0 : object->bytes, kind(), name(),
                              {{"allocated", object == nullptr ? nullptr : &object->site}, {"looked for", &here}});
   }
   return found.size();

@@ -21,6 +21,17 @@ void add_frame(core::text_writer& text, std::uint64_t address) noexcept {
   text.add("\n");
 }
 
+void add_owner_and_sites(core::text_writer& text, const char* kind, const char* name,
+                         std::initializer_list<told_site> sites) noexcept {
+  text.add(", ").add(kind).add(" \"").add(name).add("\", in process ");
+  text.add_decimal(static_cast<std::uint64_t>(::getpid())).add("\n");
+  for (const told_site& told : sites) {
+    if (told.site == nullptr || told.site->frame_count == 0) continue;
+    text.add("    ").add(told.what).add("\n");
+    for (std::uint32_t i = 0; i < told.site->frame_count; ++i) add_frame(text, told.site->frames[i]);
+  }
+}
+
 }  // namespace
 
 call_site capture_site() noexcept {
@@ -34,13 +45,15 @@ void write_message(const char* what, const void* block, std::size_t bytes, const
   core::message text;
   text.add("tenure: ").add(what).add(": ").add_hex(reinterpret_cast<std::uintptr_t>(block));
   if (bytes != 0) text.add(", a block of ").add_decimal(bytes).add(" bytes");
-  text.add(", ").add(kind).add(" \"").add(name).add("\", in process ");
-  text.add_decimal(static_cast<std::uint64_t>(::getpid())).add("\n");
-  for (const told_site& told : sites) {
-    if (told.site == nullptr || told.site->frame_count == 0) continue;
-    text.add("    ").add(told.what).add("\n");
-    for (std::uint32_t i = 0; i < told.site->frame_count; ++i) add_frame(text, told.site->frames[i]);
-  }
+  add_owner_and_sites(text, kind, name, sites);
+  text.write_to(STDERR_FILENO);
+}
+
+void write_summary(const char* what, const char* kind, const char* name,
+                   std::initializer_list<told_site> sites) noexcept {
+  core::message text;
+  text.add("tenure: ").add(what);
+  add_owner_and_sites(text, kind, name, sites);
   text.write_to(STDERR_FILENO);
 }
 

@@ -13,14 +13,12 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include <tenure/call_site.hpp>
+
 namespace tenure::resources {
 
-inline constexpr std::uint32_t site_frames = 12;
-
-struct call_site {
-  std::uint32_t frame_count = 0;
-  std::uint64_t frames[site_frames];
-};
+using tenure::call_site;
+using tenure::site_frames;
 
 // Of the caller, without the frames of libtenure that lie between the program and here as far as they are known.
 [[gnu::noinline]] call_site capture_site() noexcept;
@@ -38,6 +36,10 @@ struct told_site {
 // The same without an end: what the fault handler and the escape report say.
 [[gnu::cold, gnu::noinline]] void write_message(const char* what, const void* block, std::size_t bytes,
                                                 const char* kind, const char* name,
+                                                std::initializer_list<told_site> sites) noexcept;
+
+// The same about no single block.
+[[gnu::cold, gnu::noinline]] void write_summary(const char* what, const char* kind, const char* name,
                                                 std::initializer_list<told_site> sites) noexcept;
 
 }  // namespace tenure::resources

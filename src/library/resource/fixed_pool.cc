@@ -24,7 +24,7 @@ std::size_t whole_block(const fixed_pool_options& options) {
 }  // namespace
 
 fixed_pool::fixed_pool(const fixed_pool_options& options)
-    : memory_resource(options.name, "pool", options.parent),
+    : memory_resource(options.name, "pool", options.parent, options.part_of),
       block_bytes_(whole_block(options)),
       alignment_(std::max(options.alignment, alignof(void*))),
       has_checks_(resources::wants_checks(options.checks)),
@@ -197,7 +197,7 @@ void fixed_pool::check() const {
   }
   const resource_statistics now = statistics();
   TENURE_CHECK(bytes == now.held_bytes);
-  TENURE_CHECK(used_blocks == now.used_blocks && used_blocks * block_bytes_ == now.used_bytes);
+  TENURE_CHECK(is_part() || (used_blocks == now.used_blocks && used_blocks * block_bytes_ == now.used_bytes));
 }
 
 }  // namespace tenure

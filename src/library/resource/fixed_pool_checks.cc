@@ -12,8 +12,6 @@ using resources::call_site;
 using resources::capture_site;
 using resources::report_misuse;
 
-constexpr const char* kind = "pool";
-
 }  // namespace
 
 struct checked_pools {
@@ -68,7 +66,7 @@ void* fixed_pool::allocate_checked() {
       of.released.frame_count == 0 ||
       std::all_of(bytes, bytes + block_bytes_, [](unsigned char one) { return one == checked::pattern; });
   if (!is_intact) {
-    report_misuse("write into a block after its release", block, block_bytes_, kind, name(),
+    report_misuse("write into a block after its release", block, block_bytes_, kind(), name(),
                   {{"allocated", &of.allocated}, {"released", &of.released}});
   }
   of.is_used = true;
@@ -82,22 +80,22 @@ void fixed_pool::deallocate_checked(void* block) {
   const slab* home = find(block);
   if (home == nullptr) {
     const checked::owner owner = checked::find_owner(block);
+    char allocated[96];
+    std::snprintf(allocated, sizeof allocated, "allocated, in pool \"%s\"", owner.name == nullptr ? "" : owner.name);
     report_misuse(owner.name == nullptr ? "release of a block that no pool has handed out"
                                         : "release to a pool that does not own the block",
-                  block, 0, kind, name(),
-                  {{owner.name == nullptr ? "" : owner.name, nullptr},
-                   {"allocated, in another pool", owner.of == nullptr ? nullptr : &owner.of->allocated},
-                   {"released here", &here}});
+                  block, 0, kind(), name(),
+                  {{allocated, owner.of == nullptr ? nullptr : &owner.of->allocated}, {"released here", &here}});
     return;
   }
   const std::size_t number = number_of(*home, block);
   checked::record& of = checked_->slabs.at(home->begin)[number];
   if (reinterpret_cast<std::uintptr_t>(block) != home->begin + number * block_bytes_) {
-    return report_misuse("release of an interior pointer", block, block_bytes_, kind, name(),
+    return report_misuse("release of an interior pointer", block, block_bytes_, kind(), name(),
                          {{"allocated", &of.allocated}, {"released", &here}});
   }
   if (!of.is_used) {
-    return report_misuse("double release", block, block_bytes_, kind, name(),
+    return report_misuse("double release", block, block_bytes_, kind(), name(),
                          {{"allocated", &of.allocated}, {"released first", &of.released}, {"released again", &here}});
   }
   checked_->released.push_back(block);
@@ -108,16 +106,19 @@ void fixed_pool::deallocate_checked(void* block) {
 }
 
 void fixed_pool::report_left_blocks() const noexcept {
-  const std::uint64_t left = statistics().used_blocks;
-  if (left == 0) return;
+  std::uint64_t left = 0;
+  for (const auto& [begin, records] : checked_->slabs) {
+    left += static_cast<std::uint64_t>(
+        std::count_if(records.begin(), records.end(), [](const checked::record& one) { return one.is_used; }));
+  }
   for (const auto& [begin, records] : checked_->slabs) {
     for (std::size_t i = 0; i < records.size(); ++i) {
       if (!records[i].is_used) continue;
       char what[96];
       std::snprintf(what, sizeof what, "pool destroyed with %llu blocks in use, the first of them",
                     static_cast<unsigned long long>(left));
-      return resources::write_message(what, reinterpret_cast<const void*>(begin + i * block_bytes_), block_bytes_, kind,
-                                      name(), {{"allocated", &records[i].allocated}});
+      return resources::write_message(what, reinterpret_cast<const void*>(begin + i * block_bytes_), block_bytes_,
+                                      kind(), name(), {{"allocated", &records[i].allocated}});
     }
   }
 }

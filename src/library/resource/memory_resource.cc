@@ -13,16 +13,20 @@ std::uint64_t load(const std::uint64_t& from) noexcept { return __atomic_load_n(
 
 }  // namespace
 
-memory_resource::memory_resource(std::string_view name, const char* kind, const tenure::account* parent) {
+memory_resource::memory_resource(std::string_view name, const char* kind, const tenure::account* parent,
+                                 memory_resource* whole)
+    : whole_(whole), kind_(whole == nullptr ? kind : whole->kind_) {
   const std::size_t length = std::min(name.size(), sizeof name_ - 1);
   std::memcpy(name_, name.data(), length);
   name_[length] = '\0';
-  account_ = tenure_account_create(name_, kind, parent == nullptr ? nullptr : parent->handle());
-  use_ = account_ == nullptr ? &own_use_ : tenure_account_publish_use(account_);
+  tenure_account* const above = parent == nullptr ? nullptr : parent->handle();
+  account_ = whole == nullptr ? tenure_account_create(name_, kind, above) : nullptr;
+  use_ = whole != nullptr ? whole->use_ : account_ == nullptr ? &own_use_ : tenure_account_publish_use(account_);
 }
 
 memory_resource::~memory_resource() {
   // What has not come back goes with the resource, so the account must not go on showing it.
+  if (whole_ != nullptr) whole_->let_go(own_held_bytes_, 0);
   if (account_ == nullptr) return;
   const std::uint64_t held = statistics().held_bytes;
   if (held != 0) tenure_account_release(account_, held, 0);
@@ -65,6 +69,7 @@ void memory_resource::hold(std::uint64_t bytes, std::uint64_t blocks) {
     ++own_refusals_;
     throw std::bad_alloc();
   }
+  if (whole_ != nullptr) whole_->hold(bytes, blocks);
   store(own_held_bytes_, own_held_bytes_ + bytes);
   store(own_peak_held_bytes_, std::max(own_peak_held_bytes_, own_held_bytes_));
 }
@@ -72,6 +77,7 @@ void memory_resource::hold(std::uint64_t bytes, std::uint64_t blocks) {
 void memory_resource::let_go(std::uint64_t bytes, std::uint64_t blocks) noexcept {
   if (account_ != nullptr) return tenure_account_release(account_, bytes, blocks);
   TENURE_CHECK(bytes <= own_held_bytes_);
+  if (whole_ != nullptr) whole_->let_go(bytes, blocks);
   store(own_held_bytes_, own_held_bytes_ - bytes);
 }
 

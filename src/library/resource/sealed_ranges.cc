@@ -15,6 +15,7 @@ namespace {
 struct sealed_range {
   std::uintptr_t begin;
   std::size_t bytes;
+  const char* kind;
   char owner[64];
   call_site reset_at;
   std::vector<sited_object> objects;
@@ -53,7 +54,7 @@ void explain(int signal, siginfo_t* info, void*) noexcept {
       const sited_object* object = object_at(range, address);
       const call_site used_at = capture_site();
       write_message(
-          "use after reset", info->si_addr, object == nullptr ? 0 : object->bytes, "arena", range.owner,
+          "use after reset", info->si_addr, object == nullptr ? 0 : object->bytes, range.kind, range.owner,
           {{"allocated", object == nullptr ? nullptr : &object->site}, {"reset", &range.reset_at}, {"used", &used_at}});
       break;
     }
@@ -65,12 +66,12 @@ void explain(int signal, siginfo_t* info, void*) noexcept {
 
 }  // namespace
 
-void seal_range(std::uintptr_t begin, std::size_t bytes, const char* owner, const call_site& reset_at,
+void seal_range(std::uintptr_t begin, std::size_t bytes, const char* kind, const char* owner, const call_site& reset_at,
                 std::vector<sited_object> objects, std::size_t limit_bytes) noexcept {
   seal_pages(reinterpret_cast<void*>(begin), bytes);
   std::list<sealed_range> added;
   try {
-    added.push_back({begin, bytes, {}, reset_at, std::move(objects)});
+    added.push_back({begin, bytes, kind, {}, reset_at, std::move(objects)});
     std::strncpy(added.back().owner, owner, sizeof added.back().owner - 1);
   } catch (const std::bad_alloc&) {
     return unmap_checked(reinterpret_cast<void*>(begin), bytes);

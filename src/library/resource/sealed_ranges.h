@@ -22,8 +22,9 @@ struct sited_object {
 };
 
 // Seals [begin, begin + bytes), whole OS pages of map_checked(), and unmaps the oldest ranges beyond `limit_bytes`.
-// `objects` are those that lie in it. Without memory for the record the range is unmapped.
-void seal_range(std::uintptr_t begin, std::size_t bytes, const char* owner, const call_site& reset_at,
+// `kind`, a literal, and `owner` name whose they were; `objects` are those that lie in it. Without memory for the
+// record the range is unmapped.
+void seal_range(std::uintptr_t begin, std::size_t bytes, const char* kind, const char* owner, const call_site& reset_at,
                 std::vector<sited_object> objects, std::size_t limit_bytes) noexcept;
 
 // The handler for SIGSEGV that explains faults in sealed ranges; the one before it is called for all others. Once.

@@ -119,6 +119,62 @@ TEST_F(ExactTest, AWindowIsWhatWasAllocatedInItAsItWasAtItsEnd) {
   }
 }
 
+// Reading begins at a checkpoint where a window allows it: the figures are the same, and less is looked at.
+TEST_F(ExactTest, AWindowIsTheSameFromACheckpointOn) {
+  blocks = test::thrown_blocks(9, 8'000);
+  test::write_recording(file.path(), blocks, test::made_process(), end_ns, {.most_bytes = 120'000});
+  auto reader = collect::recording_reader::open(file.path());
+  ASSERT_TRUE(reader);
+  reader->survey();
+  ASSERT_FALSE(reader->rounds().empty());
+  EXPECT_FALSE(reader->run().rotated);
+  const std::uint64_t last_ns = blocks.back().from_ns;
+  for (int fourth = 0; fourth < 4; ++fourth) {
+    const std::uint64_t begin = last_ns / 4 * static_cast<std::uint64_t>(fourth), end = begin + last_ns / 5;
+    expect({.begin_ns = begin, .end_ns = end}, [&](auto& one) { return one.from_ns >= begin; });
+    expect({.begin_ns = begin}, [&](auto& one) { return one.from_ns >= begin; });
+  }
+  const exact_report late = report_of(file.path(), {.selected = {.begin_ns = last_ns / 8 * 7}});
+  EXPECT_LT(late.processes[0].events, report_of(file.path(), {}).processes[0].events * 3 / 4);
+  EXPECT_FALSE(late.processes[0].before);
+}
+
+// What is left of a recording that was kept short: alive at its beginning, and all that came after.
+TEST_F(ExactTest, ACutRecordingSpeaksFromItsBeginningOn) {
+  blocks = test::thrown_blocks(10, 8'000);
+  test::write_recording(file.path(), blocks, test::made_process(), end_ns, {.most_bytes = 30'000});
+  EXPECT_LE(std::filesystem::file_size(file.path()), 30'000u);
+  const exact_report report = report_of(file.path(), {});
+  ASSERT_TRUE(report.rotated);
+  EXPECT_TRUE(report.is_complete);
+  const exact_process& process = report.processes[0];
+  ASSERT_TRUE(process.before);
+  // Times are all different and the same in both but for the start's rounding to units.
+  const std::uint64_t base = test::made_start_ns / record::event_time_unit_ns * record::event_time_unit_ns;
+  const std::uint64_t begin = process.before->last_ns - base;
+  exact_amount before, alive, allocated, freed;
+  for (const made_block& one : blocks) {
+    const exact_amount amount{1, one.bytes};
+    (one.from_ns <= begin ? before : allocated) += amount;
+    if (one.lives_at(begin)) alive += amount;
+    if (one.to_ns != ~0ull && one.to_ns > begin) freed += amount;
+  }
+  EXPECT_EQ(before.blocks, process.before->allocations);
+  EXPECT_EQ(before.bytes, process.before->allocated_bytes);
+  EXPECT_EQ(alive, process.totals.at_begin);
+  EXPECT_EQ(allocated, process.totals.allocated);
+  EXPECT_EQ(freed, process.totals.freed);
+  exact_amount left = alive;
+  left += allocated;
+  left -= freed;
+  EXPECT_EQ(left, process.totals.at_end);
+  const oracle by_definition(blocks, all);
+  for (const std::uint64_t later : {begin + 1, begin + (blocks.back().from_ns - begin) / 2, end_ns}) {
+    const exact_report then = report_of(file.path(), {.at_ns = later});
+    EXPECT_EQ(then.processes[0].totals.at_moment, by_definition.live_at(later)) << later;
+  }
+}
+
 TEST_F(ExactTest, ThreadModuleFunctionAndSizeSelect) {
   expect({.thread = "78"}, [](auto& one) { return one.thread == 1; });
   expect({.thread = "worker"}, [](auto& one) { return one.thread != 0; });

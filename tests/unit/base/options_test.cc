@@ -17,6 +17,20 @@ std::int64_t parsed(const option_description& description, const char* text) {
   return parse_value(description, text, &value) ? value : -1;
 }
 
+std::string told_while_reading() {
+  ::testing::internal::CaptureStderr();
+  read_options_from_environment();
+  return ::testing::internal::GetCapturedStderr();
+}
+
+// What is told of this variable.
+std::string told_of(const char* name, const char* value) {
+  ::setenv(name, value, 1);
+  const std::string told = told_while_reading();
+  ::unsetenv(name);
+  return told;
+}
+
 // Every option as it was, afterwards.
 class Options : public ::testing::Test {
  protected:
@@ -98,8 +112,8 @@ TEST_F(Options, TableIsSound) {
     EXPECT_EQ(std::string("TENURE_") + description.name, description.environment);
     EXPECT_STREQ(description.summary + std::string(description.summary).size() - 1, ".") << description.name;
   }
-  EXPECT_EQ(find_option("no_such_option"), option::count_);
-  EXPECT_EQ(find_option(""), option::count_);
+  EXPECT_EQ(find_option("no_such_option"), option::none);
+  EXPECT_EQ(find_option(""), option::none);
 }
 
 TEST_F(Options, EnvironmentIsReadByTheNameInCapitals) {
@@ -107,7 +121,7 @@ TEST_F(Options, EnvironmentIsReadByTheNameInCapitals) {
   ::setenv("TENURE_THREAD_CACHE", "64K", 1);
   ::setenv("TENURE_DECAYS", "5", 1);  // nobody's
   ::setenv("TENURE_huge_pages", "off", 1);
-  read_options_from_environment();
+  static_cast<void>(told_while_reading());
   EXPECT_EQ(value(option::decay), 77);
   EXPECT_EQ(value(option::thread_cache), 65536);
   EXPECT_EQ(value(option::huge_pages), describe(option::huge_pages).default_value);
@@ -117,14 +131,39 @@ TEST_F(Options, EnvironmentIsReadByTheNameInCapitals) {
 }
 
 TEST_F(Options, EnvironmentThatMakesNoSenseIsToldAndTheDefaultStays) {
-  ::setenv("TENURE_DECAY", "soon", 1);
-  ::testing::internal::CaptureStderr();
-  read_options_from_environment();
-  const std::string told = ::testing::internal::GetCapturedStderr();
-  ::unsetenv("TENURE_DECAY");
+  const std::string told = told_of("TENURE_DECAY", "soon");
   EXPECT_NE(told.find("TENURE_DECAY=soon is not a value for this option"), std::string::npos) << told;
   EXPECT_NE(told.find("(1000)"), std::string::npos) << told;
   EXPECT_EQ(value(option::decay), 1000);
+}
+
+TEST_F(Options, NamesThatAreNobodysAreToldWithTheNearestOne) {
+  EXPECT_EQ(told_of("TENURE_NOPE", "1"),
+            "tenure: TENURE_NOPE is no option of the heap and changes nothing. See `tenure options`.\n");
+  EXPECT_EQ(told_of("TENURE_DECAYS", "5"),
+            "tenure: TENURE_DECAYS is no option of the heap and changes nothing; did you mean TENURE_DECAY?\n");
+  EXPECT_EQ(told_of("TENURE_sample_interval", "5"),
+            "tenure: TENURE_sample_interval is no option of the heap and changes nothing; did you mean "
+            "TENURE_SAMPLE_INTERVAL?\n");
+  EXPECT_NE(told_of("TENURE_", "").find("TENURE_ is no option"), std::string::npos);
+  const std::string long_name = "TENURE_" + std::string(100000, 'X');
+  EXPECT_NE(told_of(long_name.c_str(), "").find("tenure: TENURE_XXX"), std::string::npos);
+}
+
+TEST_F(Options, NamesOfTenuresOwnCommandsAndOfOthersAreNotTold) {
+  for (const char* name : {"TENURE_SESSION", "TENURE_LIBRARY", "TENURE_TEST_JOBS", "TENURES", "TENUR", "ATENURE_X"}) {
+    EXPECT_EQ(told_of(name, "x"), "") << name;
+  }
+  EXPECT_NE(told_of("TENURE_SESSIONS", "x"), "");
+}
+
+TEST_F(Options, NearestIsNoGuess) {
+  const auto nearest = [](const std::string& name) { return nearest_option(name.c_str(), name.size()); };
+  EXPECT_EQ(nearest("THREADCACHE"), option::thread_cache);
+  EXPECT_EQ(nearest("sample_spacin"), option::sample_spacing);
+  EXPECT_EQ(nearest("DECY"), option::decay);
+  EXPECT_EQ(nearest("ABORT"), option::none);
+  EXPECT_EQ(nearest(""), option::none);
 }
 
 }  // namespace

@@ -318,14 +318,18 @@ struct naive_s3_fifo : naive {
     }
     main.pop_back();
   }
-  void evict_small() {
-    while (!small.empty()) {
-      item one = pop_back(small);
-      if (one.mark <= 1) return remember(ghost, one, main_size());
-      while (!main.empty() && weight(main) + one.weight > main_size()) evict_main();
-      one.mark = 0;
-      push(main, one);
+  // One entry goes, from wherever.
+  void evict() {
+    if (!small.empty() && (weight(small) >= capacity / 10 || main.empty())) {
+      while (!small.empty() && small.back().mark > 1) {
+        if (!main.empty() && weight(main) + small.back().weight > main_size()) return evict_main();
+        item one = pop_back(small);
+        one.mark = 0;
+        push(main, one);
+      }
+      if (!small.empty()) return remember(ghost, pop_back(small), main_size());
     }
+    evict_main();
   }
   bool access(std::uint64_t id, std::uint32_t w) {
     for (items* queue : {&small, &main}) {
@@ -337,13 +341,7 @@ struct naive_s3_fifo : naive {
     if (w > capacity) return false;
     const bool known = has(ghost, id);
     if (known) take(ghost, id);
-    while (weight(small) + weight(main) + w > capacity) {
-      if (!small.empty() && (weight(small) >= capacity / 10 || main.empty())) {
-        evict_small();
-      } else {
-        evict_main();
-      }
-    }
+    while (weight(small) + weight(main) + w > capacity) evict();
     push(known ? main : small, {id, w});
     return false;
   }

@@ -97,6 +97,26 @@ TYPED_TEST(policy_conformance, gives_up_everything_one_by_one) {
   EXPECT_EQ(different.size(), count);
 }
 
+// Whatever was asked for how often before: the adaptive policy counts on it.
+TYPED_TEST(policy_conformance, gives_up_exactly_one_when_it_says_so) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    std::mt19937_64 random(seed);
+    TypeParam policy(60);
+    this->entries_.clear();
+    for (int round = 0; round < 300; ++round) {
+      const std::size_t burst = random() % 40;
+      for (std::size_t step = 0; step < burst; ++step) {
+        this->request(policy, random() % 50, static_cast<std::uint32_t>(1 + random() % 3));
+      }
+      const std::size_t count = policy.count(), gone = this->evicted_.size();
+      const bool says = policy.evict_one(this->evict());
+      ASSERT_EQ(says, count > 0);
+      ASSERT_EQ(this->evicted_.size(), gone + (says ? 1 : 0)) << "seed " << seed << ", round " << round;
+      this->expect_same(policy);
+    }
+  }
+}
+
 // Requests, removals and changes of the capacity in any order; each entry is inside or given up, never both.
 TYPED_TEST(policy_conformance, stays_whole_whatever_is_done) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {

@@ -114,6 +114,45 @@ TEST(Parser, ReadsRanges) {
   for (const std::string text : {"", "..", "2K..1K", "1K-2K", "1K..x"}) EXPECT_FALSE(parse_byte_range(text)) << text;
 }
 
+TEST(Parser, ReadsLimits) {
+  const auto limit = [](const char* text, limit_unit unit = limit_unit::bytes) {
+    const limit_value value = parse_limit(text, unit).value_or(limit_value{.name = "none"});
+    return std::tuple(value.name, value.is_growth, value.share, value.amount);
+  };
+  using told = std::tuple<std::string, bool, double, std::uint64_t>;
+  EXPECT_EQ(limit("64M"), (told{"", false, 0, 64 << 20}));
+  EXPECT_EQ(limit("0"), (told{"", false, 0, 0}));
+  EXPECT_EQ(limit("+5%"), (told{"", true, 0.05, 0}));
+  EXPECT_EQ(limit("2.5%"), (told{"", true, 0.025, 0}));
+  EXPECT_EQ(limit("+64K"), (told{"", true, 0, 65536}));
+  EXPECT_EQ(limit("+5%+64K"), (told{"", true, 0.05, 65536}));
+  EXPECT_EQ(limit("64K+5%"), (told{"", true, 0.05, 65536}));
+  EXPECT_EQ(limit("load_*=4K"), (told{"load_*", false, 0, 4096}));
+  EXPECT_EQ(limit("operator==+1%"), (told{"operator=", true, 0.01, 0}));
+  EXPECT_EQ(limit("100", limit_unit::blocks), (told{"", false, 0, 100}));
+  EXPECT_FALSE(parse_limit("1K", limit_unit::blocks));
+  for (const char* const text : {"", "+", "=", "=5", "f=", "5%+6%", "5+6", "+5%+", "-5%", "5%x", "%", "nan%", "1X"})
+    EXPECT_FALSE(parse_limit(text, limit_unit::bytes)) << text;
+  EXPECT_EQ(bad({"check", "--max-leak", "some", "f"}),
+            "--max-leak takes a limit such as 64M, +5% or +5%+64K over the baseline, or NAME=64K, not 'some'.");
+  EXPECT_EQ(bad({"check", "--max-allocations", "1K", "f"}),
+            "--max-allocations takes a limit such as 1000, +5% or +10 over the baseline, or NAME=100, not '1K'.");
+}
+
+TEST(Parser, KeepsEveryValueOfARepeatableOption) {
+  const arguments given = good({"check", "--max-leak", "0", "f", "--max-leak", "a=1K", "--max-leak=b=2K"});
+  EXPECT_EQ(given.all("max-leak"), (words{"0", "a=1K", "b=2K"}));
+  EXPECT_EQ(given.all("max-peak"), words{});
+  EXPECT_EQ(given.words, words{"f"});
+  EXPECT_EQ(bad({"check", "--max-leak", "x", "--max-leak", "0", "f"}).substr(0, 10), "--max-leak");
+}
+
+TEST(Parser, AProgramStandsBehindTwoDashesWhereWordsAreTaken) {
+  const arguments given = good({"check", "--max-leak", "0", "--", "prog", "--max-leak", "1"});
+  EXPECT_EQ(given.program, (words{"prog", "--max-leak", "1"}));
+  EXPECT_EQ(given.words, words{});
+}
+
 TEST(Parser, SaysHowTimesAndRangesAreGiven) {
   EXPECT_EQ(bad({"report", "--at", "12", "f"}), "--at takes a time such as 1500ms, 2.5s or 3m, not '12'.");
   EXPECT_EQ(bad({"report", "--window", "2s..1s", "f"}),

@@ -64,8 +64,23 @@ TEST_F(ProgramCheckTest, SaysWhatIsNotThere) {
   expect_refused(folder_.path().string(), refusal_kind::not_executable, 126, "folder");
   write_file(folder_ / "plain", "text");
   expect_refused((folder_ / "plain").string(), refusal_kind::not_executable, 126, "chmod");
-  expect_refused(make("text", "just text"), refusal_kind::unknown_format, 126, "neither");
-  expect_refused(make("nothing", ""), refusal_kind::unknown_format, 126, "neither");
+  expect_refused(make("data", std::string("just\0data", 9)), refusal_kind::unknown_format, 126, "neither");
+  const std::string pipe = (folder_ / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0755), 0);
+  expect_refused(pipe, refusal_kind::not_executable, 126, "is no file");
+}
+
+TEST_F(ProgramCheckTest, GivesTextWithoutAnInterpreterToTheShell) {
+  for (const std::string& script : {make("text", "echo hello\n"), make("nothing", "")}) {
+    const auto checked = check_program(script);
+    ASSERT_TRUE(checked) << checked.error().sentence;
+    EXPECT_TRUE(checked->is_shell_script);
+    EXPECT_EQ(checked->path, script);
+    EXPECT_EQ(checked->chain.back(), "/bin/sh");
+  }
+  EXPECT_FALSE(check_program("/bin/ls")->is_shell_script);
+  expect_refused(make("nested", "#!" + (folder_ / "text").string() + "\n"), refusal_kind::unknown_format, 126,
+                 "neither");
 }
 
 TEST_F(ProgramCheckTest, RefusesStaticPrograms) {

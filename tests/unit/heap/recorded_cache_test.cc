@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "core/base/options.h"
-#include "core/telemetry/telemetry.h"
+#include "core/telemetry/recorder.h"
+#include "core/telemetry/telemetry_state.h"
 #include "support/dice.h"
 #include "unit/heap/heap_support.h"
 
@@ -21,7 +22,10 @@ using test::filled_block;
 
 void record(bool on) {
   const auto mode = on ? wire::recording_mode::drop : wire::recording_mode::off;
-  __atomic_store_n(&telemetry::current_control->recording, static_cast<std::uint32_t>(mode), __ATOMIC_RELAXED);
+  std::uint32_t& word = telemetry::control().recording;
+  __atomic_store_n(&word, static_cast<std::uint32_t>(mode), __ATOMIC_RELAXED);
+  // Not the bell, which others could ring.
+  __atomic_store_n(&telemetry::current_switch, &word, __ATOMIC_RELEASE);
 }
 
 class RecordedCache : public ::testing::Test {

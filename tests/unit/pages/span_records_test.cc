@@ -144,5 +144,33 @@ TEST(SpanRecords, RefusalIsNullAndPassesOver) {
   check_span_records();
 }
 
+// Bits for spans of any number of blocks keep what is written to them, overlap nothing and go back with their pages.
+TEST(BlockBits, AreOfTheLengthThatWasAskedForAndGoBack) {
+  struct bits {
+    std::uint64_t* words;
+    std::uint32_t blocks;
+    std::uint64_t held;
+  };
+  const std::uint64_t before = span_record_bytes();
+  std::vector<bits> all;
+  test::dice random(3);
+  for (std::uint64_t i = 0; i < 4000; ++i) {
+    const std::uint32_t blocks = 1 + random.below(most_span_blocks);
+    std::uint64_t* words = allocate_block_bits(blocks);
+    ASSERT_NE(words, nullptr);
+    for (std::uint32_t word = 0; word < (blocks + 63) / 64; ++word) words[word] = i;
+    all.push_back({words, blocks, i});
+  }
+  for (const bits& one : all) {
+    for (std::uint32_t word = 0; word < (one.blocks + 63) / 64; ++word) ASSERT_EQ(one.words[word], one.held);
+  }
+  check_span_records();
+  EXPECT_GT(span_record_bytes(), before + 4000 * 64u);
+  for (const bits& one : all) free_block_bits(one.words, one.blocks);
+  release_unused();
+  check_span_records();
+  EXPECT_LE(span_record_bytes(), before + 5 * 4 * 4096u);
+}
+
 }  // namespace
 }  // namespace tenure::core

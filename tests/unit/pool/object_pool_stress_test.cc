@@ -23,9 +23,9 @@ constexpr std::uint64_t usual_cycles = 200'000;
 constexpr std::uint64_t usual_cycles = 3'000'000;
 #endif
 
-// TENURE_STRESS_CYCLES=100000000 is what is run by hand.
+// TENURE_TEST_STRESS_CYCLES=100000000 is what is run by hand.
 std::uint64_t cycles() {
-  const char* text = std::getenv("TENURE_STRESS_CYCLES");
+  const char* text = std::getenv("TENURE_TEST_STRESS_CYCLES");
   return text == nullptr ? usual_cycles : std::strtoull(text, nullptr, 10);
 }
 

@@ -18,16 +18,23 @@ std::size_t round_up(std::size_t bytes) {
   return block;
 }
 
-// The largest free block: by looking at every aligned place, whether a block in use touches it.
+// Where the first free block of that size is, or 0: by looking at every aligned place, whether a block in use touches
+// it.
+std::uintptr_t lowest_free(const std::map<std::uintptr_t, std::size_t>& used, std::uintptr_t begin, std::size_t bytes,
+                           std::size_t block) {
+  for (std::size_t at = 0; at + block <= bytes; at += block) {
+    bool is_free = true;
+    for (const auto& [start, length] : used) {
+      is_free = is_free && (start + length <= begin + at || start >= begin + at + block);
+    }
+    if (is_free) return begin + at;
+  }
+  return 0;
+}
+
 std::size_t largest_free(const std::map<std::uintptr_t, std::size_t>& used, std::uintptr_t begin, std::size_t bytes) {
   for (std::size_t block = std::size_t{1} << 40; block >= smallest; block /= 2) {
-    for (std::size_t at = 0; at + block <= bytes; at += block) {
-      bool is_free = true;
-      for (const auto& [start, length] : used) {
-        is_free = is_free && (start + length <= begin + at || start >= begin + at + block);
-      }
-      if (is_free) return block;
-    }
+    if (lowest_free(used, begin, bytes, block) != 0) return block;
   }
   return 0;
 }
@@ -93,6 +100,29 @@ TEST(Buddy, KeepsLargeBlocksWhole) {
   EXPECT_EQ(tested.largest_free_bytes(), 16 * smallest);
 }
 
+TEST(Buddy, FillsFromTheBeginWhereToldTo) {
+  const untouchable range(100 * smallest);
+  buddy tested({.begin = range.begin, .bytes = range.bytes, .smallest_bytes = smallest, .fills_from_begin = true});
+  const auto begin = reinterpret_cast<std::uintptr_t>(range.begin);
+  std::map<std::uintptr_t, std::size_t> used;
+  std::mt19937_64 dice(7);
+  for (int step = 0; step < 2000; ++step) {
+    const std::size_t bytes = smallest << (dice() % 4);
+    if (dice() % 5 < 3) {
+      const std::uintptr_t expected = lowest_free(used, begin, range.bytes, bytes);
+      if (expected == 0) continue;
+      ASSERT_EQ(reinterpret_cast<std::uintptr_t>(tested.allocate(bytes)), expected);
+      used[expected] = bytes;
+    } else if (!used.empty()) {
+      const auto chosen = std::next(used.begin(), static_cast<std::ptrdiff_t>(dice() % used.size()));
+      tested.deallocate(reinterpret_cast<void*>(chosen->first), chosen->second);
+      used.erase(chosen);
+    }
+  }
+  for (const auto& [start, length] : used) tested.deallocate(reinterpret_cast<void*>(start), length);
+  tested.check();
+}
+
 TEST(Buddy, RefusesRangesThatDoNotFit) {
   const untouchable range(4 * smallest);
   auto* begin = static_cast<char*>(range.begin);
@@ -104,7 +134,11 @@ TEST(Buddy, RefusesRangesThatDoNotFit) {
 
 TEST(Buddy, EndsMisuseInAMessage) {
   const untouchable range(16 * smallest);
-  buddy tested({.name = "device", .begin = range.begin, .bytes = range.bytes, .smallest_bytes = smallest});
+  buddy tested({.name = "device",
+                .begin = range.begin,
+                .bytes = range.bytes,
+                .smallest_bytes = smallest,
+                .checks = resource_checks::off});
   void* block = tested.allocate(2 * smallest);
   int elsewhere = 0;
   EXPECT_DEATH(tested.deallocate(block, smallest), "a size that is not this block's.*8192 bytes, buddy \"device\"");
@@ -112,6 +146,22 @@ TEST(Buddy, EndsMisuseInAMessage) {
   EXPECT_DEATH(tested.deallocate(&elsewhere, smallest), "outside of the range");
   tested.deallocate(block, 2 * smallest);
   EXPECT_DEATH(tested.deallocate(block, 2 * smallest), "no block in use, or no longer");
+}
+
+TEST(Buddy, TellsBothSitesWithChecksOn) {
+  const untouchable range(16 * smallest);
+  buddy tested({.name = "device",
+                .begin = range.begin,
+                .bytes = range.bytes,
+                .smallest_bytes = smallest,
+                .checks = resource_checks::on});
+  void* block = tested.allocate(2 * smallest);
+  EXPECT_DEATH(tested.deallocate(block, smallest), "is not this block's(.|\n)*allocated\n(.|\n)*released here\n");
+  tested.deallocate(block, 2 * smallest);
+  EXPECT_DEATH(tested.deallocate(block, 2 * smallest),
+               "double release: 0x.*a block of 8192 bytes, buddy \"device\"(.|\n)*allocated\n(.|\n)*released first\n"
+               "(.|\n)*released again\n");
+  tested.check();
 }
 
 }  // namespace

@@ -1,15 +1,24 @@
 // One suite that every resource is put through. A case says how to make the resource and what kind of requests it
 // takes; the oracle is a map of the blocks that were handed out, with a content for each.
 #include <gtest/gtest.h>
+#include <tenure/adaptors.hpp>
 #include <tenure/arena.hpp>
+#include <tenure/binning.hpp>
 #include <tenure/buddy.hpp>
 #include <tenure/fixed_pool.hpp>
+#include <tenure/frame_ring.hpp>
 #include <tenure/heap.hpp>
+#include <tenure/huge_page.hpp>
+#include <tenure/mapped_file.hpp>
+#include <tenure/secure.hpp>
+#include <tenure/slab.hpp>
 
 #include <algorithm>
 #include <list>
 #include <memory>
+#include <ostream>
 #include <string>
+#include <utility>
 
 #include "unit/resource/resource_support.h"
 
@@ -27,7 +36,24 @@ struct usual_case {
   static constexpr bool knows_blocks = true;    // visit_live() tells single blocks
   static constexpr bool takes_upstream = true;  // gives all back to it
   static constexpr bool grows = true;           // asks for more when it is full
+  static constexpr bool counts_whole = true;    // what it counts as used is what visit_live() tells
+  static constexpr bool keeps = true;           // memory that trim() can give back
+  static constexpr bool ends_all = true;        // at its end blocks in use go back to the upstream
 };
+
+// A resource and those below it, which end after it.
+template <class Top, class Below>
+struct pile {
+  template <class MakeBelow, class MakeTop>
+  pile(MakeBelow make_below, MakeTop make_top) : below(make_below()), top(make_top(*below)) {}
+  std::shared_ptr<Below> below;
+  std::unique_ptr<Top> top;
+};
+template <class Top, class Below, class MakeTop>
+std::shared_ptr<Top> put_on(std::shared_ptr<Below> below, MakeTop make_top) {
+  auto both = std::make_shared<pile<Top, Below>>([&] { return std::move(below); }, make_top);
+  return {both, both->top.get()};
+}
 
 struct arena_case : usual_case {
   static constexpr bool takes_back = false;
@@ -61,14 +87,253 @@ struct checked_fixed_pool_case : fixed_pool_case {
   }
 };
 
+struct frame_ring_case : arena_case {
+  using type = frame_ring;
+  static std::unique_ptr<type> make(counting_upstream& upstream, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(frame_ring_options{.name = "tested", .checks = checks, .upstream = &upstream});
+  }
+};
+
+struct checked_frame_ring_case : frame_ring_case {
+  static constexpr bool takes_upstream = false;
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return frame_ring_case::make(upstream, resource_checks::on);
+  }
+};
+
 struct buddy_case : usual_case {
   static constexpr bool grows = false;
   using type = buddy;
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return std::make_unique<type>(
-        buddy_options{.name = "tested", .bytes = 9 << 20, .smallest_bytes = 256, .upstream = &upstream});
+  static std::unique_ptr<type> make(counting_upstream& upstream, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(buddy_options{
+        .name = "tested", .bytes = 9 << 20, .smallest_bytes = 256, .checks = checks, .upstream = &upstream});
   }
 };
+
+struct checked_buddy_case : buddy_case {
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return buddy_case::make(upstream, resource_checks::on);
+  }
+};
+
+struct slab_case : usual_case {
+  using type = slab;
+  static std::unique_ptr<type> make(counting_upstream& upstream, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(slab_options{.name = "tested", .checks = checks, .upstream = &upstream});
+  }
+};
+
+struct checked_slab_case : slab_case {
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return slab_case::make(upstream, resource_checks::on);
+  }
+};
+
+struct huge_page_case : usual_case {
+  static constexpr bool takes_upstream = false;
+  static constexpr bool grows = false;  // by 2 MiB at once
+  using type = huge_page;
+  static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(huge_page_options{.name = "tested", .region_bytes = 2 << 20, .checks = checks});
+  }
+};
+
+struct checked_huge_page_case : huge_page_case {
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return huge_page_case::make(upstream, resource_checks::on);
+  }
+};
+
+struct mapped_file_case : usual_case {
+  static constexpr bool takes_upstream = false;
+  using type = mapped_file;
+  static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(
+        mapped_file_options{.name = "tested", .limit_bytes = 32 << 20, .grow_bytes = 1 << 16, .checks = checks});
+  }
+};
+
+struct checked_mapped_file_case : mapped_file_case {
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return mapped_file_case::make(upstream, resource_checks::on);
+  }
+};
+
+struct secure_case : usual_case {
+  static constexpr std::size_t largest_alignment = 16;
+  static constexpr bool takes_upstream = false;
+  static constexpr bool counts_whole = false;  // canaries are not the user's
+  using type = secure;
+  static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(secure_options{.name = "tested", .must_lock = false, .checks = checks});
+  }
+};
+
+struct checked_secure_case : secure_case {
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return secure_case::make(upstream, resource_checks::on);
+  }
+};
+
+// Adaptors: on a resource of Tenure's, which knows what they do not, or on others.
+struct adaptor_case : usual_case {
+  static constexpr bool keeps = false;
+  static constexpr bool ends_all = false;
+};
+
+struct tracking_case : adaptor_case {
+  static constexpr bool ends_all = true;
+  using type = tracking_resource_adaptor;
+  static std::shared_ptr<type> make(counting_upstream& upstream, const char* name = "tested") {
+    return std::make_shared<type>(
+        tracking_options{.name = name, .reports_at_end = false, .gives_back_at_end = true, .upstream = &upstream});
+  }
+};
+
+template <class Type, class Options>
+struct on_tracking_case : tracking_case {
+  using type = Type;
+  static std::shared_ptr<type> make(counting_upstream& upstream) {
+    return put_on<type>(tracking_case::make(upstream, "below"), [](auto& below) {
+      return std::make_unique<type>(Options{.name = "tested", .upstream = &below});
+    });
+  }
+};
+using statistics_case = on_tracking_case<statistics_resource_adaptor, statistics_options>;
+using copy_detecting_case = on_tracking_case<copy_detecting_resource_adaptor, copy_detecting_options>;
+using failure_case = on_tracking_case<failure_injecting_resource_adaptor, failure_injecting_options>;
+
+// A pool's blocks are larger than what was asked for, and stay with it.
+template <class Type, class Options>
+struct on_pool_case : fixed_pool_case {
+  static constexpr bool takes_upstream = false;
+  static constexpr bool counts_whole = false;
+  using type = Type;
+  static std::shared_ptr<type> make(counting_upstream& upstream) {
+    return put_on<type>(std::shared_ptr<fixed_pool>(fixed_pool_case::make(upstream)), [](auto& below) {
+      return std::make_unique<type>(Options{.name = "tested", .upstream = &below});
+    });
+  }
+};
+using synchronized_case = on_pool_case<synchronized_resource_adaptor, synchronized_options>;
+using limiting_case = on_pool_case<limiting_resource_adaptor, limiting_options>;
+
+struct limiting_arena_case : arena_case {
+  static constexpr bool takes_upstream = false;
+  static constexpr bool takes_back = true;  // as the adaptor counts
+  using type = limiting_resource_adaptor;
+  static std::shared_ptr<type> make(counting_upstream& upstream) {
+    return put_on<type>(std::shared_ptr<arena>(arena_case::make(upstream)), [](auto& below) {
+      return std::make_unique<type>(limiting_options{.name = "tested", .upstream = &below});
+    });
+  }
+};
+
+struct aligned_case : tracking_case {
+  using type = aligned_resource_adaptor;
+  static std::shared_ptr<type> make(counting_upstream& upstream) {
+    return put_on<type>(tracking_case::make(upstream, "below"), [](auto& below) {
+      return std::make_unique<type>(aligned_options{.name = "tested", .alignment = 64, .upstream = &below});
+    });
+  }
+};
+
+// On an upstream that takes no alignment beyond 16.
+struct padded_case : aligned_case {
+  static constexpr bool knows_blocks = false;
+  static std::shared_ptr<type> make(counting_upstream& upstream) {
+    return put_on<type>(tracking_case::make(upstream, "below"), [](auto& below) {
+      return std::make_unique<type>(
+          aligned_options{.name = "tested", .alignment = 64, .upstream_alignment = 16, .upstream = &below});
+    });
+  }
+};
+
+// A pool for a hundred blocks, then the upstream.
+struct fallback_case : fixed_pool_case {
+  static constexpr bool takes_upstream = false;
+  static constexpr bool counts_whole = false;
+  static constexpr bool keeps = false;
+  using type = fallback_resource_adaptor;
+  static std::shared_ptr<type> make(counting_upstream& upstream) {
+    const auto pool = std::make_shared<fixed_pool>(fixed_pool_options{.name = "below",
+                                                                      .block_bytes = 96,
+                                                                      .alignment = 32,
+                                                                      .limit_blocks = 100,
+                                                                      .checks = resource_checks::off,
+                                                                      .upstream = &upstream});
+    return put_on<type>(
+        put_on<tracking_resource_adaptor>(pool,
+                                          [&](auto& below) {
+                                            return std::make_unique<tracking_resource_adaptor>(tracking_options{
+                                                .name = "tracked", .reports_at_end = false, .upstream = &below});
+                                          }),
+        [&](auto& below) {
+          return std::make_unique<type>(fallback_options{.name = "tested", .upstream = &below, .second = second()});
+        });
+  }
+  static std::pmr::memory_resource* second() {
+    static tracking_resource_adaptor all(
+        {.name = "second", .reports_at_end = false, .gives_back_at_end = true, .upstream = nullptr});
+    return &all;
+  }
+};
+
+// Small blocks in a pool, the rest in a slab that is limited.
+struct binning_case : usual_case {
+  static constexpr bool takes_upstream = false;
+  static constexpr bool counts_whole = false;
+  struct both {
+    both(counting_upstream& upstream, resource_checks checks)
+        : pool({.name = "pool", .block_bytes = 64, .checks = resource_checks::off, .upstream = &upstream}),
+          rest({.name = "rest", .checks = resource_checks::off, .upstream = &upstream}),
+          top({.name = "tested", .bins = {{64, &pool}}, .checks = checks, .upstream = &rest}) {}
+    fixed_pool pool;
+    slab rest;
+    binning top;
+  };
+  using type = binning;
+  static std::shared_ptr<type> make(counting_upstream& upstream, resource_checks checks = resource_checks::off) {
+    auto all = std::make_shared<both>(upstream, checks);
+    return {all, &all->top};
+  }
+};
+
+struct checked_binning_case : binning_case {
+  static std::shared_ptr<type> make(counting_upstream& upstream) {
+    return binning_case::make(upstream, resource_checks::on);
+  }
+};
+
+struct discarded : std::streambuf {
+  int_type overflow(int_type one) override { return one; }
+  std::streamsize xsputn(const char*, std::streamsize count) override { return count; }
+};
+
+// Everything at once: a log of what several threads ask of an arena, counted and limited.
+struct composed_case : arena_case {
+  static constexpr bool takes_upstream = false;
+  static constexpr bool takes_back = true;
+  using type = synchronized_resource_adaptor;
+  static std::shared_ptr<type> make(counting_upstream& upstream) {
+    static discarded nothing;
+    static std::ostream nowhere(&nothing);
+    auto limited = limiting_arena_case::make(upstream);
+    auto counted = put_on<statistics_resource_adaptor>(std::move(limited), [](auto& below) {
+      return std::make_unique<statistics_resource_adaptor>(statistics_options{.name = "counted", .upstream = &below});
+    });
+    auto logged = put_on<logging_resource_adaptor>(std::move(counted), [](auto& below) {
+      return std::make_unique<logging_resource_adaptor>(
+          logging_options{.name = "logged", .to = &nowhere, .upstream = &below});
+    });
+    return put_on<type>(std::move(logged), [](auto& below) {
+      return std::make_unique<type>(synchronized_options{.name = "tested", .upstream = &below});
+    });
+  }
+};
+
+static_assert(!resource<std::pmr::monotonic_buffer_resource> && !resource<int>);
+static_assert(adaptor<limiting_resource_adaptor> && !adaptor<arena>);
 
 template <class Case>
 class Resource : public ::testing::Test {
@@ -76,7 +341,7 @@ class Resource : public ::testing::Test {
 
  protected:
   counting_upstream upstream_;
-  std::unique_ptr<typename Case::type> tested_ = Case::make(upstream_);
+  std::shared_ptr<typename Case::type> tested_ = Case::make(upstream_);
   std::mt19937_64 dice_{20};
 
   filled_block make_one() {
@@ -96,7 +361,13 @@ class Resource : public ::testing::Test {
   }
 };
 
-using cases = ::testing::Types<arena_case, checked_arena_case, fixed_pool_case, checked_fixed_pool_case, buddy_case>;
+using cases =
+    ::testing::Types<arena_case, checked_arena_case, fixed_pool_case, checked_fixed_pool_case, buddy_case,
+                     checked_buddy_case, slab_case, checked_slab_case, frame_ring_case, checked_frame_ring_case,
+                     tracking_case, statistics_case, copy_detecting_case, failure_case, synchronized_case,
+                     limiting_case, limiting_arena_case, aligned_case, padded_case, fallback_case, composed_case,
+                     binning_case, checked_binning_case, huge_page_case, checked_huge_page_case, mapped_file_case,
+                     checked_mapped_file_case, secure_case, checked_secure_case>;
 TYPED_TEST_SUITE(Resource, cases);
 
 TYPED_TEST(Resource, IsInTheLedgerByItsName) {
@@ -178,7 +449,9 @@ TYPED_TEST(Resource, TellsExactlyWhatIsLive) {
   for (const auto& [begin, length] : live) bytes += length;
   if (TypeParam::knows_blocks) {
     EXPECT_EQ(live.size(), blocks.size());
-    EXPECT_EQ(bytes, this->tested_->statistics().used_bytes);
+    if (TypeParam::counts_whole) {
+      EXPECT_EQ(bytes, this->tested_->statistics().used_bytes);
+    }
   }
   for (const filled_block& one : blocks) {
     const auto begin = reinterpret_cast<std::uintptr_t>(one.start);
@@ -248,7 +521,7 @@ TYPED_TEST(Resource, IsAsItWasWhenTheUpstreamRefuses) {
 }
 
 TYPED_TEST(Resource, GivesBackWhatIsNotUsed) {
-  if (!TypeParam::takes_upstream || !TypeParam::grows) GTEST_SKIP() << "has nothing to give back";
+  if (!TypeParam::takes_upstream || !TypeParam::grows || !TypeParam::keeps) GTEST_SKIP() << "keeps nothing";
   std::vector<filled_block> blocks;
   for (int i = 0; i < 2000; ++i) blocks.push_back(this->make_one());
   const filled_block kept = blocks.front();
@@ -271,7 +544,7 @@ TYPED_TEST(Resource, GivesBackWhatIsNotUsed) {
 }
 
 TYPED_TEST(Resource, GivesEverythingBackAtItsEnd) {
-  if (!TypeParam::takes_upstream) GTEST_SKIP() << "asks no upstream";
+  if (!TypeParam::takes_upstream || !TypeParam::ends_all) GTEST_SKIP() << "asks no upstream";
   for (int i = 0; i < 500; ++i) this->make_one();
   EXPECT_GT(this->upstream_.live_blocks(), 0u);
   this->tested_.reset();

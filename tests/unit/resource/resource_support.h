@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory_resource>
 #include <new>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <tenure/memory_resource.hpp>
@@ -81,6 +83,26 @@ inline std::map<std::uintptr_t, std::size_t> live_ranges(const memory_resource& 
     EXPECT_TRUE(is_new) << "told twice";
   });
   return result;
+}
+
+// The flags that the kernel has for the page of an address: "rd wr ... dd lo".
+inline std::string flags_of(const void* address) {
+  std::FILE* const smaps = std::fopen("/proc/self/smaps", "re");
+  if (smaps == nullptr) return {};
+  std::string flags;
+  bool is_it = false;
+  char line[1024];
+  while (std::fgets(line, sizeof line, smaps) != nullptr) {
+    unsigned long begin = 0, end = 0;
+    if (std::sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
+      const auto at = reinterpret_cast<std::uintptr_t>(address);
+      is_it = at >= begin && at < end;
+    } else if (is_it && std::strncmp(line, "VmFlags:", 8) == 0) {
+      flags = line + 8;
+    }
+  }
+  std::fclose(smaps);
+  return flags;
 }
 
 }  // namespace tenure::testing

@@ -23,7 +23,7 @@ namespace {
 using wire::tape_kind;
 
 void wish_for(const testing::session& of, wire::recording_mode mode) {
-  const wire::session_wishes wishes{wire::wishes_magic, wire::region_version, static_cast<std::uint32_t>(mode)};
+  const wire::session_wishes wishes{wire::wishes_magic, wire::region_version, static_cast<std::uint32_t>(mode), 0};
   std::ofstream(of.folder / "wishes", std::ios::binary).write(reinterpret_cast<const char*>(&wishes), sizeof wishes);
 }
 

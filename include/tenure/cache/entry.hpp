@@ -1,0 +1,157 @@
+// An entry of a cache, and the handle that keeps it while somebody looks at its value.
+//
+//   entry   [ policy's node 32..48 | pins, flags | owned | times | next | key | value ]    one block
+//
+// A handle holds its entry by a hazard slot of the thread that asked (hazards.hpp); when those are used up, or when it is
+// copied, by a count in the entry. An entry that was taken out of the cache is freed, by the cache, when neither is left.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <memory_resource>
+#include <utility>
+
+#include <tenure/cache/hazards.hpp>
+#include <tenure/cache/options.hpp>
+#include <tenure/eviction/policy.hpp>
+
+namespace tenure {
+
+template <class K, class V, eviction::policy Policy, class Hash, class Equal>
+class cache;
+
+}  // namespace tenure
+
+namespace tenure::detail {
+
+inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+
+template <class V>
+inline constexpr bool is_weak = false;
+template <class T>
+inline constexpr bool is_weak<std::weak_ptr<T>> = true;
+
+template <class K, class V, class node>
+struct cache_entry : node {
+  std::atomic<std::uint32_t> pins{0};
+  std::atomic<bool> is_refreshing{false};
+  static constexpr bool is_weak_entry = is_weak<V>;
+  bool has_value = false;
+  bool is_detached = false;  // in no cache, and not counted: the last pin frees it
+  removal_cause cause{};
+  std::uint64_t owned_bytes = 0;
+  std::int64_t write_deadline = never;
+  std::atomic<std::int64_t> access_deadline{never};
+  std::int64_t refresh_at = never;
+  cache_entry* next = nullptr;  // of those that were taken out
+  union {
+    K key;
+  };
+  union {
+    V value;
+  };
+
+  using allocator = std::pmr::polymorphic_allocator<>;
+
+  // Without a value where `from` is null.
+  cache_entry(const allocator& memory, K& named, V* from) {
+    construct(std::addressof(key), memory, named);
+    if (from == nullptr) return;
+    try {
+      construct(std::addressof(value), memory, *from);
+    } catch (...) {
+      std::destroy_at(std::addressof(key));
+      throw;
+    }
+    has_value = true;
+  }
+  ~cache_entry() {
+    if (has_value) std::destroy_at(std::addressof(value));
+    std::destroy_at(std::addressof(key));
+  }
+  cache_entry(const cache_entry&) = delete;
+  cache_entry& operator=(const cache_entry&) = delete;
+
+  bool is_expired(std::int64_t now) const noexcept {
+    return now >= write_deadline || now >= access_deadline.load(std::memory_order_relaxed);
+  }
+  // Of a weak value: what it points to is gone.
+  bool is_collected() const noexcept {
+    if constexpr (is_weak<V>) return has_value && value.expired();
+    return false;
+  }
+  bool is_over(std::int64_t now) const noexcept { return is_collected() || is_expired(now); }
+  // Only what is in the cache, or held already.
+  void pin() noexcept { pins.fetch_add(1, std::memory_order_relaxed); }
+  void unpin() noexcept {
+    if (pins.fetch_sub(1, std::memory_order_acq_rel) == 1 && is_detached) delete this;
+  }
+  // Hazards first: a reader pins before it lets its hazard go.
+  bool is_in_use() const noexcept { return is_held(this) || pins.load(std::memory_order_acquire) != 0; }
+
+ private:
+  // What takes an allocator is copied where it can be, so that `from` is as it was when there is no room.
+  template <class T>
+  static void construct(T* at, const allocator& memory, T& from) {
+    if constexpr (std::uses_allocator_v<T, allocator> && std::is_copy_constructible_v<T>) {
+      std::uninitialized_construct_using_allocator(at, memory, std::as_const(from));
+    } else {
+      std::uninitialized_construct_using_allocator(at, memory, std::move(from));
+    }
+  }
+};
+
+// What get() returns. True when there is a value; it stays as it is for as long as the handle lives. Cheap to make, to be
+// kept for a short time: what it holds is counted, so a cache whose values are all held has room for no other. A handle
+// may be moved and copied to other threads. It must be gone before the cache.
+template <class K, class V, class node>
+class cache_handle {
+  using entry = cache_entry<K, V, node>;
+
+ public:
+  cache_handle() noexcept = default;
+  cache_handle(cache_handle&& other) noexcept
+      : entry_(std::exchange(other.entry_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
+  cache_handle(const cache_handle& other) noexcept : entry_(other.entry_) {
+    if (entry_ != nullptr) entry_->pin();
+  }
+  cache_handle& operator=(cache_handle other) noexcept {
+    std::swap(entry_, other.entry_);
+    std::swap(slot_, other.slot_);
+    return *this;
+  }
+  ~cache_handle() { reset(); }
+
+  void reset() noexcept {
+    if (entry_ == nullptr) return;
+    if (slot_ != nullptr) {
+      slot_->store(nullptr, std::memory_order_release);
+    } else {
+      entry_->unpin();
+    }
+    entry_ = nullptr;
+    slot_ = nullptr;
+  }
+
+  explicit operator bool() const noexcept { return entry_ != nullptr && entry_->has_value; }
+  // The cache knows that there is no value for the key: a loader said so.
+  bool is_absent() const noexcept { return entry_ != nullptr && !entry_->has_value; }
+
+  // Of a handle that is true.
+  const V& operator*() const noexcept { return entry_->value; }
+  const V* operator->() const noexcept { return std::addressof(entry_->value); }
+  const V* get() const noexcept { return *this ? std::addressof(entry_->value) : nullptr; }
+  const K& key() const noexcept { return entry_->key; }
+
+ private:
+  template <class, class, eviction::policy, class, class>
+  friend class tenure::cache;
+  // `slot` holds the entry; where it is null, a pin does.
+  cache_handle(entry* held, hazard_slot* slot) noexcept : entry_(held), slot_(slot) {}
+
+  entry* entry_ = nullptr;
+  hazard_slot* slot_ = nullptr;
+};
+
+}  // namespace tenure::detail

@@ -1,0 +1,160 @@
+#include "instruments/analyze/lifetimes.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "instruments/analyze/user_frame.h"
+
+namespace tenure::analyze {
+namespace {
+
+using record::event_kind;
+
+// One process while the recording goes by.
+struct open_process {
+  std::vector<std::uint32_t> group_of;  // by stack; no_index: not seen yet
+  std::unordered_map<std::string, std::uint32_t> group_by_name;
+  std::vector<life_group> groups;
+  std::vector<std::uint32_t> name_of;  // by thread
+  std::unordered_map<std::string, std::uint32_t> name_by_text;
+  std::vector<std::string> names;
+  std::map<std::tuple<std::uint32_t, std::uint32_t, bool>, exact_amount> hand_overs;
+  realloc_chains reallocs;
+};
+
+// The place of `text` in a table that grows.
+std::uint32_t place_of(std::unordered_map<std::string, std::uint32_t>& by_text, const std::string& text) {
+  return by_text.emplace(text, static_cast<std::uint32_t>(by_text.size())).first->second;
+}
+
+class visitor {
+ public:
+  explicit visitor(recording_walk& walk) : walk_(walk), open_(walk.size()) {}
+
+  // Of blocks that were selected.
+  void operator()(std::size_t index, const record::event& one, const live_block& block) {
+    open_process& into = open_[index];
+    life_totals& totals = into.groups[group_of(index, block.stack)].totals;
+    const exact_amount amount{1, block.bytes};
+    if (one.kind == event_kind::allocation) {
+      totals.allocated += amount;
+      return;
+    }
+    const walked_process& process = walk_.process(index);
+    const std::uint64_t age_bytes = process.allocated_bytes - block.allocated_before_bytes - block.bytes;
+    totals.freed += amount;
+    totals.by_time.add(one.time_ns > block.time_ns ? one.time_ns - block.time_ns : 0, block.bytes, true);
+    totals.by_bytes.add(age_bytes, block.bytes, true);
+    if (age_bytes <= process.live_bytes / short_lived_divisor) totals.short_lived += amount;
+    const bool is_same = block.thread == one.thread;
+    if (!is_same) totals.freed_elsewhere += amount;
+    into.hand_overs[{name_of(index, block.thread), name_of(index, one.thread), is_same}] += amount;
+  }
+
+  // Of all blocks.
+  void every(std::size_t index, const record::event& one, const live_block* block) {
+    realloc_chains& reallocs = open_[index].reallocs;
+    if (block == nullptr) return reallocs.free_unknown(one.thread);
+    if (one.kind == event_kind::free) return reallocs.free(one.slot, one.thread, block->bytes);
+    const std::uint32_t owner = block->stack == no_index ? no_index : group_of(index, block->stack);
+    reallocs.allocate(one.slot, one.thread, one.bytes,
+                      one.entry == static_cast<std::uint8_t>(wire::allocation_entry::realloc), owner);
+  }
+
+  life_process close(std::size_t index) {
+    open_process& from = open_[index];
+    const walked_process& walked = walk_.process(index);
+    for (const live_block& block : walk_.blocks(index)) {
+      if (block.stack == no_index) continue;
+      life_totals& totals = from.groups[group_of(index, block.stack)].totals;
+      totals.left += {1, block.bytes};
+      totals.by_time.add(walked.last_ns > block.time_ns ? walked.last_ns - block.time_ns : 0, block.bytes, false);
+      totals.by_bytes.add(walked.allocated_bytes - block.allocated_before_bytes - block.bytes, block.bytes, false);
+    }
+    from.reallocs.finish();
+    life_process result;
+    for (std::uint32_t group = 0; group < from.groups.size(); ++group) {
+      from.groups[group].totals.reallocs = from.reallocs.of(group);
+      result.totals += from.groups[group].totals;
+    }
+    add_chains(index, from.groups);
+    result.by_function = std::move(from.groups);
+    std::stable_sort(result.by_function.begin(), result.by_function.end(),
+                     [](auto& a, auto& b) { return a.totals.allocated.bytes > b.totals.allocated.bytes; });
+    for (const auto& [threads, amount] : from.hand_overs)
+      result.hand_overs.push_back(
+          {from.names[std::get<0>(threads)], from.names[std::get<1>(threads)], std::get<2>(threads), amount});
+    std::stable_sort(result.hand_overs.begin(), result.hand_overs.end(),
+                     [](auto& a, auto& b) { return a.amount.bytes > b.amount.bytes; });
+    result.walked = std::move(walk_.process(index));
+    return result;
+  }
+
+ private:
+  std::uint32_t group_of(std::size_t index, std::uint32_t stack) {
+    open_process& of = open_[index];
+    if (stack >= of.group_of.size()) of.group_of.resize(stack + 1, no_index);
+    if (of.group_of[stack] != no_index) return of.group_of[stack];
+    const auto chain = walk_.frames(index).user_chain(stack, 1);
+    const std::string name = chain.empty() ? "[no stack]" : chain[0].what->function;
+    const std::uint32_t group = place_of(of.group_by_name, name);
+    if (group == of.groups.size()) of.groups.push_back({name, 0, stack, {}, {}});
+    ++of.groups[group].stack_count;
+    return of.group_of[stack] = group;
+  }
+
+  std::uint32_t name_of(std::size_t index, std::uint32_t thread) {
+    open_process& of = open_[index];
+    if (thread >= of.name_of.size()) of.name_of.resize(thread + 1, no_index);
+    if (of.name_of[thread] != no_index) return of.name_of[thread];
+    const auto& threads = walk_.process(index).profile.record.threads;
+    const std::string name = thread < threads.size() && !threads[thread].name.empty() ? threads[thread].name : "?";
+    const std::uint32_t place = place_of(of.name_by_text, name);
+    if (place == of.names.size()) of.names.push_back(name);
+    return of.name_of[thread] = place;
+  }
+
+  void add_chains(std::size_t index, std::vector<life_group>& groups) {
+    constexpr std::size_t chain_frames = 6;
+    for (life_group& group : groups)
+      for (const auto& placed : walk_.frames(index).user_chain(group.stack, chain_frames))
+        group.chain.push_back(*placed.what);
+  }
+
+  recording_walk& walk_;
+  std::vector<open_process> open_;
+};
+
+}  // namespace
+
+life_totals& life_totals::operator+=(const life_totals& other) {
+  allocated += other.allocated;
+  freed += other.freed;
+  freed_elsewhere += other.freed_elsewhere;
+  short_lived += other.short_lived;
+  left += other.left;
+  by_time += other.by_time;
+  by_bytes += other.by_bytes;
+  reallocs += other.reallocs;
+  return *this;
+}
+
+life_report analyze_lifetimes(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
+                              const life_options& options) {
+  recording_walk walk(reader, symbolizer, options.selected, options.progress);
+  visitor visit(walk);
+  walk.run(visit);
+  life_report report;
+  for (std::size_t i = 0; i < walk.size(); ++i) {
+    if (!walk.takes_process(i)) continue;
+    walk.tell("finding names", static_cast<double>(i) / static_cast<double>(walk.size()));
+    report.processes.push_back(visit.close(i));
+  }
+  report.whole = walk.whole();
+  return report;
+}
+
+}  // namespace tenure::analyze

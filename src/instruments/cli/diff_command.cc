@@ -1,0 +1,242 @@
+#include "instruments/cli/diff_command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "instruments/analyze/format.h"
+#include "instruments/cli/output_file.h"
+#include "instruments/cli/recording_parts.h"
+#include "instruments/cli/report_table.h"
+#include "instruments/cli/selection_options.h"
+
+namespace tenure::cli {
+namespace {
+
+using analyze::change;
+using analyze::changed_site;
+using analyze::difference;
+using analyze::measure;
+
+constexpr int name_width = 44;
+
+const char* json_name(measure of) {
+  static constexpr std::array names = {"held_bytes", "allocated_bytes", "allocated_blocks", "left_bytes"};
+  return names[static_cast<std::size_t>(of)];
+}
+
+std::string name_of(measure of, const diff_options& options) {
+  if (of == measure::allocated_bytes) return "allocated";
+  if (of == measure::allocated_blocks) return "blocks";
+  if (of == measure::left_bytes)
+    return options.query.selected.end_ns == analyze::no_end ? "never freed" : "left at the window's end";
+  return options.moment_before_ns ? "held" : options.query.at_ns ? "held then" : "held at the peak";
+}
+
+std::string value_text(double value, measure of) {
+  return of == measure::allocated_blocks ? analyze::format_count(value) : analyze::format_bytes(value);
+}
+
+std::string difference_text(const change& one, measure of) {
+  const double difference = one.difference();
+  if (difference == 0) return "0";
+  return (difference > 0 ? "+" : "-") + value_text(std::abs(difference), of);
+}
+
+std::string share_text(const change& one) {
+  if (one.before == 0) return one.after == 0 ? "" : "new";
+  if (one.after == 0) return "gone";
+  const double share = one.difference() / one.before;
+  return share == 0 ? "" : (share > 0 ? "+" : "-") + analyze::format_share(std::abs(share));
+}
+
+const std::string& place_of(const changed_site& site) {
+  return site.place_after.empty() ? site.place_before : site.place_after;
+}
+
+const changed_site* greatest_site_of(const difference& of, const changed_site& function) {
+  const auto found = std::find_if(of.by_site.begin(), of.by_site.end(),
+                                  [&](const changed_site& one) { return one.frames[0] == function.frames[0]; });
+  return found != of.by_site.end() ? &*found : nullptr;
+}
+
+std::string sides_text(const std::vector<std::filesystem::path>& side) {
+  return side.size() == 1 ? side[0].string() : fmt::format("{} and {} more", side[0].string(), side.size() - 1);
+}
+
+std::string head(const difference& of, const diff_options& options, const palette& paint) {
+  std::string text;
+  if (options.moment_before_ns && options.moment_after_ns)
+    text += fmt::format("{}Compared{}  {} after {} and after {}\n", paint.bold, paint.reset, options.before[0].string(),
+                        analyze::format_duration(*options.moment_before_ns),
+                        analyze::format_duration(*options.moment_after_ns));
+  else
+    text += fmt::format("{}Compared{}  {} with {}\n", paint.bold, paint.reset, sides_text(options.before),
+                        sides_text(options.after));
+  if (const std::string chosen = describe(options.query.selected); !chosen.empty())
+    text += fmt::format("{}Only{} what was {}.\n", paint.bold, paint.reset, chosen);
+  if (!of.is_exact)
+    text +=
+        fmt::format("{}Not exact:{} a recording was cut off, is damaged, or lost events; `tenure report` says what.\n",
+                    paint.warning, paint.reset);
+  std::vector<table_row> rows;
+  for (std::size_t m = 0; m < analyze::measure_count; ++m) {
+    const auto which = static_cast<measure>(m);
+    if (options.moment_before_ns && which != measure::held_bytes) continue;
+    const change& one = of.totals.of(which);
+    rows.push_back(
+        {{name_of(which, options), value_text(one.before, which), value_text(one.after, which),
+          difference_text(one, which), share_text(one), one.difference() != 0 && one.is_noise() ? "noise" : ""},
+         ""});
+  }
+  return text +
+         format_table({{"", true}, {"before"}, {"after"}, {"change"}, {""}, {"", true}}, rows, paint, options.columns);
+}
+
+std::string noise_text(const difference& of, const diff_options& options) {
+  const std::string rule =
+      of.is_measured
+          ? "Noise is a change no greater than what recordings of one side differ by (greatest less least)."
+          : "Noise is a change of at most a hundredth of the function's figure or a thousandth of the whole: one "
+            "recording a side does not tell how much it varies from run to run; three a side would, with commas "
+            "between them.";
+  return wrapped(rule, options.columns, 2);
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> recordings_named(const std::string& word) {
+  std::error_code ignored;
+  if (std::filesystem::exists(word, ignored)) return {word};
+  std::vector<std::filesystem::path> result;
+  for (std::size_t at = 0; at <= word.size();) {
+    const std::size_t comma = std::min(word.find(',', at), word.size());
+    result.emplace_back(word.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return result;
+}
+
+std::string diff_text(const difference& of, const diff_options& options, bool uses_color) {
+  const palette& paint = colors(uses_color);
+  std::string text = head(of, options, paint);
+  std::vector<table_row> rows;
+  std::size_t noise = 0, left_out = 0;
+  for (const changed_site& function : of.by_function) {
+    const change& one = function.of(options.by);
+    if (one.difference() == 0) continue;
+    noise += one.is_noise();
+    if (one.is_noise() && !options.shows_all) continue;
+    if (rows.size() == options.top) {
+      ++left_out;
+      continue;
+    }
+    const changed_site* const site = greatest_site_of(of, function);
+    rows.push_back({{difference_text(one, options.by), share_text(one), value_text(one.before, options.by),
+                     value_text(one.after, options.by),
+                     difference_text(function.of(measure::allocated_blocks), measure::allocated_blocks),
+                     one.is_noise() ? "noise" : "", shorten_function(function.frames[0], name_width)},
+                    site != nullptr ? callers_text(place_of(*site), site->frames) : ""});
+  }
+  text += fmt::format("\n{}What changed{}  {}, by function; below it the callers that changed most\n", paint.bold,
+                      paint.reset, name_of(options.by, options));
+  if (rows.empty())
+    text += noise == 0 ? "  nothing\n" : "  nothing but noise\n";
+  else
+    text += format_table({{"change"}, {""}, {"before"}, {"after"}, {"blocks"}, {"", true}, {"function", true}}, rows,
+                         paint, options.columns);
+  if (left_out != 0) text += fmt::format("  and {} more functions\n", left_out);
+  if (noise != 0 && !options.shows_all)
+    text += fmt::format("  {} functions changed by noise alone; --all shows them\n", noise);
+  return noise != 0 ? text + noise_text(of, options) : text;
+}
+
+namespace {
+
+void write_changes(json_writer& json, const changed_site& site) {
+  for (std::size_t m = 0; m < analyze::measure_count; ++m) {
+    const change& one = site.by_measure[m];
+    json.begin_object(json_name(static_cast<measure>(m)));
+    json.number("before", one.before);
+    json.number("after", one.after);
+    json.number("noise", one.noise);
+    json.member("is_noise", one.is_noise());
+    json.end_object();
+  }
+}
+
+void write_sites(json_writer& json, const char* name, const std::vector<changed_site>& sites) {
+  json.begin_array(name);
+  for (const changed_site& site : sites) {
+    const bool is_same = std::all_of(site.by_measure.begin(), site.by_measure.end(),
+                                     [](const change& one) { return one.difference() == 0; });
+    if (is_same) continue;
+    json.begin_object();
+    json.begin_array("frames");
+    for (const std::string& frame : site.frames) json.member({}, frame);
+    json.end_array();
+    if (!site.place_before.empty()) json.member("place_before", site.place_before);
+    if (!site.place_after.empty()) json.member("place_after", site.place_after);
+    write_changes(json, site);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+}  // namespace
+
+std::string diff_json(const difference& of, const diff_options& options) {
+  json_writer json;
+  json.begin_object();
+  json.member("schema", "tenure.diff/1");
+  if (const std::string chosen = describe(options.query.selected); !chosen.empty()) json.member("selected", chosen);
+  json.member("recordings_before", static_cast<std::int64_t>(options.before.size()));
+  json.member("recordings_after", static_cast<std::int64_t>(options.after.size()));
+  json.member("is_exact", of.is_exact);
+  json.member("noise_is_measured", of.is_measured);
+  json.member("by", json_name(options.by));
+  json.begin_object("totals");
+  write_changes(json, of.totals);
+  json.end_object();
+  write_sites(json, "by_function", of.by_function);
+  write_sites(json, "by_site", of.by_site);
+  json.end_object();
+  return json.text();
+}
+
+int diff_command(const diff_options& given) {
+  diff_options options = given;
+  if (options.output) {
+    if (const auto checked = check_output(*options.output); !checked) return fail(exit_usage, checked.error());
+  } else {
+    options.columns = std::max(least_report_columns, text_columns(STDOUT_FILENO, usual_report_columns));
+  }
+  bool is_whole = true;
+  const auto read = [&](const std::vector<std::filesystem::path>& side, const std::optional<std::uint64_t>& moment_ns)
+      -> std::expected<std::vector<analyze::run_figures>, std::string> {
+    std::vector<analyze::run_figures> runs;
+    for (const std::filesystem::path& path : side) {
+      recording_query query = options.query;
+      query.recording = path;
+      if (moment_ns) query.at_ns = moment_ns;
+      auto figures = read_figures(query);
+      if (!figures) return std::unexpected(figures.error());
+      is_whole &= figures->is_whole;
+      runs.push_back(std::move(*figures));
+    }
+    return runs;
+  };
+  const auto before = read(options.before, options.moment_before_ns);
+  if (!before) return fail(exit_usage, before.error());
+  const auto after = read(options.after, options.moment_after_ns);
+  if (!after) return fail(exit_usage, after.error());
+  const difference compared = analyze::compare(*before, *after, options.by);
+  const bool uses_color = !options.output && use_color(options.color, STDOUT_FILENO);
+  const std::string text = options.is_json ? diff_json(compared, options) : diff_text(compared, options, uses_color);
+  if (const int failed = write_answer(options.output, text); failed != 0) return failed;
+  return is_whole ? 0 : 1;
+}
+
+}  // namespace tenure::cli

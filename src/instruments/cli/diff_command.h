@@ -1,0 +1,40 @@
+// `tenure diff`: what changed between two recordings, or two moments of one.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "instruments/analyze/difference.h"
+#include "instruments/cli/recording_input.h"
+#include "instruments/cli/report_text.h"
+#include "instruments/cli/terminal.h"
+
+namespace tenure::cli {
+
+struct diff_options {
+  std::vector<std::filesystem::path> before, after;  // recordings; several of the same thing each
+  // Of one recording: its two moments, since each process's start. `before` and `after` are the same then.
+  std::optional<std::uint64_t> moment_before_ns, moment_after_ns;
+  recording_query query;  // all but the recording and the moment
+  analyze::measure by = analyze::measure::held_bytes;
+  std::optional<std::filesystem::path> output;  // standard output without it
+  bool is_json = false;
+  bool shows_all = false;              // noise too
+  std::size_t top = 20;                // rows of the table
+  int columns = usual_report_columns;  // of the text; diff_command() asks the terminal
+  color_choice color = color_choice::automatic;
+};
+
+// "a.tenure,b.tenure": several; a file that has this very name is one.
+std::vector<std::filesystem::path> recordings_named(const std::string& word);
+
+std::string diff_text(const analyze::difference& difference, const diff_options& options, bool uses_color);
+std::string diff_json(const analyze::difference& difference, const diff_options& options);
+
+// The exit code of `tenure diff`: 0, 1 when a recording is damaged or was cut off, or one of Tenure's.
+int diff_command(const diff_options& given);
+
+}  // namespace tenure::cli

@@ -1,0 +1,93 @@
+// Live set: the blocks of one process that are alive, by slot, and what had been told by then. Writer and readers of a
+// recording follow it alike.
+//
+//   slot        0      1      2      3
+//            [used] [free] [used] [free]      given back: 3, 1 (the last one is taken first)
+//
+// A checkpoint is a live set in the file, so that whoever begins to read there knows what was alive, and which slot the
+// next block takes. It is written in parts of at most a million blocks, each part a block of the file:
+//
+//   part number, parts
+//   of part 0: time, what had been told, how many slots there are, the free ones in the order of giving back
+//   an event block (event_block.h) with one allocation for each used slot, in the order of the slots
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "instruments/record/byte_stream.h"
+#include "instruments/record/event_block.h"
+#include "instruments/record/slot_table.h"
+
+namespace tenure::record {
+
+// What had been told of a process by some moment.
+struct told_figures {
+  std::uint64_t events = 0;
+  std::uint64_t allocations = 0;
+  std::uint64_t allocated_bytes = 0;  // as requested
+  std::uint64_t stray_frees = 0;
+  std::uint64_t last_ns = 0;  // the time of the last event; 0: there was none
+  bool operator==(const told_figures&) const = default;
+};
+
+class live_set {
+ public:
+  // Follows the events and fills the slots of allocations in. False at a free that is of no used slot; what comes
+  // before has been followed.
+  bool follow(std::span<event> events);
+
+  const told_figures& told() const { return told_; }
+  const slot_table& slots() const { return slots_; }
+  // As its allocation was, of a slot in use.
+  event block_at(std::uint32_t slot) const;
+  std::uint64_t live_count() const { return slots_.size() - slots_.given().size(); }
+  // Calls visit(event) for each live block, in the order of the slots, as its allocation was.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (std::uint32_t slot = 0; slot < blocks_.size(); ++slot)
+      if (slots_.is_used(slot)) visit(block_at(slot));
+  }
+
+  // One part after the other.
+  void write_checkpoint(const std::function<void(std::span<const std::uint8_t> part)>& write) const;
+
+  bool operator==(const live_set& other) const;
+
+ private:
+  friend class checkpoint_reader;
+  struct kept {
+    std::uint64_t time_ns = 0;
+    std::uint64_t bytes = 0;
+    std::uint32_t thread = 0;
+    std::uint32_t stack = 0;
+    std::uint8_t entry = 0;
+    bool operator==(const kept&) const = default;
+  };
+  slot_table slots_;
+  std::vector<kept> blocks_;  // by slot; of those in use
+  told_figures told_;
+};
+
+// Puts the parts of a checkpoint together again.
+class checkpoint_reader {
+ public:
+  enum class state { open, complete, broken };
+  // The next part. What is `complete` is taken by result() and the reader is as new.
+  state take(std::span<const std::uint8_t> part);
+  live_set result();
+
+ private:
+  bool take_head(byte_reader& from);
+  bool take_blocks(std::span<const std::uint8_t> events);
+
+  live_set into_;
+  std::uint64_t parts_ = 0;
+  std::uint64_t next_ = 0;
+  std::uint32_t next_slot_ = 0;
+  std::vector<event> events_;
+};
+
+}  // namespace tenure::record

@@ -1,0 +1,66 @@
+// Records of blocks in use and of those released last, for whoever looks for misuse of his blocks.
+//
+//   used      address ──▶ bytes, alignment, where it was allocated
+//   released  oldest first, at most so many: where it was allocated, where it was released
+//
+// All records of the process are in a list, so that a message about a block that came to the wrong resource names the
+// right one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+
+#include "library/resource/call_site.h"
+
+namespace tenure::resources {
+
+class block_records {
+ public:
+  // `kind` and `name` outlive the records.
+  block_records(const char* kind, const char* name);
+  ~block_records();
+  block_records(const block_records&) = delete;
+  block_records& operator=(const block_records&) = delete;
+
+  struct used_block {
+    std::size_t bytes;
+    std::size_t alignment;
+    call_site allocated;
+  };
+
+  // The bytes of the record that was at this address, 0 for none: such a block was given up with others at once, as by
+  // an arena's reset. Throws std::bad_alloc without memory for the record.
+  std::size_t add(const void* block, std::size_t bytes, std::size_t alignment);
+  // False, after a message, for what cannot be released like this.
+  [[nodiscard]] bool remove(const void* block, std::size_t bytes, std::size_t alignment) noexcept;
+  // The block in use that covers the address, or null.
+  const used_block* find(const void* address) const noexcept;
+
+  std::size_t size() const noexcept { return used_.size(); }
+  template <class Function>
+  void for_each(Function function) const {
+    for (const auto& [address, of] : used_) function(reinterpret_cast<const void*>(address), of);
+  }
+  // What is left, as a message that names the first. Says nothing when nothing is.
+  void report_left() const noexcept;
+
+ private:
+  struct released_block {
+    std::uintptr_t address;
+    std::size_t bytes;
+    call_site allocated;
+    call_site released;
+  };
+  static constexpr std::size_t remembered = 1024;
+
+  void report_unknown(const void* block, const call_site& here) const noexcept;
+
+  const char* kind_;
+  const char* name_;
+  std::map<std::uintptr_t, used_block> used_;
+  std::deque<released_block> released_;
+};
+
+}  // namespace tenure::resources

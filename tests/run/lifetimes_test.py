@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""`tenure lifetimes` on a program whose blocks live a known life: lifetimes_test.py TENURE LIBRARY KNOWN_LIVES."""
+
+import json
+import sys
+import unittest
+
+from recording_case import KNOWN, RecordingCase
+
+
+def end_of_bucket(age):
+    """The greatest age that is told as this one: sixteen to each doubling."""
+    shift = max(0, age.bit_length() - 5)
+    return ((age >> shift) + 1 << shift) - 1
+
+
+class Lifetimes(RecordingCase):
+    def lifetimes(self, *words, code=0):
+        return json.loads(self.tenure("lifetimes", "--json", *words, self.recording, code=code).stdout)
+
+    def function(self, process, name):
+        found = [group for group in process["by_function"] if group["name"].split("(")[0] == name]
+        self.assertEqual(len(found), 1, name)
+        return found[0]
+
+    def test_a_ring_of_blocks_dies_at_one_age_in_bytes(self):
+        count, length, size = 5000, 64, 512
+        self.record(KNOWN, "ring", count)
+        document = self.lifetimes("--function", "ring_blocks")
+        self.assertEqual(document["schema"], "tenure.lifetimes/1")
+        ring = self.function(self.only(document), "ring_blocks")
+        self.assertEqual(ring["allocated"], {"blocks": count, "bytes": count * size})
+        self.assertEqual(ring["freed"]["blocks"], count - length)
+        self.assertEqual(ring["never_freed"]["blocks"], length)
+        # All die when the 63 behind them have come. Those that are left are younger: of them only the oldest, of the
+        # same bucket, have a say.
+        age = end_of_bucket((length - 1) * size)
+        as_old = sum(1 for younger in range(length) if end_of_bucket(younger * size) == age)
+        curve = ring["age_bytes"]["curve"]
+        self.assertEqual([point["age"] for point in curve], [age])
+        self.assertAlmostEqual(curve[0]["alive"], as_old / (count - length + as_old), places=6)
+        for quantile in ("quartile", "median", "third_quartile", "ninth_decile"):
+            self.assertEqual(ring["age_bytes"][quantile], age)
+        self.assertEqual(ring["freed_by_another_thread"]["blocks"], 0)
+        self.assertEqual(ring["realloc"]["calls"], 0)
+
+    def test_short_lived_is_measured_against_the_heap(self):
+        # With 64 MB beside it the ring's 32 KB are little, and alone they are all there is.
+        self.record(KNOWN, "ring", 5000)
+        self.assertEqual(self.function(self.only(self.lifetimes()), "ring_blocks")["short_lived"]["blocks"], 0)
+        self.record(KNOWN, "leak", 90000, "ring", 5000)
+        beside = self.function(self.only(self.lifetimes()), "ring_blocks")
+        self.assertEqual(beside["short_lived"], beside["freed"])
+
+    def test_who_frees(self):
+        self.record(KNOWN, "hand", 400, "once", 5000)
+        process = self.only(self.lifetimes("--size", "3000..5000"))
+        made = self.function(process, "make_blocks")
+        self.assertEqual(made["freed_by_another_thread"], {"blocks": 400, "bytes": 400 * 3000})
+        pairs = {(one["allocated_by"], one["is_same_thread"]): one["freed"]["blocks"] for one in process["by_threads"]}
+        self.assertEqual(pairs[("maker", False)], 400)
+        self.assertEqual(self.function(process, "once_block")["freed_by_another_thread"]["blocks"], 0)
+
+    def test_a_block_that_grows_is_one_chain(self):
+        times = 16
+        self.record(KNOWN, "grow", times)
+        grown = self.function(self.only(self.lifetimes()), "grow_block")
+        self.assertEqual(grown["allocated"], {"blocks": times + 1, "bytes": sum(16 << i for i in range(times + 1))})
+        figures = grown["realloc"]
+        self.assertEqual({name: figures[name] for name in ("calls", "uncertain", "unmatched", "shrinks")},
+                         {"calls": times, "uncertain": 0, "unmatched": 0, "shrinks": 0})
+        self.assertEqual(figures["moved"] + figures["in_place"], times)
+        # Up to 64 KiB doubling never fits where the block is.
+        self.assertGreaterEqual(figures["moved"], 12)
+        self.assertGreaterEqual(figures["moved_bytes"], sum(16 << i for i in range(12)))
+        self.assertEqual((figures["blocks"], figures["most_resizes"]), (1, times))
+
+    def test_text_names_what_matters_and_a_cut_file_is_said_to_be_one(self):
+        self.record(KNOWN, "ring", 5000, "hand", 100, "grow", 10)
+        text = self.tenure("lifetimes", self.recording).stdout.decode()
+        for part in ("ring_blocks", "grow_block", "maker", "What realloc costs", "Who frees it"):
+            self.assertIn(part, text)
+        self.assertLessEqual(max(map(len, text.splitlines())), 100)
+        self.recording.write_bytes(self.recording.read_bytes()[:-20])
+        self.assertIn("damage", self.lifetimes(code=1))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
