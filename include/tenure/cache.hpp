@@ -336,8 +336,7 @@ class cache : eviction::not_copied {
       if (over == nullptr) entries_.remove(identity, removal_cause::replaced, same_as(key));
       named = key;
       fresh = new entry(std::pmr::new_delete_resource(), named, value);
-      fresh->is_detached = true;
-      fresh->pin();
+      fresh->detach();
       return handle(fresh, nullptr);
     }
     fresh->pin();

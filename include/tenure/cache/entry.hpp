@@ -34,11 +34,11 @@ inline constexpr bool is_weak<std::weak_ptr<T>> = true;
 
 template <class K, class V, class node>
 struct cache_entry : node {
-  std::atomic<std::uint32_t> pins{0};
+  static constexpr std::uint32_t detached = std::uint32_t{1} << 31;
+  std::atomic<std::uint32_t> pins{0};  // how many, and `detached`
   std::atomic<bool> is_refreshing{false};
   static constexpr bool is_weak_entry = is_weak<V>;
   bool has_value = false;
-  bool is_detached = false;  // in no cache, and not counted: the last pin frees it
   removal_cause cause{};
   std::uint64_t owned_bytes = 0;
   std::int64_t write_deadline = never;
@@ -84,9 +84,12 @@ struct cache_entry : node {
   bool is_over(std::int64_t now) const noexcept { return is_collected() || is_expired(now); }
   // Only what is in the cache, or held already.
   void pin() noexcept { pins.fetch_add(1, std::memory_order_relaxed); }
+  // The cache may free the entry as soon as the count is down: nothing of it is read after that.
   void unpin() noexcept {
-    if (pins.fetch_sub(1, std::memory_order_acq_rel) == 1 && is_detached) delete this;
+    if (pins.fetch_sub(1, std::memory_order_acq_rel) == detached + 1) delete this;
   }
+  // It never gets into a cache, and is not counted: the last pin frees it. Its maker's pin is the first.
+  void detach() noexcept { pins.store(detached + 1, std::memory_order_relaxed); }
   // Hazards first: a reader pins before it lets its hazard go.
   bool is_in_use() const noexcept { return is_held(this) || pins.load(std::memory_order_acquire) != 0; }
 
