@@ -3,6 +3,7 @@
 #include "core/base/bits.h"
 #include "core/base/check.h"
 #include "core/base/options.h"
+#include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/page_heap.h"
 #include "core/pages/page_map.h"
@@ -26,8 +27,11 @@ static_assert(looks_before_rebuilding < rebuilt);
 
 region_state* states = nullptr;  // one a region of the window
 std::size_t state_count = 0;
+os::mutex making;
 
 bool ready() noexcept {
+  if (__atomic_load_n(&states, __ATOMIC_ACQUIRE) != nullptr) return true;
+  os::lock_guard held(making);
   if (states != nullptr) return true;
   if (window.page_count == 0) return false;
   const std::size_t count = window.page_count / region_pages;
@@ -63,7 +67,9 @@ bool rebuild(std::size_t region) noexcept {
     __atomic_store_n(&states[region], sparse, __ATOMIC_RELAXED);
     return false;
   }
+  os::want_huge_pages(begin, huge_page_bytes);  // it may have been refused when it was taken apart
   const bool done = os::collapse(begin, huge_page_bytes);
+  if (!done) os::refuse_huge_pages(begin, huge_page_bytes);
   __atomic_store_n(&states[region], done ? rebuilt : refused, __ATOMIC_RELAXED);
   if (done) count_bytes(huge_page_bytes);
   return done;
@@ -86,10 +92,47 @@ void forget_huge_pages(std::uintptr_t first_page, std::uintptr_t count) noexcept
   region_state* all = __atomic_load_n(&states, __ATOMIC_ACQUIRE);
   if (all == nullptr) return;
   for (std::size_t region = first_page / region_pages; region * region_pages < first_page + count; ++region) {
-    if (__atomic_exchange_n(&all[region], sparse, __ATOMIC_RELAXED) == rebuilt) {
-      count_bytes(-static_cast<std::int64_t>(huge_page_bytes));
-    }
+    if (__atomic_exchange_n(&all[region], sparse, __ATOMIC_RELAXED) != rebuilt) continue;
+    count_bytes(-static_cast<std::int64_t>(huge_page_bytes));
+    // Or the kernel would fill the holes up again, by and by, or at the next touch.
+    os::refuse_huge_pages(reinterpret_cast<void*>(page_address(region * region_pages)), huge_page_bytes);
   }
+}
+
+bool touch_pacing::wants_region(std::uint64_t pages) noexcept {
+  if (value(option::huge_pages) == 0) return false;
+  const std::uint64_t bytes = pages << page_shift;
+  if (left_to_skip_bytes_ > bytes) {
+    left_to_skip_bytes_ -= bytes;
+    return false;
+  }
+  left_to_skip_bytes_ = 0;
+  return true;
+}
+
+void touch_pacing::note(bool is_huge, std::uint64_t took_ns) noexcept {
+  if (is_huge && took_ns <= most_touch_ns) {
+    next_skip_bytes_ = next_skip_bytes_ / 4 < least_skipped_bytes ? least_skipped_bytes : next_skip_bytes_ / 4;
+    return;
+  }
+  left_to_skip_bytes_ = next_skip_bytes_;
+  next_skip_bytes_ = next_skip_bytes_ * 4 > most_skipped_bytes ? most_skipped_bytes : next_skip_bytes_ * 4;
+}
+
+bool touch_as_huge_page(std::uintptr_t first_page) noexcept {
+  TENURE_DCHECK(first_page % region_pages == 0);
+  void* begin = reinterpret_cast<void*>(page_address(first_page));
+  // Where the program had everything locked into memory (mlockall) the pages are there already, one by one.
+  if (!ready() || os::resident_percent(begin, os::page_bytes()) != 0) return false;
+  if (!os::want_huge_pages(begin, huge_page_bytes)) return false;
+  *static_cast<volatile char*>(begin) = 0;
+  if (os::resident_percent(begin, huge_page_bytes) != 100) {
+    os::refuse_huge_pages(begin, huge_page_bytes);
+    return false;
+  }
+  __atomic_store_n(&states[first_page / region_pages], rebuilt, __ATOMIC_RELAXED);
+  count_bytes(huge_page_bytes);
+  return true;
 }
 
 }  // namespace tenure::core

@@ -30,12 +30,19 @@ constexpr std::uint64_t dirty_threshold_pages = 128;  // 2 MiB
 // A heap of this size is worth looking after when it grows.
 constexpr std::uint64_t notable_pages = 4096;  // 64 MiB
 
+// The heap must have this much in use for two MiB at once to be little.
+constexpr std::uint64_t least_touched_ahead_pages = (std::uint64_t{32} << 20) >> page_shift;
+constexpr std::uint32_t region_pages = huge_page_bytes >> page_shift;
+
 os::mutex lock;
 run_bins dirty;
 run_bins clean;
 std::uint64_t releasing_pages = 0;
 std::uint64_t used_pages = 0;
 std::uint32_t returning = 0;  // one thread returns pages at a time
+touch_pacing pacing;
+span* chosen_region = nullptr;  // to be touched, by whoever sees it first
+bool touching = false;          // there is one, chosen or being touched
 void (*change_callback)() = nullptr;
 
 void publish() noexcept {
@@ -60,17 +67,6 @@ span* neighbour(std::uintptr_t page, span_kind kind) noexcept {
   span* found = window.span_map[page];
   if (found == nullptr || found->kind != kind) return nullptr;
   return page - found->first_page < found->page_count ? found : nullptr;
-}
-
-// What the merged run takes over: its age, weighted by size, and whether it must be mapped afresh.
-void merge_history(span* into, const span* other) noexcept {
-  into->map_released = into->map_released && other->map_released;
-  into->moved_in = into->moved_in || other->moved_in;
-  const std::uint64_t pages = into->page_count + std::uint64_t{other->page_count};
-  const std::uint64_t older = into->free_since_ns < other->free_since_ns ? into->free_since_ns : other->free_since_ns;
-  const std::uint64_t into_age = into->free_since_ns - older;
-  const std::uint64_t other_age = other->free_since_ns - older;
-  into->free_since_ns = older + into_age / pages * into->page_count + other_age / pages * other->page_count;
 }
 
 // Makes a free run known, merged with its neighbours of the same kind.
@@ -135,6 +131,20 @@ span* take(span* run, std::uint32_t pages, std::uint32_t alignment, span_kind ki
   used_pages += pages;
   map_span(run);
   return run;
+}
+
+// The small blocks' pages come from fresh memory now: the region that follows is taken out, to be touched.
+void choose_region(std::uint32_t fresh_pages) noexcept {
+  if (touching || used_pages < least_touched_ahead_pages || !pacing.wants_region(fresh_pages)) return;
+  span* run = clean.best_fit(region_pages, region_pages, window.begin >> page_shift);
+  if (run == nullptr) return;
+  span* region = take(run, region_pages, region_pages, span_kind::releasing);
+  if (region == nullptr) return;
+  used_pages -= region_pages;
+  releasing_pages += region_pages;
+  region->zeroed = false;
+  touching = true;
+  __atomic_store_n(&chosen_region, region, __ATOMIC_RELEASE);
 }
 
 bool extend(std::uint32_t pages) noexcept {
@@ -300,6 +310,21 @@ void wait_for_more(unsigned turn) noexcept {
   os::futex_wait(&nobody, 0, moment_ns);
 }
 
+// Tries with the lock held, again for as long as it fails for want of what is on its way.
+template <class Attempt>
+void retry_while_more_comes(Attempt attempt) noexcept {
+  for (unsigned turn = 0;; ++turn) {
+    bool comes = false;
+    {
+      os::lock_guard held(lock);
+      comes = !attempt() && more_comes();
+      publish();
+    }
+    if (likely(!comes)) return;
+    wait_for_more(turn);
+  }
+}
+
 // False when there is no room.
 bool find_or_extend(std::uint32_t pages, std::uint32_t alignment_pages, span_kind kind, bool want_clean, span** found,
                     bool* grew) noexcept {
@@ -334,35 +359,37 @@ span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kin
   TENURE_DCHECK(pages != 0 && is_power_of_two(alignment_pages));
   bool grew = false;
   span* found = nullptr;
-  for (unsigned turn = 0;; ++turn) {
-    bool comes = false;
-    {
-      os::lock_guard held(lock);
-      if (!find_or_extend(pages, alignment_pages, kind, want_clean, &found, &grew)) comes = more_comes();
-      publish();
-    }
-    if (likely(!comes)) break;
-    wait_for_more(turn);
-  }
+  retry_while_more_comes([&]() noexcept {
+    if (!find_or_extend(pages, alignment_pages, kind, want_clean, &found, &grew)) return false;
+    if (found->zeroed && kind == span_kind::small) choose_region(pages);
+    return true;
+  });
   TENURE_DCHECK(found == nullptr || found->page_count == pages);
   if (unlikely(grew) && change_callback != nullptr) change_callback();
   return found;
 }
 
+bool has_chosen_region() noexcept { return __atomic_load_n(&chosen_region, __ATOMIC_RELAXED) != nullptr; }
+
+void touch_chosen_region() noexcept {
+  span* region = __atomic_exchange_n(&chosen_region, nullptr, __ATOMIC_ACQUIRE);
+  if (region == nullptr) return;
+  const std::uint64_t before_ns = os::thread_cpu_ns();
+  const bool is_huge = touch_as_huge_page(region->first_page);
+  const std::uint64_t took_ns = os::thread_cpu_ns() - before_ns;
+  os::lock_guard held(lock);
+  if (!touching) return;  // a fork meanwhile, in this thread's signal handler: put back there
+  touching = false;
+  pacing.note(is_huge, took_ns);
+  put_back(region, os::coarse_monotonic_ns());
+  publish();
+}
+
 std::uint64_t* allocate_bits(std::uint32_t blocks) noexcept {
   TENURE_DCHECK(blocks != 0 && blocks <= most_span_blocks);
   std::uint64_t* bits = nullptr;
-  for (unsigned turn = 0;; ++turn) {
-    bool comes = false;
-    {
-      os::lock_guard held(lock);
-      bits = allocate_block_bits(blocks);
-      comes = bits == nullptr && more_comes();
-      publish();
-    }
-    if (likely(!comes)) return bits;
-    wait_for_more(turn);
-  }
+  retry_while_more_comes([&]() noexcept { return (bits = allocate_block_bits(blocks)) != nullptr; });
+  return bits;
 }
 
 void release_span(span* released, bool is_clean) noexcept {
@@ -539,6 +566,8 @@ void recover_page_heap_after_fork() noexcept {
   __atomic_store_n(&returning, 0, __ATOMIC_RELEASE);
   os::lock_guard held(lock);
   put_back_record_pages();
+  __atomic_store_n(&chosen_region, nullptr, __ATOMIC_RELAXED);
+  touching = false;
   span* chain = nullptr;
   for (std::uintptr_t page = 0; page < window.mapped_pages;) {
     span* found = window.span_map[page];

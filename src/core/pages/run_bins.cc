@@ -27,4 +27,14 @@ span* run_bins::best_fit(std::uint32_t pages, std::uint32_t alignment, std::uint
   return nullptr;
 }
 
+void merge_history(span* into, const span* other) noexcept {
+  into->map_released = into->map_released && other->map_released;
+  into->moved_in = into->moved_in || other->moved_in;
+  const std::uint64_t pages = into->page_count + std::uint64_t{other->page_count};
+  const std::uint64_t older = into->free_since_ns < other->free_since_ns ? into->free_since_ns : other->free_since_ns;
+  const std::uint64_t into_age = into->free_since_ns - older;
+  const std::uint64_t other_age = other->free_since_ns - older;
+  into->free_since_ns = older + into_age / pages * into->page_count + other_age / pages * other->page_count;
+}
+
 }  // namespace tenure::core

@@ -53,6 +53,10 @@ class run_bins {
   std::uint64_t pages_ = 0;
 };
 
+// What a run takes over from one that is merged into it: its age, weighted by size, and whether it must be mapped
+// afresh.
+void merge_history(span* into, const span* other) noexcept;
+
 // How many pages of the run lie before the first one at the alignment.
 inline std::uint32_t lead_pages(const span* run, std::uint32_t alignment, std::uintptr_t phase) noexcept {
   const std::uintptr_t first = run->first_page + phase;
