@@ -82,7 +82,7 @@ class cache : eviction::not_copied {
     const std::uint64_t identity = identity_of(key);
     detail::hazard_record& mine = detail::my_hazards();
     handle found = look(key, identity, mine);
-    if (found.entry_ == nullptr || ((is_timed_ || is_weak) && !is_fresh(found))) [[unlikely]] {
+    if (found.entry_ == nullptr || ((is_timed_ || is_weak) && !is_fresh(found, key, identity))) [[unlikely]] {
       entries_.log().miss(mine.number);
       return {};
     }
@@ -104,7 +104,7 @@ class cache : eviction::not_copied {
       if (found.entry_->refresh_at != detail::never) refresh_if_due(found, std::forward<Loader>(loader));
       return found;
     }
-    auto [flight, is_leader] = flights_.join(key, [&] {
+    auto [flight, is_leader] = flights_.join(key, identity_of(key), [&] {
       found = look_again(key);
       return found.entry_ != nullptr;
     });
@@ -119,7 +119,7 @@ class cache : eviction::not_copied {
     } catch (...) {
       failure = std::current_exception();
     }
-    flights_.leave(key);
+    flights_.leave(*flight);
     flight->land(found, failure);
     if (failure != nullptr) std::rethrow_exception(failure);
     return found;
@@ -240,13 +240,14 @@ class cache : eviction::not_copied {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
   }
-  // False for what is over, which goes.
-  bool is_fresh(const handle& found) {
+  // False for what is over, which goes; the handle first, so that it can go at once.
+  bool is_fresh(handle& found, const K& key, std::uint64_t identity) {
     entry& one = *found.entry_;
     const std::int64_t at = now();
     if (one.is_over(at)) [[unlikely]] {
       const removal_cause why = one.is_collected() ? removal_cause::collected : removal_cause::expired;
-      entries_.remove(one.identity, why, [&one](const entry& other) { return &one == &other; });
+      found.reset();
+      entries_.remove(identity, why, [&](const entry& other) { return other.is_over(at) && equal_(other.key, key); });
       return false;
     }
     if (options_.expire_after_access.count() > 0) {
@@ -286,7 +287,8 @@ class cache : eviction::not_copied {
             return owned_bytes(key) + (value != nullptr ? owned_bytes(*value) : 0);
           }
         },
-        [&](void* block) { return ::new (block) entry(&entries_.memory(), key, value); });
+        [&](void* block) { return ::new (block) entry(&entries_.memory(), key, value); },
+        [&](entry& one) { one.give_back(key, value); });
     if (made != nullptr) set_deadlines(*made, now());
     return made;
   }
@@ -310,12 +312,10 @@ class cache : eviction::not_copied {
     loads_.fetch_add(1, std::memory_order_relaxed);
     const auto began = std::chrono::steady_clock::now();
     try {
-      std::optional<V> value;
-      if constexpr (std::is_same_v<std::remove_cvref_t<loaded>, std::optional<V>>) {
-        value = loader(key);
-      } else {
-        value.emplace(loader(key));
-      }
+      std::optional<V> value = [&]() -> std::optional<V> {
+        if constexpr (std::is_same_v<std::remove_cvref_t<loaded>, std::optional<V>>) return loader(key);
+        else return std::optional<V>(std::in_place, loader(key));
+      }();
       count_load(began);
       return keep(key, value.has_value() ? std::addressof(*value) : nullptr, over);
     } catch (...) {
@@ -345,26 +345,53 @@ class cache : eviction::not_copied {
     return kept;
   }
 
-  // By the one that comes first; all others go on with the value that there is.
+  // A refresh that is to be done: where the old value is still in the cache at its end, the next request tries again.
+  class refresh_duty : eviction::not_copied {
+   public:
+    explicit refresh_duty(const handle& old) noexcept : old_(old) {}
+    ~refresh_duty() {
+      if (!is_done_) old_.entry_->is_refreshing.store(false);
+    }
+    const K& key() const noexcept { return old_.key(); }
+    const entry* over() const noexcept { return old_.entry_; }
+    // Another entry is in place of the old one, or it is gone.
+    void end() noexcept { is_done_ = true; }
+
+   private:
+    handle old_;
+    bool is_done_ = false;
+  };
+
+  // By the one that comes first; all others go on with the value that there is. What a refresh throws, or the executor that
+  // does not take it, is counted and otherwise nobody's.
   template <class Loader>
   void refresh_if_due(handle& old, Loader&& loader) {
     entry& one = *old.entry_;
     if (now() < one.refresh_at || one.is_refreshing.exchange(true)) return;
     refreshes_.fetch_add(1, std::memory_order_relaxed);
     if (!options_.executor) {
-      if (handle fresh = refresh(old, loader)) old = std::move(fresh);
+      refresh_duty duty(old);
+      if (handle fresh = refresh(duty, loader); fresh.entry_ != nullptr) old = std::move(fresh);
       return;
     }
-    const auto shared = std::make_shared<std::decay_t<Loader>>(std::forward<Loader>(loader));
-    options_.executor([this, held = handle(old), shared] { refresh(held, *shared); });
-  }
-  // What a refresh throws is counted and otherwise nobody's: the old value stays, and the next request tries again.
-  template <class Loader>
-  handle refresh(const handle& old, Loader& loader) noexcept {
+    bool has_duty = false;
     try {
-      return load(old.entry_->key, loader, old.entry_);
+      const auto duty = std::make_shared<refresh_duty>(old);
+      has_duty = true;
+      const auto shared = std::make_shared<std::decay_t<Loader>>(std::forward<Loader>(loader));
+      options_.executor([this, duty, shared] { refresh(*duty, *shared); });
     } catch (...) {
-      old.entry_->is_refreshing.store(false);
+      if (!has_duty) one.is_refreshing.store(false);
+      load_failures_.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  template <class Loader>
+  handle refresh(refresh_duty& duty, Loader& loader) noexcept {
+    try {
+      handle fresh = load(duty.key(), loader, duty.over());
+      if (!fresh.entry_->is_detached()) duty.end();
+      return fresh;
+    } catch (...) {
       return {};
     }
   }
@@ -373,7 +400,7 @@ class cache : eviction::not_copied {
   bool is_timed_;
   [[no_unique_address]] Hash hash_;
   [[no_unique_address]] Equal equal_;
-  detail::flights<K, handle, Hash, Equal> flights_;
+  detail::flights<K, handle, Equal> flights_;
   std::atomic<std::uint64_t> loads_{0}, load_failures_{0}, joined_loads_{0}, refreshes_{0}, load_ns_{0};
   entries entries_;
 };

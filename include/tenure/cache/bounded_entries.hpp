@@ -103,9 +103,10 @@ class bounded_entries : eviction::not_copied {
   // --- changing
 
   // An entry that is in nobody's way yet; null where there is no room for it. `owned(e)` measures what the entry owns outside
-  // of memory(); what it is going to own where `e` is null. `build(block)` builds it.
-  template <class measure, class builder>
-  entry* make(std::uint64_t identity, measure owned, builder build) {
+  // of memory(); what it is going to own where `e` is null. `build(block)` builds it; `take_back(e)` gets back what that took
+  // when there was no room after all.
+  template <class measure, class builder, class undo>
+  entry* make(std::uint64_t identity, measure owned, builder build, undo take_back) {
     cache_memory::batch batch(memory_, is_in_bytes_ ? capacity() : no_limit);
     building one(memory_);
     try {
@@ -118,9 +119,9 @@ class bounded_entries : eviction::not_copied {
       }
     } catch (const std::bad_alloc&) {
       // No room in the cache, or no memory at all: the value is not kept either way.
+      return refuse(one, take_back);
     }
-    refusals_.fetch_add(1, std::memory_order_relaxed);
-    return nullptr;
+    return refuse(one, take_back);
   }
 
   // Takes the entry over; false when it is not kept. Where `over` is given, only in its place. `is_same` finds the entry
@@ -195,14 +196,7 @@ class bounded_entries : eviction::not_copied {
   }
 
   // Bytes that came back.
-  std::uint64_t trim(std::uint64_t bytes) {
-    const std::uint64_t before = memory_.used_bytes();
-    free_waiting();
-    for (;;) {
-      const std::uint64_t freed = before - std::min(before, memory_.used_bytes());
-      if (freed >= bytes || !evict(bytes - freed, removal_cause::pressure)) return freed;
-    }
-  }
+  std::uint64_t trim(std::uint64_t bytes) { return trim(bytes, when_locked::wait); }
 
   void set_limit(std::uint64_t bytes, std::uint64_t entries) {
     checked(bytes, entries);
@@ -293,13 +287,25 @@ class bounded_entries : eviction::not_copied {
     std::uint64_t owned = 0;
   };
 
+  // A shrinker must not wait: the lock may be this thread's own, where the policy took memory and the process was short.
+  enum class when_locked { wait, leave };
+
   // By then the policy knows what is asked for how often.
   static constexpr std::uint64_t quiet_hits_each = 8, quiet_hits_least = 4096;
+  // That many wait without anybody looking whether they still have to.
+  static constexpr std::uint64_t least_waiting = 8;
 
   static std::uint64_t checked(std::uint64_t bytes, std::uint64_t entries) {
     if (bytes < least_limit_bytes) throw std::invalid_argument("tenure::cache: a limit below 128 KiB");
     if (entries == 0) throw std::invalid_argument("tenure::cache: a limit of no entries");
     return bytes;
+  }
+
+  template <class undo>
+  entry* refuse(building& one, undo& take_back) {
+    if (one.made != nullptr) take_back(*one.made);
+    refusals_.fetch_add(1, std::memory_order_relaxed);
+    return nullptr;
   }
 
   bool set_weight(entry& one, std::uint64_t identity, std::int64_t bytes) const noexcept {
@@ -393,6 +399,10 @@ class bounded_entries : eviction::not_copied {
     if (bytes == 0) return true;
     if (!memory_.take(bytes)) return false;
     void* const table = make_table(bytes);
+    if (table == nullptr) {
+      memory_.give(bytes);
+      return false;
+    }
     removed gone;
     hold.lock();
     const bool is_wanted = table_.growth_bytes(identity) == bytes;
@@ -410,14 +420,26 @@ class bounded_entries : eviction::not_copied {
     return true;
   }
 
+  std::uint64_t trim(std::uint64_t bytes, when_locked then) {
+    // No destructor runs with the lock held: then not even what waits is freed.
+    if (then == when_locked::leave) {
+      if (!lock_.try_lock()) return 0;
+      lock_.unlock();
+    }
+    const std::uint64_t before = memory_.used_bytes();
+    free_waiting();
+    for (;;) {
+      const std::uint64_t freed = before - std::min(before, memory_.used_bytes());
+      if (freed >= bytes || !evict(bytes - freed, removal_cause::pressure, then)) return freed;
+    }
+  }
   // Takes out what weighs so many bytes, or all; false when there was nothing to take out or to free.
-  bool evict(std::uint64_t bytes, removal_cause why) {
+  bool evict(std::uint64_t bytes, removal_cause why, when_locked then) {
     const bool has_freed = free_waiting();
     removed gone;
     {
       std::unique_lock hold(lock_, std::defer_lock);
-      // Under pressure the lock may be this thread's own: where the policy took memory, and the process was short.
-      if (why != removal_cause::pressure) hold.lock();
+      if (then == when_locked::wait) hold.lock();
       if (!hold.owns_lock() && !hold.try_lock()) return has_freed;
       drain();
       std::uint64_t taken = 0;
@@ -434,10 +456,10 @@ class bounded_entries : eviction::not_copied {
   }
 
   static bool make_room(void* self, std::uint64_t bytes) {
-    return static_cast<bounded_entries*>(self)->evict(bytes, removal_cause::evicted);
+    return static_cast<bounded_entries*>(self)->evict(bytes, removal_cause::evicted, when_locked::wait);
   }
   static std::uint64_t shrink(void* self, const tenure_pressure* why) {
-    return static_cast<bounded_entries*>(self)->trim(why->wanted_bytes);
+    return static_cast<bounded_entries*>(self)->trim(why->wanted_bytes, when_locked::leave);
   }
 
   // Told, and freed or left to wait for their readers.
@@ -458,6 +480,8 @@ class bounded_entries : eviction::not_copied {
       }
     }
     destroy(free);
+    // Somebody may have let go of what waits, and nobody else looks where the bound is no matter of bytes.
+    if (waiting_count_.load(std::memory_order_relaxed) >= waiting_looked_at_.load(std::memory_order_relaxed)) free_waiting();
     publish();
   }
 
@@ -492,6 +516,8 @@ class bounded_entries : eviction::not_copied {
         }
       }
       while (entry* const one = held.pop()) waiting_.push(*one, one->cause);
+      // As much again may come before the next look, so that each that waits is looked at a few times only.
+      waiting_looked_at_.store(2 * waiting_count_.load(std::memory_order_relaxed) + least_waiting, std::memory_order_relaxed);
     }
     const bool has_freed = !free.empty();
     destroy(free);
@@ -523,6 +549,7 @@ class bounded_entries : eviction::not_copied {
   cache_lock waiting_lock_;
   removed waiting_;
   std::atomic<std::uint64_t> waiting_count_{0};
+  std::atomic<std::uint64_t> waiting_looked_at_{least_waiting};
 
   std::atomic<std::uint64_t> puts_{0}, refusals_{0}, evictions_{0}, expirations_{0}, collections_{0};
 };

@@ -14,6 +14,7 @@
 
 #include <tenure/cache/hazards.hpp>
 #include <tenure/cache/options.hpp>
+#include <tenure/cache/step.hpp>
 #include <tenure/eviction/policy.hpp>
 
 namespace tenure {
@@ -61,6 +62,7 @@ struct cache_entry : node {
     try {
       construct(std::addressof(value), memory, *from);
     } catch (...) {
+      give_back(named, key);
       std::destroy_at(std::addressof(key));
       throw;
     }
@@ -86,21 +88,42 @@ struct cache_entry : node {
   void pin() noexcept { pins.fetch_add(1, std::memory_order_relaxed); }
   // The cache may free the entry as soon as the count is down: nothing of it is read after that.
   void unpin() noexcept {
-    if (pins.fetch_sub(1, std::memory_order_acq_rel) == detached + 1) delete this;
+    const std::uint32_t before = pins.fetch_sub(1, std::memory_order_acq_rel);
+    TENURE_CACHE_STEP();
+    if (before == detached + 1) delete this;
   }
   // It never gets into a cache, and is not counted: the last pin frees it. Its maker's pin is the first.
   void detach() noexcept { pins.store(detached + 1, std::memory_order_relaxed); }
+  bool is_detached() const noexcept { return (pins.load(std::memory_order_relaxed) & detached) != 0; }
   // Hazards first: a reader pins before it lets its hazard go.
   bool is_in_use() const noexcept { return is_held(this) || pins.load(std::memory_order_acquire) != 0; }
+
+  // Of an entry that comes to nothing: what its constructor was given is as it was.
+  void give_back(K& named, V* from) noexcept {
+    give_back(named, key);
+    if (has_value) give_back(*from, value);
+  }
 
  private:
   // What takes an allocator is copied where it can be, so that `from` is as it was when there is no room.
   template <class T>
+  static constexpr bool is_copied = std::uses_allocator_v<T, allocator> && std::is_copy_constructible_v<T>;
+
+  template <class T>
   static void construct(T* at, const allocator& memory, T& from) {
-    if constexpr (std::uses_allocator_v<T, allocator> && std::is_copy_constructible_v<T>) {
+    if constexpr (is_copied<T>) {
       std::uninitialized_construct_using_allocator(at, memory, std::as_const(from));
     } else {
       std::uninitialized_construct_using_allocator(at, memory, std::move(from));
+    }
+  }
+  template <class T>
+  static void give_back(T& to, T& made) noexcept {
+    if constexpr (!is_copied<T> && std::is_nothrow_move_constructible_v<T>) {
+      std::destroy_at(std::addressof(to));
+      std::construct_at(std::addressof(to), std::move(made));
+    } else if constexpr (!is_copied<T> && std::is_move_assignable_v<T>) {
+      to = std::move(made);
     }
   }
 };
@@ -128,6 +151,7 @@ class cache_handle {
 
   void reset() noexcept {
     if (entry_ == nullptr) return;
+    TENURE_CACHE_STEP();
     if (slot_ != nullptr) {
       slot_->store(nullptr, std::memory_order_release);
     } else {
@@ -137,6 +161,7 @@ class cache_handle {
     slot_ = nullptr;
   }
 
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete): the analyzer takes an unpin() for the last one
   explicit operator bool() const noexcept { return entry_ != nullptr && entry_->has_value; }
   // The cache knows that there is no value for the key: a loader said so.
   bool is_absent() const noexcept { return entry_ != nullptr && !entry_->has_value; }

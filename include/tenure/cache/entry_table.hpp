@@ -16,10 +16,12 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <thread>
 
 #include <tenure/cache/hazards.hpp>
 #include <tenure/cache/memory.hpp>
+#include <tenure/cache/step.hpp>
 #include <tenure/eviction/policy.hpp>
 
 namespace tenure::detail {
@@ -80,6 +82,7 @@ class entry_table : eviction::not_copied {
         if (found != nullptr) return found;
         if (version % 2 == 0 && in.version.load(std::memory_order_relaxed) == version) return nullptr;
       }
+      TENURE_CACHE_STEP();
       if (tries % 64 == 0) std::this_thread::yield();
     }
   }
@@ -127,6 +130,7 @@ class entry_table : eviction::not_copied {
     begin_change(in);
     add_array(in, after);
     // Nobody must find an entry in the old array any more when it is taken out of the new one.
+    TENURE_CACHE_STEP();
     for (std::size_t index = 0; index <= before.mask; ++index) before.at(index).store(0);
     end_change(in);
     const std::size_t old_bytes = bytes_of(before.mask + 1);
@@ -210,7 +214,11 @@ class entry_table : eviction::not_copied {
   shard& shard_of(std::uint64_t identity) noexcept { return shards_[identity >> 61]; }
   const shard& shard_of(std::uint64_t identity) const noexcept { return shards_[identity >> 61]; }
 
-  static slots* make(std::size_t count) { return ::new (make_table(bytes_of(count))) slots{count - 1}; }
+  static slots* make(std::size_t count) {
+    void* const table = make_table(bytes_of(count));
+    if (table == nullptr) throw std::bad_alloc();
+    return ::new (table) slots{count - 1};
+  }
   static void add_array(shard& to, slots* array) noexcept {
     eviction::structure_check(to.arrays < most_arrays, "a table beyond all addresses");
     to.made[to.arrays++] = array;
@@ -227,11 +235,14 @@ class entry_table : eviction::not_copied {
       if (one == 0) break;
       if (tag_of(one) != tag_of_identity(identity)) continue;
       entry* const candidate = entry_of(one);
+      TENURE_CACHE_STEP();
       hazard.store(candidate, std::memory_order_seq_cst);
+      TENURE_CACHE_STEP();
       if (at.load(std::memory_order_seq_cst) != one) {
         hazard.store(nullptr, std::memory_order_release);
         return false;
       }
+      TENURE_CACHE_STEP();
       if (candidate->identity == identity && is_it(*candidate)) {
         found = candidate;
         return true;
@@ -263,6 +274,7 @@ class entry_table : eviction::not_copied {
       const std::size_t wanted = home(entry_of(one)->identity) & all.mask;
       if (((index - wanted) & all.mask) >= ((index - gap) & all.mask)) {
         all.at(gap).store(one);
+        TENURE_CACHE_STEP();
         gap = index;
       }
     }

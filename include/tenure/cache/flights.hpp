@@ -1,25 +1,31 @@
 // Loads that are under way: one a key, whoever else wants it waits for that one.
+//
+//   bucket   [ lock | flight -> flight ]     16 of them, by the key's identity
+//
+// A flight is made before the lock is taken and ends after it: no constructor, destructor or allocation is under a lock,
+// since each may end in the cache (keys are the user's, and memory may be had from shrinkers).
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 
 #include <tenure/eviction/policy.hpp>
 
 namespace tenure::detail {
 
-template <class K, class handle, class Hash, class Equal>
+template <class K, class handle, class Equal>
 class flights : eviction::not_copied {
  public:
   class flight : eviction::not_copied {
    public:
-    flight() : leader_(std::this_thread::get_id()) {}
+    flight(const K& key, std::uint64_t identity)
+        : key_(key), identity_(identity), leader_(std::this_thread::get_id()) {}
 
     void land(handle result, std::exception_ptr failure) {
       const std::lock_guard hold(lock_);
@@ -40,7 +46,11 @@ class flights : eviction::not_copied {
     }
 
    private:
+    friend class flights;
+    const K key_;
+    const std::uint64_t identity_;
     const std::thread::id leader_;
+    std::shared_ptr<flight> next_;  // in the bucket
     std::mutex lock_;
     std::condition_variable landed_;
     bool has_landed_ = false;
@@ -48,24 +58,49 @@ class flights : eviction::not_copied {
     std::exception_ptr failure_;
   };
 
-  // The flight for `key`, and whether the caller is to load. `look` is asked first, with the lock held: a load that landed
-  // just now has left its result in the cache. Null when look() found it.
+  // The flight for `key`, and whether the caller is to load. `look` is asked with the lock held: a load that landed just now
+  // has left its result in the cache. Null when look() found it.
   template <class function>
-  std::pair<std::shared_ptr<flight>, bool> join(const K& key, function look) {
-    const std::lock_guard hold(lock_);
-    if (const auto found = by_key_.find(key); found != by_key_.end()) return {found->second, false};
+  std::pair<std::shared_ptr<flight>, bool> join(const K& key, std::uint64_t identity, function look) {
+    bucket& in = bucket_of(identity);
+    {
+      const std::lock_guard hold(in.lock);
+      if (auto found = in.find(key, identity); found != nullptr) return {std::move(found), false};
+    }
+    auto made = std::make_shared<flight>(key, identity);
+    const std::lock_guard hold(in.lock);
+    if (auto found = in.find(key, identity); found != nullptr) return {std::move(found), false};
     if (look()) return {nullptr, false};
-    return {by_key_.emplace(key, std::make_shared<flight>()).first->second, true};
+    made->next_ = std::move(in.first);
+    in.first = made;
+    return {std::move(made), true};
   }
 
-  void leave(const K& key) noexcept {
-    const std::lock_guard hold(lock_);
-    by_key_.erase(by_key_.find(key));
+  // By the one that was to load.
+  void leave(const flight& one) noexcept {
+    bucket& in = bucket_of(one.identity_);
+    std::shared_ptr<flight> gone;
+    const std::lock_guard hold(in.lock);
+    std::shared_ptr<flight>* at = &in.first;
+    while (at->get() != &one) at = &(*at)->next_;
+    gone = std::move(*at);
+    *at = std::move(gone->next_);
   }
 
  private:
-  std::mutex lock_;
-  std::unordered_map<K, std::shared_ptr<flight>, Hash, Equal> by_key_;
+  struct bucket {
+    std::shared_ptr<flight> find(const K& key, std::uint64_t identity) const {
+      for (const flight* one = first.get(), *before = nullptr; one != nullptr; before = one, one = one->next_.get()) {
+        if (one->identity_ == identity && Equal{}(one->key_, key)) return before == nullptr ? first : before->next_;
+      }
+      return nullptr;
+    }
+    std::mutex lock;
+    std::shared_ptr<flight> first;
+  };
+  bucket& bucket_of(std::uint64_t identity) noexcept { return buckets_[identity % buckets_.size()]; }
+
+  std::array<bucket, 16> buckets_;
 };
 
 }  // namespace tenure::detail

@@ -48,8 +48,10 @@ class TENURE_API cache_memory final : public std::pmr::memory_resource {
 
   class TENURE_API batch {
    public:
+    // Only what is given back; what is taken meanwhile, by a destructor, is put to the account at once.
+    explicit batch(cache_memory& memory) noexcept : batch(memory, no_limit, false) {}
     // Refuses to let `net_bytes()` become more than `most_bytes`, and makes no room for that.
-    explicit batch(cache_memory& memory, std::uint64_t most_bytes = no_limit) noexcept;
+    batch(cache_memory& memory, std::uint64_t most_bytes) noexcept : batch(memory, most_bytes, true) {}
     ~batch();
     batch(const batch&) = delete;
     batch& operator=(const batch&) = delete;
@@ -60,11 +62,13 @@ class TENURE_API cache_memory final : public std::pmr::memory_resource {
 
    private:
     friend class cache_memory;
+    batch(cache_memory& memory, std::uint64_t most_bytes, bool takes) noexcept;
     bool allows(std::uint64_t bytes) const noexcept;
 
     cache_memory& memory_;
     batch* outer_;
     std::uint64_t most_;
+    bool takes_;
     std::int64_t net_ = 0;
     std::int64_t settled_ = 0;
     std::uint64_t freed_ = 0;  // no longer there, and still in used_
@@ -76,6 +80,7 @@ class TENURE_API cache_memory final : public std::pmr::memory_resource {
   bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override { return this == &other; }
 
   batch* current_batch() const noexcept;
+  batch* taking_batch() const noexcept;
   bool reserve(std::uint64_t bytes) noexcept;
   bool try_reserve(std::uint64_t bytes) noexcept;
   bool charge(std::uint64_t bytes) noexcept;
@@ -94,8 +99,8 @@ class TENURE_API cache_memory final : public std::pmr::memory_resource {
 TENURE_API std::size_t block_bytes(const void* block) noexcept;
 
 // Arrays of zeros for tables. A large one can be discarded: its pages go back and it reads as zeros from then on, so that
-// whoever still reads it finds nothing.
-TENURE_API void* make_table(std::size_t bytes);
+// whoever still reads it finds nothing. Null when there is no memory.
+TENURE_API void* make_table(std::size_t bytes) noexcept;
 TENURE_API bool discard_table(void* table, std::size_t bytes) noexcept;
 TENURE_API void free_table(void* table, std::size_t bytes) noexcept;
 

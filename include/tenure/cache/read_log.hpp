@@ -11,12 +11,13 @@
 // Source: the striped read buffers of Caffeine, which follow Ding and others, BP-Wrapper, ICDE 2009.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+
+#include <tenure/cache/step.hpp>
 
 namespace tenure::detail {
 
@@ -30,8 +31,10 @@ class read_log {
     stripe& mine = stripes_[thread % stripes_.size()];
     const std::uint64_t number = mine.hits.fetch_add(1, std::memory_order_relaxed);
     if (is_thin_.load(std::memory_order_relaxed) && number % 8 != 0) return false;
-    // Two threads of one stripe may tell the same place: one of the hits is lost then.
+    // Two threads of one stripe may tell the same place: one of the hits is lost then. One that stops here for long sets
+    // `told` back, below `drained` even; drain() puts that right.
     const std::uint64_t place = mine.told.load(std::memory_order_relaxed);
+    TENURE_CACHE_STEP();
     mine.identities[place % kept].store(identity, std::memory_order_relaxed);
     mine.told.store(place + 1, std::memory_order_relaxed);
     return place + 1 - mine.drained.load(std::memory_order_relaxed) >= kept * 3 / 4;
@@ -59,7 +62,7 @@ class read_log {
       const std::uint64_t end = one.told.load(std::memory_order_relaxed);
       std::uint64_t begin = one.drained.load(std::memory_order_relaxed);
       if (begin == end) continue;
-      begin = std::max(begin, end < kept ? 0 : end - kept);
+      if (end - begin > kept) begin = end < kept ? 0 : end - kept;  // written over, or `told` was set back
       identities told;
       std::size_t count = 0;
       for (std::uint64_t place = begin; place != end; ++place) {

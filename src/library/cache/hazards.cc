@@ -4,6 +4,8 @@
 
 #include <new>
 
+#include <tenure/cache/step.hpp>
+
 #include "core/base/check.h"
 
 namespace tenure::detail {
@@ -55,8 +57,10 @@ hazard_record& join_hazards() {
 bool is_held(const void* entry) noexcept {
   for (const hazard_record* one = newest.load(std::memory_order_seq_cst); one != nullptr; one = one->next) {
     for (const hazard_slot& slot : one->held) {
+      TENURE_CACHE_STEP();
       if (slot.load(std::memory_order_seq_cst) == entry) return true;
     }
+    TENURE_CACHE_STEP();
     if (one->passing.load(std::memory_order_seq_cst) == entry) return true;
   }
   return false;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "core/base/check.h"
 
@@ -15,6 +16,18 @@ namespace tenure::detail {
 namespace {
 
 thread_local cache_memory::batch* innermost = nullptr;
+
+// While others are asked to go, listeners and destructors run, and what they take is no part of the thread's batch.
+class outside_of_batches {
+ public:
+  outside_of_batches() noexcept : suspended_(std::exchange(innermost, nullptr)) {}
+  ~outside_of_batches() { innermost = suspended_; }
+  outside_of_batches(const outside_of_batches&) = delete;
+  outside_of_batches& operator=(const outside_of_batches&) = delete;
+
+ private:
+  cache_memory::batch* suspended_;
+};
 
 // No heap that this meets rounds up by more; when one does, the rest is reserved afterwards.
 std::uint64_t most_of(std::uint64_t bytes, std::uint64_t alignment) noexcept {
@@ -70,20 +83,22 @@ bool cache_memory::try_reserve(std::uint64_t bytes) noexcept {
 }
 
 bool cache_memory::reserve(std::uint64_t bytes) noexcept {
-  if (const batch* const open = current_batch(); open != nullptr && !open->allows(bytes)) return false;
+  if (const batch* const open = taking_batch(); open != nullptr && !open->allows(bytes)) return false;
   while (!try_reserve(bytes)) {
+    const outside_of_batches meanwhile;
     if (bytes > limit_bytes() || !make_room_(context_, bytes)) return false;
   }
   return true;
 }
 
 bool cache_memory::charge(std::uint64_t bytes) noexcept {
+  const outside_of_batches meanwhile;
   return account_ == nullptr || tenure_account_charge(account_, bytes, 0) != 0;
 }
 
 bool cache_memory::take(std::uint64_t bytes) noexcept {
   if (!reserve(bytes)) return false;
-  if (batch* const open = current_batch(); open != nullptr) {
+  if (batch* const open = taking_batch(); open != nullptr) {
     open->net_ += static_cast<std::int64_t>(bytes);
     return true;
   }
@@ -117,7 +132,7 @@ void* cache_memory::do_allocate(std::size_t bytes, std::size_t alignment) {
   const std::uint64_t real = block_bytes(block);
   bool fits = real <= most || reserve(real - most);
   if (real < most) used_.fetch_sub(most - real, std::memory_order_relaxed);
-  batch* const open = current_batch();
+  batch* const open = taking_batch();
   if (fits && open != nullptr) {
     open->net_ += static_cast<std::int64_t>(real);
   } else if (fits) {
@@ -143,8 +158,13 @@ cache_memory::batch* cache_memory::current_batch() const noexcept {
   return innermost != nullptr && &innermost->memory_ == this ? innermost : nullptr;
 }
 
-cache_memory::batch::batch(cache_memory& memory, std::uint64_t most_bytes) noexcept
-    : memory_(memory), outer_(innermost), most_(most_bytes) {
+cache_memory::batch* cache_memory::taking_batch() const noexcept {
+  batch* const open = current_batch();
+  return open != nullptr && open->takes_ ? open : nullptr;
+}
+
+cache_memory::batch::batch(cache_memory& memory, std::uint64_t most_bytes, bool takes) noexcept
+    : memory_(memory), outer_(innermost), most_(most_bytes), takes_(takes) {
   innermost = this;
 }
 
@@ -176,15 +196,10 @@ std::size_t block_bytes(const void* block) noexcept {
   return block == nullptr ? 0 : malloc_usable_size(const_cast<void*>(block));
 }
 
-void* make_table(std::size_t bytes) {
-  if (bytes < mapped_from) {
-    void* const table = std::calloc(1, bytes);
-    if (table == nullptr) throw std::bad_alloc();
-    return table;
-  }
+void* make_table(std::size_t bytes) noexcept {
+  if (bytes < mapped_from) return std::calloc(1, bytes);
   void* const table = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (table == MAP_FAILED) throw std::bad_alloc();
-  return table;
+  return table == MAP_FAILED ? nullptr : table;
 }
 
 bool discard_table(void* table, std::size_t bytes) noexcept {
