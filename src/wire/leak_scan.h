@@ -7,6 +7,9 @@
 //
 //   0      leak_scan_header   one OS page: when, how long the program was held up, the sums
 //   +4 KiB leak_record[]      definite ones first, then possible, then indirect ones
+//          held_record[]      when asked for: what is reachable or possible, and where the pointer to it lies; each
+//                             behind the one that it lies in, so none is farther from a root than those behind it
+//          root_range[]       where roots lie
 //
 // A block is
 //   reachable   a pointer to its start lies in a root (writable data, stacks, registers, thread-local storage) or in a
@@ -21,7 +24,7 @@
 namespace tenure::wire {
 
 inline constexpr std::uint64_t leak_scan_magic = 0x314b41454c454e54;  // "TNELEAK1" in memory order
-inline constexpr std::uint32_t leak_scan_version = 1;
+inline constexpr std::uint32_t leak_scan_version = 2;
 inline constexpr std::uint64_t leak_records_offset_bytes = 4096;
 inline constexpr std::uint64_t leak_record_limit = std::uint64_t{1} << 22;
 
@@ -64,6 +67,9 @@ struct leak_scan_header {
   std::uint64_t unread_lists;      // of the threads' caches: their free blocks count as live
   std::uint64_t record_count;
   std::uint64_t left_out_records;  // more than leak_record_limit, or no room for them
+  std::uint64_t held_count;        // of held_record
+  std::uint64_t left_out_held;     // likewise
+  std::uint64_t root_count;        // of root_range
 };
 static_assert(sizeof(leak_scan_header) <= leak_records_offset_bytes);
 
@@ -77,5 +83,35 @@ struct leak_record {
   block_sum held;        // of a definite one: those that would go with it
 };
 static_assert(sizeof(leak_record) == 56);
+
+// A block that is reachable or possible, by the first of the shortest ways from a root that was found. Of an attached
+// process: one that was sampled, or by which such a one is reached; of one that ends, each.
+struct held_record {
+  std::uint64_t address;
+  std::uint64_t bytes;      // usable
+  std::uint64_t sample_id;  // event.h; 0: it was not sampled
+  std::uint64_t place;      // of the pointer: in a root, or in the block that holds this one
+  std::uint64_t inside;     // how far into the block it points
+  std::uint32_t reach;      // enum block_reach
+  std::uint32_t reserved;
+};
+static_assert(sizeof(held_record) == 48);
+
+enum class root_kind : std::uint32_t {
+  memory = 0,          // data of modules, what the program has mapped
+  thread_storage = 1,  // storage that came with a thread, its control block included
+  stack = 2,
+  registers = 3,  // where the kernel put them when the thread was stopped
+};
+inline constexpr std::uint32_t root_kind_count = 4;
+
+struct root_range {
+  std::uint64_t begin;
+  std::uint64_t end;
+  std::uint32_t kind;    // enum root_kind
+  std::uint32_t thread;  // its number; 0: of memory
+  std::uint64_t base;    // thread-local: the thread pointer; of a stack, its pointer
+};
+static_assert(sizeof(root_range) == 32);
 
 }  // namespace tenure::wire

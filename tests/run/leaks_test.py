@@ -308,7 +308,7 @@ class BadInputTest(LeaksCase):
         self.refused("99999999999999", code=2, sentence="there can be no process")
         self.refused("--wait", "1s", "--", "true", code=2, sentence="--wait is of a process")
         self.refused("--recording", "x", "1", code=2, sentence="--recording is of a command")
-        self.refused("--thread", "x", "--", "true", code=2, sentence="--thread is of a recording")
+        self.refused("--window", "1s..2s", "1", code=2, sentence="--window is of a recording or a command")
         self.refused("--exit-code", "300", "--", "true", code=2, sentence="1 to 255")
         self.refused(self.folder / "nothing.tenure", code=2, sentence="nothing.tenure")
 

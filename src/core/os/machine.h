@@ -51,6 +51,13 @@ inline std::uintptr_t vector_of_locals(std::uintptr_t thread_pointer) noexcept {
 #endif
 }
 
+// How far the C library's control block of a thread reaches before and behind the thread pointer, at the most.
+#if defined(__x86_64__)
+inline constexpr std::uintptr_t control_block_before_bytes = 0, control_block_behind_bytes = 2304;
+#else
+inline constexpr std::uintptr_t control_block_before_bytes = 2304, control_block_behind_bytes = 16;
+#endif
+
 // Whether a control block may lie here, alive or left behind: on x86-64 it holds its own address twice.
 inline bool looks_like_control_block([[maybe_unused]] const std::uintptr_t* words) noexcept {
 #if defined(__x86_64__)

@@ -27,9 +27,9 @@ void block_table::add(void* table, span* of) noexcept {
   const span_layout layout = layout_of(of);
   block_run& run = self->runs_[self->run_count_++];
   run = {layout.first,    layout.block_bytes, layout.count, self->next_state_, self->next_state_ + self->block_count_,
-         self->next_lost_};
+         self->next_link_};
   self->next_state_ += layout.count;
-  self->next_lost_ += layout.count;
+  self->next_link_ += layout.count;
   of->scratch = reinterpret_cast<std::uint64_t*>(&run);
   if (of->kind == span_kind::large || of->kind == span_kind::named_large) return;
   for (std::uint32_t i = 0; i < layout.count; ++i)
@@ -40,13 +40,13 @@ bool block_table::build() noexcept {
   TENURE_CHECK(runs_ == nullptr);
   visit_spans(measure, this);
   const std::size_t run_bytes = run_count_ * sizeof(block_run);
-  const std::size_t lost_bytes = block_count_ * sizeof(lost_block);
+  const std::size_t link_bytes = block_count_ * sizeof(block_link);
   auto* memory =
-      static_cast<std::byte*>(os::map_anywhere(run_bytes + lost_bytes + 2 * block_count_ + os::page_bytes()));
+      static_cast<std::byte*>(os::map_anywhere(run_bytes + link_bytes + 2 * block_count_ + os::page_bytes()));
   if (memory == nullptr) return false;
   runs_ = reinterpret_cast<block_run*>(memory);
-  next_lost_ = reinterpret_cast<lost_block*>(memory + run_bytes);
-  next_state_ = reinterpret_cast<std::uint8_t*>(memory + run_bytes + lost_bytes);
+  next_link_ = reinterpret_cast<block_link*>(memory + run_bytes);
+  next_state_ = reinterpret_cast<std::uint8_t*>(memory + run_bytes + link_bytes);
   run_count_ = 0;
   visit_spans(add, this);
   unread_lists_ = visit_cached_blocks(note_free, this);

@@ -1,10 +1,12 @@
 // Block table: what is known of each block of the heap while a copy of the process is looked through.
 //
 //   address ─► page map ─► span ─► block_run ─► a byte for each block: free, unreached, or how it was reached
-//                                           └► of those that were not: what they lead to, or which leads to them
+//                                           ├► of those that were not: what they lead to, or which leads to them
+//                                           └► of those that were, when asked for: where the pointer to them lies
 //
 // Built under all the heap's locks, in a process in which nobody else runs; it uses the spans' scratch pointers. Its
-// memory is that of the tables alone: two bytes for each block, and sixteen for each that nothing leads to.
+// memory is that of the tables alone: two bytes for each block, and sixteen for each that nothing leads to or, when
+// asked for, something does.
 #pragma once
 
 #include <cstddef>
@@ -24,20 +26,25 @@ enum class block_state : std::uint8_t {
   indirect = 5,
 };
 
-// Of a block that nothing reachable leads to. Not kept in the block: the program may have made that unwritable.
-union lost_block {
+// Not kept in the block: the program may have made that unwritable.
+union block_link {
   wire::block_sum held;   // of a definite one: what would go with it
   std::uintptr_t leader;  // of an indirect one: the start of the block that it was found to go with
+  std::uintptr_t place;   // of one that is reachable or possible, when asked for: where the pointer to it lies
 };
+
+// What is noted of a block besides its state.
+inline constexpr std::uint8_t is_pointed_at = 1;  // an unreached block leads to it
+inline constexpr std::uint8_t is_told = 2;        // held, and told with the pointer that holds it
 
 // The blocks of one span.
 struct block_run {
   std::uintptr_t first = 0;
   std::uint64_t block_bytes = 0;
   std::uint32_t count = 0;
-  std::uint8_t* states = nullptr;      // block_state, one a block
-  std::uint8_t* pointed_at = nullptr;  // whether an unreached block leads to it
-  lost_block* lost = nullptr;          // zeroes, and no memory until they are written
+  std::uint8_t* states = nullptr;  // block_state, one a block
+  std::uint8_t* notes = nullptr;   // one a block
+  block_link* links = nullptr;     // zeroes, and no memory until they are written
 };
 
 struct found_block {
@@ -46,7 +53,9 @@ struct found_block {
   std::uintptr_t begin = 0;
 
   block_state state() const noexcept { return static_cast<block_state>(run->states[index]); }
-  lost_block& lost() const noexcept { return run->lost[index]; }
+  block_link& link() const noexcept { return run->links[index]; }
+  bool is_noted(std::uint8_t note) const noexcept { return (run->notes[index] & note) != 0; }
+  void note(std::uint8_t note) const noexcept { run->notes[index] |= note; }
   void set(block_state state) const noexcept { run->states[index] = static_cast<std::uint8_t>(state); }
 };
 
@@ -91,7 +100,7 @@ class block_table {
   std::size_t run_count_ = 0;
   std::size_t block_count_ = 0;
   std::uint8_t* next_state_ = nullptr;
-  lost_block* next_lost_ = nullptr;
+  block_link* next_link_ = nullptr;
   std::uint64_t unread_lists_ = 0;
   std::uint64_t live_blocks_ = 0;
 };

@@ -37,7 +37,7 @@ __attribute__((no_sanitize("address", "thread"))) void reachability::visit_words
   const auto look = [&](std::uintptr_t from, std::uintptr_t to) __attribute__((no_sanitize("address", "thread"))) {
     for (std::uintptr_t at = from; at + word_bytes <= to; at += word_bytes) {
       const std::uintptr_t word = *reinterpret_cast<const std::uintptr_t*>(at);
-      if (unlikely(word - heap_begin < heap_bytes)) visit(word);
+      if (unlikely(word - heap_begin < heap_bytes)) visit(word, at);
     }
   };
   begin = align_up(begin, word_bytes);
@@ -76,17 +76,11 @@ bool reachability::is_readable(std::uintptr_t begin, std::uintptr_t end) noexcep
   return true;
 }
 
-found_block reachability::pop() noexcept {
-  const found_block block = blocks_.find(stack_[--depth_]);
-  TENURE_CHECK(block.run != nullptr);
-  return block;
-}
-
 bool reachability::prepare() noexcept {
-  TENURE_CHECK(stack_ == nullptr);
-  const std::size_t bytes = (blocks_.live_blocks() + 1) * sizeof *stack_;
-  stack_ = static_cast<std::uintptr_t*>(os::map_anywhere(align_up(bytes, os::page_bytes())));
-  return stack_ != nullptr;
+  TENURE_CHECK(reached_ == nullptr);
+  const std::size_t bytes = (blocks_.live_blocks() + 1) * sizeof *reached_;
+  reached_ = static_cast<std::uintptr_t*>(os::map_anywhere(align_up(bytes, os::page_bytes())));
+  return reached_ != nullptr;
 }
 
 // The address points into a table of functions when it lies in what a module cannot write and the word there is code.
@@ -128,60 +122,66 @@ bool reachability::is_held_inside(const found_block& block, std::uintptr_t point
   return is_table_of_functions(first) && is_table_of_functions(word_at(pointer));
 }
 
-void reachability::reach(std::uintptr_t pointer) noexcept {
+void reachability::reach(std::uintptr_t pointer, std::uintptr_t place) noexcept {
   const found_block block = blocks_.find(pointer);
   if (block.run == nullptr) return;
   const block_state state = block.state();
   if (state == block_state::free || state == block_state::reachable) return;
   if (pointer != block.begin) {
-    if (!is_held_inside(block, pointer)) return block.set(block_state::possible);
+    if (!is_held_inside(block, pointer)) {
+      if (state == block_state::unreached) note_place(block, place);
+      return block.set(block_state::possible);
+    }
     ++heuristic_blocks_;
   }
   block.set(block_state::reachable);
-  push(block);
+  note_place(block, place);
+  append(block);
 }
 
-void reachability::reach_all() noexcept {
-  while (depth_ != 0) visit_block(pop(), [this](std::uintptr_t word) { reach(word); });
+template <class Visit>
+void reachability::visit_reached(Visit&& visit) noexcept {
+  while (looked_through_ != reached_count_) {
+    const found_block block = blocks_.find(reached_[looked_through_++]);
+    TENURE_CHECK(block.run != nullptr);
+    visit_block(block, visit);
+  }
 }
 
 void reachability::add_roots(std::uintptr_t begin, std::uintptr_t end) noexcept {
-  TENURE_DCHECK(stack_ != nullptr);
+  TENURE_DCHECK(reached_ != nullptr && looked_through_ == 0);
   root_bytes_ += begin < end ? end - begin : 0;
-  visit_words(begin, end, [this](std::uintptr_t word) { reach(word); });
-  reach_all();
+  visit_words(begin, end, [this](std::uintptr_t word, std::uintptr_t place) { reach(word, place); });
 }
 
-void reachability::add_holder(std::uintptr_t pointer) noexcept {
+void reachability::add_holder(std::uintptr_t place) noexcept {
+  const std::uintptr_t pointer = word_at(place);
   if (!is_in_heap(pointer)) return;
   const found_block block = blocks_.find(pointer);
-  if (block.run == nullptr) return;
-  reach(block.begin);
-  reach_all();
+  if (block.run != nullptr) reach(block.begin, place);
 }
 
 // What blocks that are possible lead to is possible.
 void reachability::reach_possibly() noexcept {
-  TENURE_DCHECK(depth_ == 0);
+  TENURE_DCHECK(looked_through_ == reached_count_);
   blocks_.for_each_live([this](const found_block& block) {
-    if (block.state() == block_state::possible) push(block);
+    if (block.state() == block_state::possible) append(block);
   });
-  while (depth_ != 0) {
-    visit_block(pop(), [this](std::uintptr_t word) {
-      const found_block block = blocks_.find(word);
-      if (block.run == nullptr || block.state() != block_state::unreached) return;
-      block.set(block_state::possible);
-      push(block);
-    });
-  }
+  visit_reached([this](std::uintptr_t word, std::uintptr_t place) {
+    const found_block block = blocks_.find(word);
+    if (block.run == nullptr || block.state() != block_state::unreached) return;
+    block.set(block_state::possible);
+    note_place(block, place);
+    append(block);
+  });
 }
 
 void reachability::note_pointed_at() noexcept {
   blocks_.for_each_live([this](const found_block& from) {
     if (from.state() != block_state::unreached) return;
-    visit_block(from, [this, &from](std::uintptr_t word) {
+    visit_block(from, [this, &from](std::uintptr_t word, std::uintptr_t) {
       const found_block block = blocks_.find(word);
-      if (block.run != nullptr && block.begin != from.begin) block.run->pointed_at[block.index] = 1;
+      if (block.run != nullptr && block.begin != from.begin) block.note(is_pointed_at);
     });
   });
 }
@@ -190,10 +190,12 @@ void reachability::note_pointed_at() noexcept {
 void reachability::lead_from(const found_block& first) noexcept {
   wire::block_sum held{};
   first.set(block_state::definite);
-  push(first);
-  while (depth_ != 0) {
-    const found_block from = pop();
-    visit_block(from, [&](std::uintptr_t word) {
+  std::size_t end = reached_count_;
+  reached_[end++] = first.begin;
+  while (end != reached_count_) {
+    const found_block from = blocks_.find(reached_[--end]);
+    TENURE_CHECK(from.run != nullptr);
+    visit_block(from, [&](std::uintptr_t word, std::uintptr_t) {
       const found_block block = blocks_.find(word);
       if (block.run == nullptr || block.begin == first.begin) return;
       const bool was_leader = block.state() == block_state::definite;
@@ -205,26 +207,27 @@ void reachability::lead_from(const found_block& first) noexcept {
         held.blocks += held_by(block).blocks;
         held.bytes += held_by(block).bytes;
       } else {
-        push(block);
+        reached_[end++] = block.begin;
       }
-      block.lost().leader = first.begin;
+      block.link().leader = first.begin;
     });
   }
-  first.lost().held = held;
+  first.link().held = held;
 }
 
 std::uintptr_t reachability::leader_of(const found_block& block) const noexcept {
-  std::uintptr_t leader = block.lost().leader;
+  std::uintptr_t leader = block.link().leader;
   for (found_block at = blocks_.find(leader); at.state() == block_state::indirect; at = blocks_.find(leader))
-    leader = at.lost().leader;
+    leader = at.link().leader;
   return leader;
 }
 
 void reachability::conclude() noexcept {
+  visit_reached([this](std::uintptr_t word, std::uintptr_t place) { reach(word, place); });
   reach_possibly();
   note_pointed_at();
   blocks_.for_each_live([this](const found_block& block) {
-    if (block.state() == block_state::unreached && block.run->pointed_at[block.index] == 0) lead_from(block);
+    if (block.state() == block_state::unreached && !block.is_noted(is_pointed_at)) lead_from(block);
   });
   // What is left are circles, and what they lead to.
   blocks_.for_each_live([this](const found_block& block) {

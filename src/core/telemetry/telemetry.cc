@@ -47,7 +47,8 @@ std::uint64_t overhead_before_ns = 0;  // of an attached process: that its attac
 std::uint32_t started = 0;
 std::uint32_t finished = 0;
 bool scans_at_exit = false;
-void (*scan_callback)(int file) = nullptr;  // atomic
+bool exit_scan_tells_holders = false;
+void (*scan_callback)(int file, bool tells_holders) = nullptr;  // atomic
 
 // As they stood before fork, when the heap held its locks; the region itself is shared with a parent that runs on.
 wire::heap_statistics before_fork_statistics;
@@ -100,6 +101,10 @@ void use_region() noexcept {
   process_region.open_for_readers();
 }
 
+wire::scan_wish scan_wished(const wire::session_wishes& wishes) noexcept {
+  return static_cast<wire::scan_wish>(wishes.scan & wire::scan_wish_mask);
+}
+
 void open_region(wire::origin origin) noexcept {
   const int saved_errno = errno;
   const char* folder = session_folder();
@@ -128,7 +133,8 @@ void start() noexcept {
   const char* folder = session_folder();
   if (folder != nullptr && read_wishes(folder, &wishes)) {
     own.control.recording = wishes.recording;
-    scans_at_exit = wishes.scan == static_cast<std::uint64_t>(wire::scan_wish::at_exit);
+    scans_at_exit = scan_wished(wishes) == wire::scan_wish::at_exit;
+    exit_scan_tells_holders = (wishes.scan & wire::scan_tells_holders) != 0;
     // Everything is told: samples would tell some of it twice.
     if (wishes.recording != 0) set_sample_interval_bytes(0);
   }
@@ -149,7 +155,7 @@ bool enter_region(const char* folder, wire::origin origin, const wire::session_w
   copy_counters();
   // Before the region can be read: who finds it without the file need not wait for one.
   const auto scan = __atomic_load_n(&scan_callback, __ATOMIC_ACQUIRE);
-  const bool is_scan_wanted = wishes.scan == static_cast<std::uint64_t>(wire::scan_wish::at_once);
+  const bool is_scan_wanted = scan_wished(wishes) == wire::scan_wish::at_once;
   const int scan_file = is_scan_wanted && origin == wire::origin::attached && scan != nullptr ? create_scan_file() : -1;
   if (!begin_telling(use_ring)) {
     if (scan_file >= 0) close_scan_file(scan_file);
@@ -159,7 +165,7 @@ bool enter_region(const char* folder, wire::origin origin, const wire::session_w
   process_region.open_for_readers();
   publish(current_control, &page);
   publish<const std::uint32_t>(current_switch, &page.recording);
-  if (scan_file >= 0) scan(scan_file);
+  if (scan_file >= 0) scan(scan_file, (wishes.scan & wire::scan_tells_holders) != 0);
   return true;
 }
 
@@ -216,8 +222,11 @@ void finish() noexcept {
   errno = saved_errno;
 }
 
-void on_scan_wish(void (*scan)(int file)) noexcept { __atomic_store_n(&scan_callback, scan, __ATOMIC_RELEASE); }
+void on_scan_wish(void (*scan)(int file, bool tells_holders)) noexcept {
+  __atomic_store_n(&scan_callback, scan, __ATOMIC_RELEASE);
+}
 bool wants_scan_at_exit() noexcept { return scans_at_exit && process_region.mapped(); }
+bool scan_tells_holders() noexcept { return exit_scan_tells_holders; }
 
 int create_scan_file() noexcept {
   static char path[region_path_capacity_bytes];

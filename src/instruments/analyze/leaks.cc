@@ -113,10 +113,31 @@ class stack_judge {
   std::unordered_map<std::uint32_t, bool> known_;
 };
 
+// Which of the blocks that a scan names are spoken of.
+class block_chooser {
+ public:
+  block_chooser(const selection& selected, const process_profile& of, frame_resolver& frames)
+      : selected_(selected), start_ns_(of.record.start_ns), chooser_(selected, of, frames) {}
+  bool takes(const collect::scanned_block& block) {
+    if (!chooser_.takes_process()) return false;
+    if (!selected_.chooses_blocks()) return true;
+    if (block.stack == no_index) return false;
+    const std::uint64_t age_ns = block.time_ns > start_ns_ ? block.time_ns - start_ns_ : 0;
+    return age_ns >= selected_.begin_ns && age_ns < selected_.end_ns &&
+           chooser_.takes(block.stack, block.thread, block.known_bytes());
+  }
+
+ private:
+  const selection& selected_;
+  std::uint64_t start_ns_;
+  selector chooser_;
+};
+
 void add_scanned(leak_process& into, const collect::leak_scan& scan, symbols::symbolizer& symbolizer,
-                 const suppressions& suppressed) {
+                 const suppressions& suppressed, const selection& selected) {
   into.scan = scan.header;
   frame_resolver frames(into.profile, symbolizer);
+  block_chooser chosen(selected, into.profile, frames);
   stack_judge judge(into.profile, frames, suppressed);
   std::unordered_map<std::uint64_t, const collect::sample*> samples;
   for (const collect::sample& one : into.profile.record.samples) samples.emplace(one.id, &one);
@@ -124,7 +145,8 @@ void add_scanned(leak_process& into, const collect::leak_scan& scan, symbols::sy
   std::unordered_set<std::uint64_t> suppressed_leaders;
   // Definite ones come first.
   for (const collect::leaked_block& block : scan.blocks) {
-    const std::uint64_t bytes = block.requested_bytes != 0 ? block.requested_bytes : block.bytes;
+    if (!chosen.takes(block)) continue;
+    const std::uint64_t bytes = block.known_bytes();
     const bool goes_with_suppressed = block.leader != 0 && suppressed_leaders.contains(block.leader);
     if (goes_with_suppressed || judge.takes(block.stack)) {
       into.suppressed += {1, bytes};
@@ -140,18 +162,20 @@ void add_scanned(leak_process& into, const collect::leak_scan& scan, symbols::sy
     if (into.is_recorded) note_time(site, block.time_ns);
   }
   sites.close(into, frames);
+  into.held = find_holders(into.profile, scan, frames, symbolizer,
+                           [&](const collect::scanned_block& block) { return chosen.takes(block); });
 }
 
 }  // namespace
 
 leak_report find_leaks(collect::recording&& watched, symbols::symbolizer& symbolizer, const suppressions& suppressed,
-                       bool is_recorded) {
+                       bool is_recorded, const selection& selected) {
   leak_report report;
   for (collect::process_record& record : watched.processes) {
     leak_process& process = report.processes.emplace_back();
     process.profile.record = std::move(record);
     process.is_recorded = is_recorded;
-    if (const auto& scan = process.profile.record.scan) add_scanned(process, *scan, symbolizer, suppressed);
+    if (const auto& scan = process.profile.record.scan) add_scanned(process, *scan, symbolizer, suppressed, selected);
   }
   report.notes = watched.notes;
   report.run = std::move(watched);

@@ -14,6 +14,8 @@
 
 #include "instruments/analyze/exact.h"
 #include "instruments/analyze/growth.h"
+#include "instruments/analyze/holders.h"
+#include "instruments/analyze/selection.h"
 #include "instruments/analyze/suppressions.h"
 
 namespace tenure::analyze {
@@ -39,6 +41,7 @@ struct leak_process {
   bool is_recorded = false;              // every block's stack is known, but for what was lost
   std::vector<leak_site> sites;          // by kind, and by bytes with what they hold, greatest first
   exact_amount totals[leak_kind_count];  // without what was suppressed
+  std::vector<held_site> held;           // what something leads to, when that was asked for; nothing is suppressed here
   exact_amount suppressed;               // of all kinds
   exact_amount without_stack;            // of what was not suppressed
   std::vector<growing_site> suspects;    // of a recording: what grows without end (growth.h), not suppressed
@@ -52,9 +55,10 @@ struct leak_report {
   std::vector<std::string> notes;
 };
 
-// Those processes that were scanned or could have been. `is_recorded`: while every allocation was recorded.
+// Those processes that were scanned or could have been. `is_recorded`: while every allocation was recorded. Where
+// blocks are selected by what is known of them, those of which nothing is known are left out.
 leak_report find_leaks(collect::recording&& watched, symbols::symbolizer& symbolizer, const suppressions& suppressed,
-                       bool is_recorded);
+                       bool is_recorded, const selection& selected = {});
 
 // What was never freed, of a recording.
 leak_report find_never_freed(exact_report&& recorded, symbols::symbolizer& symbolizer, const suppressions& suppressed);

@@ -125,9 +125,12 @@ bool names_process(const std::string& word) { return word.find_first_not_of("012
 
 // Options of another of the three uses would be passed over in silence.
 std::optional<std::string> misfit(const arguments& given, bool is_of_process, bool is_of_recording) {
-  for (const option_entry& option : selecting_options)
-    if (!is_of_recording && given.has(std::string(option.name)))
-      return fmt::format("--{} is of a recording: tenure leaks FILE.", option.name);
+  if (is_of_process)
+    for (const char* const of_others : {"window", "process"})
+      if (given.has(of_others))
+        return fmt::format("--{} is of a recording or a command: tenure leaks FILE, tenure leaks -- CMD.", of_others);
+  if (is_of_recording && given.has("reachable"))
+    return "--reachable is of a process or a command: a recording does not say what leads to a block.";
   if (!is_of_process && given.has("wait")) return "--wait is of a process that runs: tenure leaks PID.";
   for (const char* const of_command : {"recording", "preload"})
     if (given.program.empty() && given.has(of_command))
@@ -151,6 +154,8 @@ int leaks(const arguments& given) {
   }
   options.command = given.program;
   if (is_of_recording) options.query = query_of(given, given.words.front());
+  options.query.selected = selection_of(given);
+  options.tells_reachable = given.has("reachable");
   options.query.uses_debuginfod = given.has("debuginfod");
   options.recording = given.value("recording");
   options.suppressions = given.value("suppressions");

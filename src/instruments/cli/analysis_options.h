@@ -196,7 +196,7 @@ inline constexpr std::array<exit_code_entry, 7> check_codes = {{
     {"126, 127", "CMD cannot be run, Tenure cannot engage for it, or it was not found."},
 }};
 
-inline constexpr auto options_of_leaks = with_selection(std::array<option_entry, 10>{{
+inline constexpr auto options_of_leaks = with_selection(std::array<option_entry, 11>{{
     {.name = "suppressions",
      .kind = value_kind::file,
      .value_name = "FILE",
@@ -218,6 +218,10 @@ inline constexpr auto options_of_leaks = with_selection(std::array<option_entry,
      .value_name = "N",
      .summary = "How many stacks of each kind the text shows; 20 by default."},
     {.name = "all", .summary = "Shows the stacks of indirect leaks too, and processes without a leak."},
+    {.name = "reachable",
+     .summary =
+         "Also says who holds what is still reachable: by the stacks that allocated most, the variables, threads "
+         "and blocks on the shortest way to it."},
     {.name = "wait",
      .kind = value_kind::time,
      .value_name = "DURATION",
@@ -233,10 +237,11 @@ inline constexpr auto options_of_leaks = with_selection(std::array<option_entry,
     {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
 }});
 
-inline constexpr std::array<example_entry, 5> leaks_examples = {{
+inline constexpr std::array<example_entry, 6> leaks_examples = {{
     {"tenure leaks -- ./server_test", "Runs it, and says what nothing led to when it ended, with stacks."},
     {"tenure leaks --exit-code 23 --suppressions known.txt -- ./server_test", "The same, to fail a build."},
     {"tenure leaks 4711", "Looks through process 4711 as it runs."},
+    {"tenure leaks --reachable --function load_table 4711", "And says which variables hold what one function made."},
     {"tenure leaks run.tenure", "What a recording says was never freed, by stack."},
     {"tenure leaks --json --window 10s..60s run.tenure", "What was allocated in fifty seconds and stayed."},
 }};

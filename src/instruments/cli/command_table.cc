@@ -316,7 +316,10 @@ constexpr std::array<command_entry, 15> commands = {{
          "through. With CMD every leaked block has its stack; with PID only those that were sampled. What the C and "
          "C++ libraries keep for themselves until the end is suppressed, where the stack tells. While a running "
          "process is copied its threads stand still; calls that wait, such as poll, then return EINTR. It answers "
-         "when it next allocates or frees.",
+         "when it next allocates or frees.\n\n"
+         "With --reachable it also says who holds what is not leaked: for the stacks that allocated most of it, the "
+         "variables, thread stacks, registers and thread-local storage from which it is reached, and of each the "
+         "shortest way to the nearest block, with the place of each pointer on it.",
      .options = options_of_leaks,
      .examples = leaks_examples,
      .exit_codes = leaks_codes,

@@ -45,6 +45,7 @@ answer look_into_process(const leaks_options& options, const analyze::suppressio
   collect::attach_options to_attach;
   to_attach.process = *process;
   to_attach.scan_patience_ns = options.patience_ns;
+  to_attach.scan_tells_holders = options.tells_reachable;
   auto watched = collect::attach_and_collect(to_attach);
   if (!watched) return std::unexpected(failure_of(watched.error()));
   // What it has started meanwhile is not asked, and neither is what it has become.
@@ -62,7 +63,7 @@ answer look_into_process(const leaks_options& options, const analyze::suppressio
     return std::unexpected(failure{exit_internal, fmt::format("process {} has not been looked through: {}.",
                                                               options.pid, why_unscanned(watched->processes.front()))});
   symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
-  return found_leaks{analyze::find_leaks(std::move(*watched), symbolizer, suppressed, false)};
+  return found_leaks{analyze::find_leaks(std::move(*watched), symbolizer, suppressed, false, options.query.selected)};
 }
 
 answer look_at_ends_of(const leaks_options& options, const analyze::suppressions& suppressed) {
@@ -77,6 +78,7 @@ answer look_at_ends_of(const leaks_options& options, const analyze::suppressions
                          to_collect.writer = &*writer;
                          to_collect.mode = wire::recording_mode::block;
                          to_collect.scans_at_exit = true;
+                         to_collect.scan_tells_holders = options.tells_reachable;
                          return {};
                        });
   if (!watched) return std::unexpected(watched.error());
@@ -84,7 +86,7 @@ answer look_at_ends_of(const leaks_options& options, const analyze::suppressions
   found_leaks result{{}, watched->exit_code};
   if (watched->processes.empty()) watched->notes.push_back("nothing ran on Tenure's heap: there is nothing to tell");
   symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
-  result.report = analyze::find_leaks(std::move(*watched), symbolizer, suppressed, true);
+  result.report = analyze::find_leaks(std::move(*watched), symbolizer, suppressed, true, options.query.selected);
   if (writer) result.shortfall = writer->error();
   return result;
 }
@@ -117,6 +119,8 @@ std::expected<void, std::string> write(const leaks_options& options, const analy
   const int descriptor = options.command.empty() ? STDOUT_FILENO : STDERR_FILENO;
   leaks_view view = options.view;
   view.is_at_exit = !options.command.empty();
+  if (options.pid != 0 || view.is_at_exit) view.selected = analyze::describe(options.query.selected);
+  view.tells_reachable = options.tells_reachable;
   if (!options.output) view.columns = text_columns(descriptor, usual_report_columns);
   const bool uses_color = !options.output && use_color(options.color, descriptor);
   const std::string text = options.is_json ? leaks_json(report, view) : leaks_text(report, view, colors(uses_color));

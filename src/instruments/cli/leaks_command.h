@@ -26,6 +26,7 @@ struct leaks_options {
   std::optional<std::filesystem::path> output;
   std::optional<int> exit_code;  // what it ends with when there are definite leaks, and CMD itself ended with 0
   std::uint64_t patience_ns = 10'000'000'000;  // for the process to hear that it is asked
+  bool tells_reachable = false;                // and who holds what is reachable
   bool is_json = false;
   leaks_view view;
   color_choice color = color_choice::automatic;

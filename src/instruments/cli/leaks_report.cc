@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "instruments/analyze/format.h"
+#include "instruments/cli/holders_report.h"
 #include "instruments/cli/json_text.h"
 #include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_table.h"
@@ -81,24 +82,11 @@ const char* unscanned_text(collect::process_end end) {
   return "it could not write what it found";
 }
 
-std::string amount_text(const exact_amount& amount) {
-  return fmt::format("{} in {} block{}", size_of(amount.bytes), amount.blocks, amount.blocks == 1 ? "" : "s");
-}
-
-std::string frame_text(const analyze::frame& one, int columns) {
-  constexpr int indent = 6;
-  const std::string place = one.file.empty() || one.line == 0
-                                ? ""
-                                : fmt::format("  {}:{}", one.file.substr(one.file.rfind('/') + 1), one.line);
-  const int room = columns - indent - display_columns(place);
-  return fmt::format("{:{}}{}{}\n", "", indent, shorten_function(one.function, std::max(room, 20)), place);
-}
-
 std::string site_text(const leak_process& process, const leak_site& site, const leaks_view& view,
                       const palette& paint) {
   const collect::process_record& record = process.profile.record;
-  std::string text = fmt::format("  {}{}{}", paint.bold, amount_text(site.leaked), paint.reset);
-  if (site.held.blocks != 0) text += fmt::format(", and {} that they hold", amount_text(site.held));
+  std::string text = fmt::format("  {}{}{}", paint.bold, blocks_text(site.leaked), paint.reset);
+  if (site.held.blocks != 0) text += fmt::format(", and {} that they hold", blocks_text(site.held));
   if (!process.is_recorded && site.sampled.samples != 0)
     text += fmt::format("; they stand for {}", analyze::format_with_error(site.sampled.bytes));
   if (site.first_ns != 0) {
@@ -112,20 +100,20 @@ std::string site_text(const leak_process& process, const leak_site& site, const 
             : process.is_recorded           ? "      [no stack was recorded]\n"
                                             : "      [not sampled: no stack is known]\n";
   }
-  for (const analyze::frame& one : site.chain) text += frame_text(one, view.columns);
+  for (const analyze::frame& one : site.chain) text += stack_line(one, view.columns);
   return text;
 }
 
 std::string scan_text(const leak_process& process, const wire::leak_scan_header& scan, const palette& paint) {
   const auto& reachable = scan.sums[static_cast<std::size_t>(wire::block_reach::reachable)];
-  std::string text = fmt::format("  reachable    {}\n", amount_text({reachable.blocks, reachable.bytes}));
+  std::string text = fmt::format("  reachable    {}\n", blocks_text({reachable.blocks, reachable.bytes}));
   for (const leak_kind kind : {leak_kind::definite, leak_kind::indirect, leak_kind::possible}) {
     const exact_amount& total = process.totals[static_cast<std::size_t>(kind)];
     const bool is_bad = kind == leak_kind::definite && total.blocks != 0;
     text += fmt::format("  {}{:<12}{} {}\n", is_bad ? paint.bad : "", text_of(kind).name, is_bad ? paint.reset : "",
-                        amount_text(total));
+                        blocks_text(total));
   }
-  if (process.suppressed.blocks != 0) text += fmt::format("  suppressed   {}\n", amount_text(process.suppressed));
+  if (process.suppressed.blocks != 0) text += fmt::format("  suppressed   {}\n", blocks_text(process.suppressed));
   text += fmt::format(
       "  {}held up for {}: {} for its locks, {} until {} thread{} stood still, {} to copy it; looked "
       "through {} of roots in {}{}\n",
@@ -148,7 +136,7 @@ std::string scan_text(const leak_process& process, const wire::leak_scan_header&
 
 std::string without_stack_text(const leak_process& process, const leaks_view& view) {
   if (process.without_stack.blocks == 0) return "";
-  return wrapped(fmt::format("Of {} no stack is known: {}", amount_text(process.without_stack),
+  return wrapped(fmt::format("Of {} no stack is known: {}", blocks_text(process.without_stack),
                              process.is_recorded
                                  ? "they were allocated before the recording began, by a parent before it forked, or "
                                    "their events were lost."
@@ -165,7 +153,7 @@ std::string suspect_text(const analyze::growing_site& site, const leaks_view& vi
       bytes(site.bytes_per_mib.high), bytes(site.bytes_per_second), analyze::format_share(site.freed_share()),
       site.allocated_blocks, size_of(site.live_bytes), site.live_blocks, format_duration(site.mean_age_ns),
       format_duration(site.oldest_ns));
-  for (const analyze::frame& one : site.chain) text += frame_text(one, view.columns);
+  for (const analyze::frame& one : site.chain) text += stack_line(one, view.columns);
   return text;
 }
 
@@ -202,10 +190,10 @@ std::string sites_text(const leak_process& process, const leaks_view& view, cons
   return text;
 }
 
-bool has_leaks(const leak_process& process) { return !process.sites.empty(); }
+bool has_sites(const leak_process& process) { return !process.sites.empty() || !process.held.empty(); }
 
 bool is_worth_showing(const leak_process& process, const leaks_view& view) {
-  return view.shows_all || has_leaks(process) || (process.scan && process.scan->refusal != 0);
+  return view.shows_all || has_sites(process) || (process.scan && process.scan->refusal != 0);
 }
 
 std::string process_text(const leak_process& process, const leaks_view& view, const palette& paint) {
@@ -220,11 +208,11 @@ std::string process_text(const leak_process& process, const leaks_view& view, co
     text += scan_text(process, *scan, paint);
   } else {
     const exact_amount& total = process.totals[static_cast<std::size_t>(leak_kind::never_freed)];
-    text += fmt::format("  never freed  {}\n", amount_text(total));
-    if (process.suppressed.blocks != 0) text += fmt::format("  suppressed   {}\n", amount_text(process.suppressed));
+    text += fmt::format("  never freed  {}\n", blocks_text(total));
+    if (process.suppressed.blocks != 0) text += fmt::format("  suppressed   {}\n", blocks_text(process.suppressed));
   }
   return text + without_stack_text(process, view) + suspects_text(process, view, paint) +
-         sites_text(process, view, paint);
+         sites_text(process, view, paint) + holders_text(process, view, paint);
 }
 
 void write_sum(json_writer& json, const char* name, const exact_amount& amount) { write_amount(json, name, amount); }
@@ -244,6 +232,8 @@ void write_scan(json_writer& json, const wire::leak_scan_header& scan) {
     number("scan_ns", scan.scan_ns);
     number("unread_lists", scan.unread_lists);
     number("left_out_records", scan.left_out_records);
+    number("held_blocks", scan.held_count);
+    number("left_out_held_blocks", scan.left_out_held);
   }
   number("pause_ns", scan.pause_ns);
   number("lock_ns", scan.lock_ns);
@@ -252,18 +242,6 @@ void write_scan(json_writer& json, const wire::leak_scan_header& scan) {
   number("threads", scan.threads);
   number("unstopped_threads", scan.unstopped);
   json.end_object();
-}
-
-void write_chain(json_writer& json, const std::vector<analyze::frame>& chain) {
-  json.begin_array("stack");
-  for (const analyze::frame& one : chain) {
-    json.begin_object();
-    json.member("function", one.function);
-    if (!one.file.empty()) json.member("file", one.file);
-    if (one.line != 0) json.member("line", static_cast<std::int64_t>(one.line));
-    json.end_object();
-  }
-  json.end_array();
 }
 
 void write_site(json_writer& json, const leak_process& process, const leak_site& site) {
@@ -281,7 +259,7 @@ void write_site(json_writer& json, const leak_process& process, const leak_site&
     json.number("estimated_bytes", site.sampled.bytes.value);
     json.number("estimated_bytes_error", site.sampled.bytes.standard_error());
   }
-  write_chain(json, site.chain);
+  write_stack(json, site.chain);
   json.end_object();
 }
 
@@ -297,7 +275,7 @@ void write_suspect(json_writer& json, const analyze::growing_site& site) {
   json.member("freed_blocks", static_cast<std::int64_t>(site.freed_blocks));
   json.member("mean_age_ns", static_cast<std::int64_t>(site.mean_age_ns));
   json.member("oldest_ns", static_cast<std::int64_t>(site.oldest_ns));
-  write_chain(json, site.chain);
+  write_stack(json, site.chain);
   json.end_object();
 }
 
@@ -305,6 +283,7 @@ void write_suspect(json_writer& json, const analyze::growing_site& site) {
 
 std::string leaks_text(const leak_report& report, const leaks_view& view, const palette& paint) {
   std::string text = fmt::format("{}Leaks{}  {}\n", paint.bold, paint.reset, view.subject);
+  if (!view.selected.empty()) text += fmt::format("  only blocks {}\n", view.selected);
   for (const std::string& note : report.notes) text += fmt::format("  {}{}.{}\n", paint.warning, note, paint.reset);
   std::size_t clean = 0;
   for (const leak_process& process : report.processes) {
@@ -328,6 +307,7 @@ std::string leaks_json(const leak_report& report, const leaks_view& view) {
   json.begin_object();
   json.member("schema", "tenure-leaks-1");
   json.member("subject", view.subject);
+  json.member("selected", view.selected);
   json.begin_array("notes");
   for (const std::string& note : report.notes) {
     json.begin_object();
@@ -351,6 +331,7 @@ std::string leaks_json(const leak_report& report, const leaks_view& view) {
     json.begin_array("sites");
     for (const leak_site& site : process.sites) write_site(json, process, site);
     json.end_array();
+    if (process.scan && view.tells_reachable) write_holders(json, process);
     if (!process.scan && !view.is_at_exit) {
       json.member("judged_functions", static_cast<std::int64_t>(process.judged_functions));
       json.begin_array("suspects");

@@ -12,8 +12,10 @@ namespace tenure::cli {
 struct leaks_view {
   std::string subject;      // whose leaks: a command line, a recording, a process
   bool is_at_exit = false;  // of a scan: when the process ended, not while it runs
-  bool shows_all = false;   // indirect ones too, each with its stack, and every process
-  std::size_t top = 20;     // sites of each kind
+  std::string selected;     // what was chosen of a scan; empty: everything
+  bool tells_reachable = false;
+  bool shows_all = false;  // indirect ones too, each with its stack, and every process
+  std::size_t top = 20;    // sites of each kind
   int columns = usual_report_columns;
 };
 

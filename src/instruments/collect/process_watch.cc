@@ -75,7 +75,7 @@ void process_watch::take_scan() {
   }
   std::unordered_map<std::uint64_t, const sample*> by_id;
   for (const sample& one : record_.samples) by_id.emplace(one.id, &one);
-  for (leaked_block& block : scan->blocks) {
+  const auto add_known = [&](scanned_block& block) {
     if (const auto told = tape_ != nullptr ? tape_->block_at(block.address) : std::nullopt) {
       block.requested_bytes = told->bytes;
       block.stack = told->stack;
@@ -87,7 +87,9 @@ void process_watch::take_scan() {
       block.thread = found->second->thread;
       block.time_ns = found->second->time_ns;
     }
-  }
+  };
+  for (leaked_block& block : scan->blocks) add_known(block);
+  for (held_block& block : scan->held) add_known(block);
   record_.scan = std::move(*scan);
   std::error_code ignored;
   std::filesystem::remove(path, ignored);

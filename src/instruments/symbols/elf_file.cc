@@ -61,4 +61,27 @@ std::optional<debug_link> elf_file::link_to_debug_file() const {
   return debug_link{name, checksum};
 }
 
+std::optional<std::int64_t> elf_file::thread_local_offset() const {
+  GElf_Ehdr header{};
+  std::size_t count = 0;
+  if (gelf_getehdr(handle(), &header) == nullptr || elf_getphdrnum(handle(), &count) != 0) return std::nullopt;
+  for (std::size_t i = 0; i < count; ++i) {
+    GElf_Phdr segment{};
+    if (gelf_getphdr(handle(), static_cast<int>(i), &segment) == nullptr || segment.p_type != PT_TLS) continue;
+    const auto aligned = [&](std::uint64_t bytes) {
+      const std::uint64_t alignment = segment.p_align == 0 ? 1 : segment.p_align;
+      return static_cast<std::int64_t>((bytes + alignment - 1) / alignment * alignment);
+    };
+    constexpr std::uint64_t control_block_bytes = 16;
+    if (header.e_machine == EM_X86_64) return -aligned(segment.p_memsz);
+    if (header.e_machine == EM_AARCH64) return aligned(control_block_bytes);
+  }
+  return std::nullopt;
+}
+
+bool elf_file::is_position_independent() const {
+  GElf_Ehdr header{};
+  return gelf_getehdr(handle(), &header) != nullptr && header.e_type == ET_DYN;
+}
+
 }  // namespace tenure::symbols

@@ -30,6 +30,10 @@ class elf_file {
   std::string build_id() const;  // lower-case hexadecimal; empty when there is none
   bool has_section(const char* name) const;
   std::optional<debug_link> link_to_debug_file() const;
+  // Where the block of a program's thread-local variables lies, from the thread pointer on; absent when it has none, or
+  // the architecture is not known. Of a library it is known to the loader alone.
+  std::optional<std::int64_t> thread_local_offset() const;
+  bool is_position_independent() const;
 
  private:
   struct closer {

@@ -24,6 +24,19 @@ bool is_function(const GElf_Sym& symbol, const char* name) {
 
 }  // namespace
 
+// Of a variable the size has to be known: what lies behind it may be anybody's.
+bool symbol_table::takes(const GElf_Sym& symbol, const char* name, const GElf_Shdr& home) const {
+  switch (kind_) {
+    case symbol_kind::function:
+      return is_function(symbol, name) && (home.sh_flags & SHF_EXECINSTR) != 0;
+    case symbol_kind::variable:
+      return GELF_ST_TYPE(symbol.st_info) == STT_OBJECT && symbol.st_size != 0 && (home.sh_flags & SHF_ALLOC) != 0;
+    case symbol_kind::thread_local_variable:
+      return GELF_ST_TYPE(symbol.st_info) == STT_TLS && symbol.st_size != 0;
+  }
+  return false;
+}
+
 void symbol_table::add(const elf_file& file) {
   for (Elf_Scn* section = elf_nextscn(file.handle(), nullptr); section != nullptr;
        section = elf_nextscn(file.handle(), section)) {
@@ -43,11 +56,11 @@ void symbol_table::add_section(const elf_file& file, Elf_Scn* section, const GEl
     if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
     if (symbol.st_shndx == SHN_UNDEF || symbol.st_shndx >= SHN_LORESERVE) continue;
     const char* name = elf_strptr(file.handle(), header.sh_link, symbol.st_name);
-    if (name == nullptr || *name == '\0' || !is_function(symbol, name)) continue;
+    if (name == nullptr || *name == '\0') continue;
     GElf_Shdr home{};
     Elf_Scn* home_section = elf_getscn(file.handle(), symbol.st_shndx);
     if (home_section == nullptr || gelf_getshdr(home_section, &home) == nullptr) continue;
-    if ((home.sh_flags & SHF_EXECINSTR) == 0) continue;
+    if (!takes(symbol, name, home)) continue;
     const std::uint64_t section_end = home.sh_addr + home.sh_size;
     // Without a size the end is the section's for now; sort() brings it down to the next symbol.
     const std::uint64_t end = symbol.st_size != 0 ? symbol.st_value + symbol.st_size : section_end;

@@ -52,12 +52,24 @@ struct module_symbols {
   symbol_table names;
   std::unique_ptr<dwarf_index> dwarf;
   bool is_read = false;
+  std::optional<symbol_table> variables, thread_locals;
 
   void read() {
     if (std::exchange(is_read, true) || !program) return;
     if (debug) names.add(*debug);
     names.add(*program);
     dwarf = dwarf_index::open(debug && debug->has_section(".debug_info") ? *debug : *program, names);
+  }
+
+  // Those of the kind, read when they are first asked for; null without a file.
+  const symbol_table* table_of(symbol_kind kind) {
+    std::optional<symbol_table>& table = kind == symbol_kind::variable ? variables : thread_locals;
+    if (!table && program) {
+      table.emplace(kind);
+      if (debug) table->add(*debug);
+      table->add(*program);
+    }
+    return table ? &*table : nullptr;
   }
 
   std::vector<frame> resolve(std::uint64_t address) {
@@ -166,6 +178,28 @@ std::vector<frame> symbolizer::resolve(const module& of, std::uint64_t address) 
   frame unknown;
   unknown.function = of.path.empty() ? hexadecimal(address - 1) : name_of(of) + "+" + hexadecimal(wanted);
   return {unknown};
+}
+
+variable symbolizer::variable_at(const module& of, std::uint64_t address) {
+  module_symbols& symbols = state_->open(of).symbols;
+  const std::uint64_t wanted = address - of.bias;
+  const symbol_table* const table = symbols.table_of(symbol_kind::variable);
+  // Without a bias of its own a program lies where its file says.
+  const bool fits = symbols.program && (of.bias == 0 || symbols.program->is_position_independent());
+  const symbol_table::entry* const found = table != nullptr && fits ? table->find(wanted) : nullptr;
+  if (found == nullptr) return {name_of(of) + "+" + hexadecimal(wanted), 0, false};
+  return {demangle(found->name), wanted - found->begin, true};
+}
+
+std::optional<variable> symbolizer::thread_local_at(const module& program, std::int64_t offset) {
+  module_symbols& symbols = state_->open(program).symbols;
+  const symbol_table* const table = symbols.table_of(symbol_kind::thread_local_variable);
+  const auto begin = symbols.program ? symbols.program->thread_local_offset() : std::nullopt;
+  if (table == nullptr || !begin || offset < *begin) return std::nullopt;
+  const auto wanted = static_cast<std::uint64_t>(offset - *begin);
+  const symbol_table::entry* const found = table->find(wanted);
+  if (found == nullptr) return std::nullopt;
+  return variable{demangle(found->name), wanted - found->begin, true};
 }
 
 const std::vector<std::string>& symbolizer::notes() const { return state_->notes; }

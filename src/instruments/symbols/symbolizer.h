@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,13 @@ struct frame {
   bool is_inlined = false;       // this function's body was inlined into the next frame of the answer
   std::string system_name = {};  // as the linker knows it; empty when it is the same as `function` or unknown
   bool is_named = false;         // `function` is a name that was seen, not module+0xoffset
+};
+
+// A variable, or where one would be.
+struct variable {
+  std::string name = {};     // demangled; "module+0xoffset" when nothing is known
+  std::uint64_t offset = 0;  // of the address within it
+  bool is_named = false;
 };
 
 struct symbolizer_options {
@@ -68,6 +76,11 @@ class symbolizer {
   // The frames at a return address, innermost first: inlined functions, then the function that contains them. Looks up
   // address - 1 - bias, since a return address belongs to the instruction after the call. Never empty.
   std::vector<frame> resolve(const module& of, std::uint64_t address);
+
+  // The variable that lies at an address of the module.
+  variable variable_at(const module& of, std::uint64_t address);
+  // The thread-local variable of the program that lies so far from a thread pointer.
+  std::optional<variable> thread_local_at(const module& program, std::int64_t offset);
 
   // One sentence for each module whose symbols could not be used, in the order they were met.
   const std::vector<std::string>& notes() const;

@@ -115,6 +115,44 @@ TEST_F(LeakScanFile, WhatMakesNoSenseIsCountedAndLeftOut) {
   EXPECT_EQ(scan->refused_records, 3u);
 }
 
+// A root at 0x9000, a block that it holds, one within that, and one whose holder comes behind it.
+TEST_F(LeakScanFile, HoldersAreFoundByWhereThePointersLie) {
+  const auto add_held = [&](std::uint64_t address, std::uint64_t place, std::uint64_t inside, std::uint32_t reach) {
+    const wire::held_record one{address, 64, 0, place, inside, reach, 0};
+    text_.append(reinterpret_cast<const char*>(&one), sizeof one);
+    ++header_.held_count;
+  };
+  const auto add_root = [&](std::uint64_t begin, std::uint64_t end, wire::root_kind kind) {
+    const wire::root_range one{begin, end, static_cast<std::uint32_t>(kind), 7, 0};
+    text_.append(reinterpret_cast<const char*>(&one), sizeof one);
+    ++header_.root_count;
+  };
+  add_held(0x5000, 0x9008, 0, 0);
+  add_held(0x6000, 0x5038, 16, 0);
+  add_held(0x7000, 0x8010, 0, 2);
+  add_held(0x8000, 0x9118, 0, 0);
+  add_held(0x8100, 0x9500, 0, 0);
+  add_held(0x8200, 0x9000, 64, 0);  // beyond its end
+  add_held(0x8300, 0x9000, 0, 1);   // held, and lost
+  add_root(0x9000, 0x9200, wire::root_kind::stack);
+  add_root(0x9100, 0x9200, wire::root_kind::registers);
+  add_root(0x9200, 0x9200, wire::root_kind::memory);  // empty
+  write(text_.size());
+  const auto scan = read_leak_scan(path_);
+  ASSERT_TRUE(scan.has_value());
+  EXPECT_EQ(scan->refused_records, 3u);
+  ASSERT_EQ(scan->held.size(), 5u);
+  ASSERT_EQ(scan->roots.size(), 2u);
+  EXPECT_EQ(scan->held[0].root, 0u);
+  EXPECT_EQ(scan->held[0].holder, no_index);
+  EXPECT_EQ(scan->held[1].holder, 0u);
+  EXPECT_EQ(scan->held[1].inside, 16u);
+  EXPECT_EQ(scan->held[2].holder, no_index);
+  EXPECT_EQ(scan->held[2].root, no_index);
+  EXPECT_EQ(scan->held[3].root, 1u);
+  EXPECT_EQ(scan->held[4].root, no_index);
+}
+
 TEST_F(LeakScanFile, CutAnywhereItHoldsWhatIsWhole) {
   header_.record_count = ~0ull;
   for (std::size_t bytes = 0; bytes <= text_.size(); bytes += 61) {

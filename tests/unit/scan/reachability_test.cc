@@ -75,7 +75,7 @@ class made_heap {
   std::vector<std::size_t> next_word_;
   memory_map map_;
   block_table table_;
-  reachability reach_{table_, map_};
+  reachability reach_{table_, map_, true};
 };
 
 // What the graph says: from `found`, along pointers to starts, or along all.
@@ -123,17 +123,22 @@ void expect_led(const made_heap& heap, std::size_t block) {
   }
 }
 
+void throw_graph(dice& thrown, made_heap& heap) {
+  const std::size_t count = 20 + thrown.below(200);
+  for (std::size_t i = 0; i < count; ++i)
+    heap.add(thrown.one_in(40) ? 100'000 + thrown.below(200'000) : 16 + thrown.below(1u << (4 + thrown.below(9))));
+  for (std::size_t edges = thrown.below(static_cast<std::uint32_t>(2 * count)); edges != 0; --edges) {
+    const auto any = [&] { return thrown.below(static_cast<std::uint32_t>(count)); };
+    heap.point(any(), any(), !thrown.one_in(4));
+  }
+}
+
 TEST(Reachability, OfThrownGraphsIsThatOfTheGraph) {
   for (std::uint32_t seed = 1; seed <= 40; ++seed) {
     dice thrown(seed);
     made_heap heap;
-    const std::size_t count = 20 + thrown.below(200);
-    for (std::size_t i = 0; i < count; ++i)
-      heap.add(thrown.one_in(40) ? 100'000 + thrown.below(200'000) : 16 + thrown.below(1u << (4 + thrown.below(9))));
-    for (std::size_t edges = thrown.below(static_cast<std::uint32_t>(2 * count)); edges != 0; --edges) {
-      const auto any = [&] { return thrown.below(static_cast<std::uint32_t>(count)); };
-      heap.point(any(), any(), !thrown.one_in(4));
-    }
+    throw_graph(thrown, heap);
+    const std::size_t count = heap.blocks().size();
     std::set<std::size_t> reachable, possible;
     std::vector<std::uintptr_t> roots = {0, 1, ~std::uintptr_t{0}};
     for (std::size_t i = 0; i < count; ++i) {
@@ -170,6 +175,63 @@ TEST(Reachability, OfThrownGraphsIsThatOfTheGraph) {
     EXPECT_EQ(led.blocks, indirect.blocks) << seed;
     EXPECT_EQ(led.bytes, indirect.bytes) << seed;
     for (std::size_t i = 0; i < count; ++i) expect_led(heap, i);
+  }
+}
+
+// How many blocks lie on the shortest way to each, itself included; 0: no way leads there.
+std::vector<std::size_t> distances(const std::vector<made_block>& blocks, std::vector<std::size_t> open) {
+  std::vector<std::size_t> result(blocks.size());
+  for (const std::size_t one : open) result[one] = 1;
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    for (const std::size_t to : blocks[open[i]].starts) {
+      if (result[to] != 0) continue;
+      result[to] = result[open[i]] + 1;
+      open.push_back(to);
+    }
+  }
+  return result;
+}
+
+TEST(Reachability, PlacesLeadBackByAShortestWay) {
+  for (std::uint32_t seed = 100; seed < 130; ++seed) {
+    dice thrown(seed);
+    made_heap heap;
+    throw_graph(thrown, heap);
+    std::vector<std::size_t> held;
+    std::vector<std::uintptr_t> roots;
+    for (std::size_t i = 0; i < heap.blocks().size(); ++i) {
+      if (!thrown.one_in(15)) continue;
+      held.push_back(i);
+      roots.push_back(heap.blocks()[i].begin);
+    }
+    heap.look(roots);
+    if (HasFatalFailure()) return;
+    const std::vector<std::size_t> shortest = distances(heap.blocks(), held);
+    std::set<std::uintptr_t> told;
+    std::size_t reachable = 0;
+    heap.reach().for_each_reached([&](const found_block& block) {
+      const auto first_root = reinterpret_cast<std::uintptr_t>(roots.data());
+      std::size_t length = 1;
+      found_block at = block;
+      for (;; ++length) {
+        const std::uintptr_t place = reachability::place_of(at);
+        const std::uintptr_t pointer = *reinterpret_cast<const std::uintptr_t*>(place);
+        EXPECT_LT(pointer - at.begin, at.run->block_bytes);
+        if (place - first_root < roots.size() * sizeof(std::uintptr_t)) break;
+        at = heap.table().find(place);
+        ASSERT_NE(at.run, nullptr);
+        // Whoever reads them in their order knows each holder before what it holds.
+        ASSERT_TRUE(told.contains(at.begin)) << seed;
+      }
+      told.insert(block.begin);
+      if (block.state() != block_state::reachable) return;
+      ++reachable;
+      const auto made = std::find_if(heap.blocks().begin(), heap.blocks().end(),
+                                     [&](const made_block& one) { return one.begin == block.begin; });
+      EXPECT_EQ(length, shortest[static_cast<std::size_t>(made - heap.blocks().begin())]) << seed;
+    });
+    EXPECT_EQ(reachable, static_cast<std::size_t>(std::count_if(shortest.begin(), shortest.end(),
+                                                                [](std::size_t length) { return length != 0; })));
   }
 }
 
