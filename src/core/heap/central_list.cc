@@ -140,7 +140,6 @@ block_chain central_list::fetch(std::size_t size_class, std::uint32_t wanted) no
   }
   publish(size_class);
   lock_.unlock();
-  if (unlikely(has_chosen_region())) touch_chosen_region();
   return chain;
 }
 

@@ -13,6 +13,7 @@
 #include "core/heap/walk.h"
 #include "core/os/barrier.h"
 #include "core/os/virtual_memory.h"
+#include "core/pages/huge_pages.h"
 #include "core/pages/page_heap.h"
 #include "core/telemetry/recorder.h"
 #include "core/telemetry/tally.h"
@@ -238,6 +239,10 @@ void* move_large(span* home, std::size_t bytes) noexcept {
     return nullptr;
   }
   const bool remapped = outcome.moved;
+  if (remapped) {
+    forget_huge_pages(home->first_page, home->page_count);
+    forget_huge_pages(moved->first_page, moved->page_count);
+  }
   if (!remapped) std::memcpy(span_start(moved), span_start(home), held_bytes);
   moved->moved_in = remapped;
   moved->requested_bytes = bytes;

@@ -13,6 +13,7 @@
 #include "core/heap/recorded_cache.h"
 #include "core/os/clock.h"
 #include "core/pages/metadata.h"
+#include "core/pages/page_heap.h"
 
 namespace tenure::core {
 
@@ -117,6 +118,7 @@ void catch_up(hot_cache& cache) noexcept {
   if (cache.pages_due) {
     cache.pages_due = false;
     wake_background();
+    build_begun_region();
   }
 }
 
@@ -147,8 +149,11 @@ void* refill(std::size_t size_class, std::size_t requested_bytes, wire::allocati
   thread_record* record = own_record();
   slow_path entered(cache);
   if (unlikely(record == nullptr)) return allocate_uncached(size_class);
-  if (unlikely(follow_recording(cache, *record))) return allocate_recorded(*record, size_class);
-  return refill_held(cache, *record, size_class, requested_bytes, entry);
+  void* const block = unlikely(follow_recording(cache, *record))
+                          ? allocate_recorded(*record, size_class)
+                          : refill_held(cache, *record, size_class, requested_bytes, entry);
+  if (unlikely(has_begun_region())) cache.pages_due = true;
+  return block;
 }
 
 void free_small_slow(free_block* block, std::size_t size_class) noexcept {

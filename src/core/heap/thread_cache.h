@@ -54,8 +54,9 @@ struct hot_cache {
   std::int32_t room[class_count];
   class_table table;
   cache_state state = cache_state::fresh;
-  bool busy = false;               // this thread may hold the heap's locks: a signal handler must not enter now
-  bool pages_due = false;          // the section under way found pages to return; looked at when it has ended
+  bool busy = false;  // this thread may hold the heap's locks: a signal handler must not enter now
+  bool pages_due =
+      false;  // the section under way found pages to return or a region to build; looked at when it has ended
   free_block* deferred = nullptr;  // blocks freed by such a handler
   thread_record* record = nullptr;
 

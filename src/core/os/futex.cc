@@ -1,6 +1,7 @@
 #include "core/os/futex.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cerrno>
@@ -21,6 +22,17 @@ void futex_wake(std::uint32_t* word, int threads) noexcept {
   const int saved_errno = errno;
   ::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
   errno = saved_errno;
+}
+
+void wait_a_moment(unsigned turn) noexcept {
+  constexpr unsigned most_yields = 16;
+  constexpr std::uint64_t moment_ns = 100'000;
+  if (turn < most_yields) {
+    ::sched_yield();
+    return;
+  }
+  std::uint32_t nobody = 0;
+  futex_wait(&nobody, 0, moment_ns);
 }
 
 }  // namespace tenure::os

@@ -3,7 +3,6 @@
 #include "core/base/bits.h"
 #include "core/base/check.h"
 #include "core/base/options.h"
-#include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/page_heap.h"
 #include "core/pages/page_map.h"
@@ -26,19 +25,26 @@ constexpr region_state refused = 255;
 static_assert(looks_before_rebuilding < rebuilt);
 
 region_state* states = nullptr;  // one a region of the window
-std::size_t state_count = 0;
-os::mutex making;
 
+// The kernel's huge page is 2 MiB where its pages are these.
+constexpr std::size_t expected_page_bytes = 4096;
+
+bool is_wanted() noexcept { return value(option::huge_pages) != 0 && os::page_bytes() == expected_page_bytes; }
+
+std::size_t region_count() noexcept { return window.page_count / region_pages; }
+
+// Without a lock, which a fork could leave locked in the child.
 bool ready() noexcept {
   if (__atomic_load_n(&states, __ATOMIC_ACQUIRE) != nullptr) return true;
-  os::lock_guard held(making);
-  if (states != nullptr) return true;
   if (window.page_count == 0) return false;
-  const std::size_t count = window.page_count / region_pages;
-  void* memory = os::map_anywhere(align_up(count, os::page_bytes()));
+  const std::size_t bytes = align_up(region_count(), os::page_bytes());
+  void* memory = os::map_anywhere(bytes);
   if (memory == nullptr) return false;
-  state_count = count;
-  __atomic_store_n(&states, static_cast<region_state*>(memory), __ATOMIC_RELEASE);
+  region_state* expected = nullptr;
+  if (!__atomic_compare_exchange_n(&states, &expected, static_cast<region_state*>(memory), false, __ATOMIC_ACQ_REL,
+                                   __ATOMIC_RELAXED)) {
+    os::unmap(memory, bytes);  // another thread was first
+  }
   return true;
 }
 
@@ -61,28 +67,31 @@ bool look_at(std::size_t region) noexcept {
 }
 
 // True when the kernel made it a huge page.
+bool collapse(std::size_t region) noexcept {
+  if (!os::collapse(reinterpret_cast<void*>(page_address(region * region_pages)), huge_page_bytes)) return false;
+  if (__atomic_exchange_n(&states[region], rebuilt, __ATOMIC_RELAXED) != rebuilt) count_bytes(huge_page_bytes);
+  return true;
+}
+
 bool rebuild(std::size_t region) noexcept {
   void* begin = reinterpret_cast<void*>(page_address(region * region_pages));
   if (os::resident_percent(begin, huge_page_bytes) < least_resident_percent) {
     __atomic_store_n(&states[region], sparse, __ATOMIC_RELAXED);
     return false;
   }
-  os::want_huge_pages(begin, huge_page_bytes);  // it may have been refused when it was taken apart
-  const bool done = os::collapse(begin, huge_page_bytes);
-  if (!done) os::refuse_huge_pages(begin, huge_page_bytes);
-  __atomic_store_n(&states[region], done ? rebuilt : refused, __ATOMIC_RELAXED);
-  if (done) count_bytes(huge_page_bytes);
-  return done;
+  if (collapse(region)) return true;
+  __atomic_store_n(&states[region], refused, __ATOMIC_RELAXED);
+  return false;
 }
 
 }  // namespace
 
 std::size_t tend_huge_pages() noexcept {
   const std::uintptr_t mapped = __atomic_load_n(&window.mapped_pages, __ATOMIC_ACQUIRE);
-  if (value(option::huge_pages) == 0 || mapped < least_pages || !ready()) return 0;
+  if (!is_wanted() || mapped < least_pages || !ready()) return 0;
   std::size_t count = 0;
   for (std::size_t region = 0; (region + 1) * region_pages <= mapped && count < most_rebuilt; ++region) {
-    TENURE_DCHECK(region < state_count);
+    TENURE_DCHECK(region < region_count());
     if (look_at(region) && rebuild(region)) ++count;
   }
   return count;
@@ -92,15 +101,19 @@ void forget_huge_pages(std::uintptr_t first_page, std::uintptr_t count) noexcept
   region_state* all = __atomic_load_n(&states, __ATOMIC_ACQUIRE);
   if (all == nullptr) return;
   for (std::size_t region = first_page / region_pages; region * region_pages < first_page + count; ++region) {
-    if (__atomic_exchange_n(&all[region], sparse, __ATOMIC_RELAXED) != rebuilt) continue;
-    count_bytes(-static_cast<std::int64_t>(huge_page_bytes));
-    // Or the kernel would fill the holes up again, by and by, or at the next touch.
-    os::refuse_huge_pages(reinterpret_cast<void*>(page_address(region * region_pages)), huge_page_bytes);
+    if (__atomic_exchange_n(&all[region], sparse, __ATOMIC_RELAXED) == rebuilt) {
+      count_bytes(-static_cast<std::int64_t>(huge_page_bytes));
+    }
   }
 }
 
-bool touch_pacing::wants_region(std::uint64_t pages) noexcept {
-  if (value(option::huge_pages) == 0) return false;
+bool build_huge_page(std::size_t region) noexcept {
+  TENURE_DCHECK(region < region_count());
+  return ready() && collapse(region);
+}
+
+bool huge_page_pacing::wants_region(std::uint64_t pages) noexcept {
+  if (!is_wanted()) return false;
   const std::uint64_t bytes = pages << page_shift;
   if (left_to_skip_bytes_ > bytes) {
     left_to_skip_bytes_ -= bytes;
@@ -110,29 +123,13 @@ bool touch_pacing::wants_region(std::uint64_t pages) noexcept {
   return true;
 }
 
-void touch_pacing::note(bool is_huge, std::uint64_t took_ns) noexcept {
-  if (is_huge && took_ns <= most_touch_ns) {
+void huge_page_pacing::note(bool is_huge, std::uint64_t took_ns) noexcept {
+  if (is_huge && took_ns <= most_ns) {
     next_skip_bytes_ = next_skip_bytes_ / 4 < least_skipped_bytes ? least_skipped_bytes : next_skip_bytes_ / 4;
     return;
   }
   left_to_skip_bytes_ = next_skip_bytes_;
   next_skip_bytes_ = next_skip_bytes_ * 4 > most_skipped_bytes ? most_skipped_bytes : next_skip_bytes_ * 4;
-}
-
-bool touch_as_huge_page(std::uintptr_t first_page) noexcept {
-  TENURE_DCHECK(first_page % region_pages == 0);
-  void* begin = reinterpret_cast<void*>(page_address(first_page));
-  // Where the program had everything locked into memory (mlockall) the pages are there already, one by one.
-  if (!ready() || os::resident_percent(begin, os::page_bytes()) != 0) return false;
-  if (!os::want_huge_pages(begin, huge_page_bytes)) return false;
-  *static_cast<volatile char*>(begin) = 0;
-  if (os::resident_percent(begin, huge_page_bytes) != 100) {
-    os::refuse_huge_pages(begin, huge_page_bytes);
-    return false;
-  }
-  __atomic_store_n(&states[first_page / region_pages], rebuilt, __ATOMIC_RELAXED);
-  count_bytes(huge_page_bytes);
-  return true;
 }
 
 }  // namespace tenure::core

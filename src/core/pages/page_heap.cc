@@ -1,6 +1,5 @@
 #include "core/pages/page_heap.h"
 
-#include <sched.h>
 #include <cstdint>
 
 #include "core/base/bits.h"
@@ -30,8 +29,10 @@ constexpr std::uint64_t dirty_threshold_pages = 128;  // 2 MiB
 // A heap of this size is worth looking after when it grows.
 constexpr std::uint64_t notable_pages = 4096;  // 64 MiB
 
-// The heap must have this much in use for two MiB at once to be little.
-constexpr std::uint64_t least_touched_ahead_pages = (std::uint64_t{32} << 20) >> page_shift;
+// A heap with this much in spans of small blocks, which are touched, has use for 2 MiB more, and with that much in all
+// its own thread, which returns what has not been used.
+constexpr std::uint64_t least_small_bytes = 32 << 20;
+constexpr std::uint64_t least_used_pages = notable_pages;
 constexpr std::uint32_t region_pages = huge_page_bytes >> page_shift;
 
 os::mutex lock;
@@ -40,9 +41,8 @@ run_bins clean;
 std::uint64_t releasing_pages = 0;
 std::uint64_t used_pages = 0;
 std::uint32_t returning = 0;  // one thread returns pages at a time
-touch_pacing pacing;
-span* chosen_region = nullptr;  // to be touched, by whoever sees it first
-bool touching = false;          // there is one, chosen or being touched
+huge_page_pacing pacing;
+std::uint32_t begun_region = 0;  // its number, and 1; 0: none
 void (*change_callback)() = nullptr;
 
 void publish() noexcept {
@@ -133,18 +133,29 @@ span* take(span* run, std::uint32_t pages, std::uint32_t alignment, span_kind ki
   return run;
 }
 
-// The small blocks' pages come from fresh memory now: the region that follows is taken out, to be touched.
-void choose_region(std::uint32_t fresh_pages) noexcept {
-  if (touching || used_pages < least_touched_ahead_pages || !pacing.wants_region(fresh_pages)) return;
-  span* run = clean.best_fit(region_pages, region_pages, window.begin >> page_shift);
-  if (run == nullptr) return;
-  span* region = take(run, region_pages, region_pages, span_kind::releasing);
-  if (region == nullptr) return;
-  used_pages -= region_pages;
-  releasing_pages += region_pages;
-  region->zeroed = false;
-  touching = true;
-  __atomic_store_n(&chosen_region, region, __ATOMIC_RELEASE);
+// A span of small blocks was cut from fresh pages. Where it begins a region, the rest of that is what the next ones are
+// cut from: free pages that are resident soon.
+void begin_region(const span* cut) noexcept {
+  if (has_begun_region() || used_pages < least_used_pages) return;
+  if (__atomic_load_n(&telemetry::statistics().small_span_bytes, __ATOMIC_RELAXED) < least_small_bytes) return;
+  const std::uint32_t end = cut->first_page + cut->page_count;
+  const std::uint32_t region = (end - 1) / region_pages;
+  const std::uint32_t region_end = (region + 1) * region_pages;
+  if (region_end - end < region_pages / 4 * 3) return;
+  span* rest = neighbour(end, span_kind::free_clean);
+  if (rest == nullptr || rest->first_page + rest->page_count < region_end) return;
+  if (!pacing.wants_region(cut->page_count)) return;
+  clean.remove(rest);
+  if (!split_off(rest, region_end, rest->first_page + rest->page_count - region_end)) {
+    clean.add(rest);
+    return;
+  }
+  rest->page_count = region_end - end;
+  rest->kind = span_kind::free_dirty;
+  rest->map_released = false;
+  rest->free_since_ns = os::coarse_monotonic_ns();
+  add_run(rest);
+  __atomic_store_n(&begun_region, region + 1, __ATOMIC_RELEASE);
 }
 
 bool extend(std::uint32_t pages) noexcept {
@@ -298,18 +309,6 @@ void release_records() noexcept {
 // Pages or records are on their way to the system, and free again in a moment.
 bool more_comes() noexcept { return releasing_pages != 0 || record_pages_are_leaving(); }
 
-// Whoever is at it may have a lower priority than the caller, on the same processor: yielding alone would not do.
-void wait_for_more(unsigned turn) noexcept {
-  constexpr unsigned most_yields = 16;
-  constexpr std::uint64_t moment_ns = 100'000;
-  if (turn < most_yields) {
-    ::sched_yield();
-    return;
-  }
-  std::uint32_t nobody = 0;
-  os::futex_wait(&nobody, 0, moment_ns);
-}
-
 // Tries with the lock held, again for as long as it fails for want of what is on its way.
 template <class Attempt>
 void retry_while_more_comes(Attempt attempt) noexcept {
@@ -321,7 +320,7 @@ void retry_while_more_comes(Attempt attempt) noexcept {
       publish();
     }
     if (likely(!comes)) return;
-    wait_for_more(turn);
+    os::wait_a_moment(turn);  // whoever is at it may have a lower priority, on the same processor
   }
 }
 
@@ -361,7 +360,7 @@ span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kin
   span* found = nullptr;
   retry_while_more_comes([&]() noexcept {
     if (!find_or_extend(pages, alignment_pages, kind, want_clean, &found, &grew)) return false;
-    if (found->zeroed && kind == span_kind::small) choose_region(pages);
+    if (found->zeroed && kind == span_kind::small) begin_region(found);
     return true;
   });
   TENURE_DCHECK(found == nullptr || found->page_count == pages);
@@ -369,20 +368,21 @@ span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kin
   return found;
 }
 
-bool has_chosen_region() noexcept { return __atomic_load_n(&chosen_region, __ATOMIC_RELAXED) != nullptr; }
+bool has_begun_region() noexcept { return __atomic_load_n(&begun_region, __ATOMIC_RELAXED) != 0; }
 
-void touch_chosen_region() noexcept {
-  span* region = __atomic_exchange_n(&chosen_region, nullptr, __ATOMIC_ACQUIRE);
-  if (region == nullptr) return;
-  const std::uint64_t before_ns = os::thread_cpu_ns();
-  const bool is_huge = touch_as_huge_page(region->first_page);
-  const std::uint64_t took_ns = os::thread_cpu_ns() - before_ns;
+void build_begun_region() noexcept {
+  const std::uint32_t begun = __atomic_exchange_n(&begun_region, 0, __ATOMIC_ACQUIRE);
+  if (begun == 0) return;
+  const std::uint64_t before_ns = os::monotonic_ns();
+  const bool is_huge = build_huge_page(begun - 1);
+  const std::uint64_t took_ns = os::monotonic_ns() - before_ns;
   os::lock_guard held(lock);
-  if (!touching) return;  // a fork meanwhile, in this thread's signal handler: put back there
-  touching = false;
   pacing.note(is_huge, took_ns);
-  put_back(region, os::coarse_monotonic_ns());
-  publish();
+}
+
+void forget_huge_page_pacing() noexcept {
+  os::lock_guard held(lock);
+  pacing = huge_page_pacing();
 }
 
 std::uint64_t* allocate_bits(std::uint32_t blocks) noexcept {
@@ -566,8 +566,6 @@ void recover_page_heap_after_fork() noexcept {
   __atomic_store_n(&returning, 0, __ATOMIC_RELEASE);
   os::lock_guard held(lock);
   put_back_record_pages();
-  __atomic_store_n(&chosen_region, nullptr, __ATOMIC_RELAXED);
-  touching = false;
   span* chain = nullptr;
   for (std::uintptr_t page = 0; page < window.mapped_pages;) {
     span* found = window.span_map[page];

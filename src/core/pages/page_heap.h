@@ -6,8 +6,8 @@
 //   return  -> free_dirty, merged with dirty neighbours, dated
 //   decay   -> runs older than the `decay` option are taken out of the lists (kind releasing), the lock is let go, the
 //              kernel works, the lock is taken and the run comes back as free_clean, merged with clean neighbours.
-//   growth  -> a large heap's next 2 MiB are taken out of the clean runs in the same way, touched as one huge page and
-//              come back as free_dirty, where that is cheap (huge_pages.h)
+//   growth  -> the rest of the 2 MiB that a large heap begins becomes free_dirty at once, and a huge page
+//   (huge_pages.h)
 //
 // The decay runs on Tenure's own thread once there is enough to return (background.h), otherwise on the slow path that
 // finds it due; never on a fast path and never with a lock held while the kernel works.
@@ -28,10 +28,12 @@ span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kin
 // Room for a bit for each block of a span, which release_span() gives back; not zeroed. Null when the system refuses.
 std::uint64_t* allocate_bits(std::uint32_t blocks) noexcept;
 
-// The next region that a large heap grows into, when allocate_span() has chosen one: touched as one huge page. With no
-// lock held, before blocks of the new span are handed out.
-bool has_chosen_region() noexcept;
-void touch_chosen_region() noexcept;
+// Whether allocate_span() has begun a region of a large heap that is to become a huge page; and makes it one, which may
+// take a while: outside of every section and lock. A thread that finds nothing to do any more returns at once.
+bool has_begun_region() noexcept;
+void build_begun_region() noexcept;
+// As at the start, for tests.
+void forget_huge_page_pacing() noexcept;
 
 // Takes the span back; it must be in no list. `clean`: its pages were already returned to the OS.
 void release_span(span* released, bool clean) noexcept;

@@ -26,13 +26,6 @@ TEST(Clock, ReadsTheKernelsClocks) {
   EXPECT_LE(realtime, libc_ns(CLOCK_REALTIME));
 }
 
-TEST(Clock, ProcessorTimeIsThatOfTheThread) {
-  const std::uint64_t before = libc_ns(CLOCK_THREAD_CPUTIME_ID);
-  const std::uint64_t mine = thread_cpu_ns();
-  EXPECT_GE(mine, before);
-  EXPECT_LE(mine, libc_ns(CLOCK_THREAD_CPUTIME_ID));
-}
-
 TEST(Clock, CoarseTimeNeverRunsAheadNorBack) {
   std::uint64_t last = coarse_monotonic_ns();
   for (int i = 0; i < 1000; ++i) {
