@@ -26,10 +26,12 @@ stateless = ["core/base/bits.h"]
 resource = []
 gc = []
 [instruments]
-floors = ["symbols", "cli"]
+floors = ["symbols", "replay", "cli"]
 headers = ["*"]
+clients = ["replay"]
 [instruments.rooms]
 symbols = []
+replay = []
 cli = ["symbols", "wire"]
 [[confined]]
 headers = "^CLI/"
@@ -47,6 +49,7 @@ GOOD = {
     "src/library/gc/mark.cc": '#include <vector>\n#include "core/base/bits.h"\n#include "tenure/heap.h"\n',
     "src/library/gc/CMakeLists.txt": "tenure_library_room(gc SOURCES mark.cc)\n",
     "src/instruments/symbols/name.h": "#include <string>\n",
+    "src/instruments/replay/simulate.cc": '#include "tenure/heap.h"\n',
     "src/instruments/cli/main.cc": '#include <CLI/CLI.hpp>\n#include "instruments/symbols/name.h"\n',
     "src/instruments/cli/event.h": '#include "wire/event.h"\n',
 }
@@ -72,7 +75,7 @@ class CheckLayers(unittest.TestCase):
             self.assertIn(word, said)
 
     def test_a_good_tree_passes(self):
-        self.assertEqual(check({}), (0, "8 files\n"))
+        self.assertEqual(check({}), (0, "9 files\n"))
 
     def test_an_upper_room(self):
         self.refuses({"src/core/base/up.h": '\n#include "core/heap/heap.h"\n'}, "src/core/base/up.h:2", "core/heap")
@@ -93,6 +96,10 @@ class CheckLayers(unittest.TestCase):
 
     def test_the_corridor_where_it_is_not_named(self):
         self.refuses({"src/core/base/x.h": '#include "wire/event.h"\n'}, "core/base may not include wire")
+
+    def test_the_public_headers_in_a_room_that_is_no_client(self):
+        files = {"src/instruments/symbols/x.h": '#include "tenure/heap.h"\n'}
+        self.refuses(files, "does not include the public headers")
 
     def test_the_corridor_includes_nothing(self):
         self.refuses({"src/wire/x.h": '#include "core/base/bits.h"\n'}, "wire may not include the wing core")

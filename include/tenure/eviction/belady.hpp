@@ -32,16 +32,18 @@ inline std::vector<std::size_t> next_uses(std::span<const request> trace) {
   return next;
 }
 
-inline std::uint64_t optimal_hits(std::span<const request> trace, std::uint64_t capacity) {
-  const std::vector<std::size_t> next = next_uses(trace);
+// Calls `hit(place)` for each request that is one. `next`: next_uses(trace).
+template <class function>
+void replay_optimal(std::span<const request> trace, std::span<const std::size_t> next, std::uint64_t capacity,
+                    function hit) {
   // What is here: by identity the next use and the weight, and in order of the next use.
   std::unordered_map<std::uint64_t, std::pair<std::size_t, std::uint32_t>> here;
   std::set<std::pair<std::size_t, std::uint64_t>> order;
-  std::uint64_t hits = 0, used = 0;
+  std::uint64_t used = 0;
   for (std::size_t place = 0; place < trace.size(); ++place) {
     const request& one = trace[place];
     if (const auto found = here.find(one.identity); found != here.end()) {
-      if (found->second.second == one.weight) ++hits;
+      if (found->second.second == one.weight) hit(place);
       order.erase({found->second.first, one.identity});
       used -= found->second.second;
       here.erase(found);
@@ -57,6 +59,11 @@ inline std::uint64_t optimal_hits(std::span<const request> trace, std::uint64_t 
       order.erase(latest);
     }
   }
+}
+
+inline std::uint64_t optimal_hits(std::span<const request> trace, std::uint64_t capacity) {
+  std::uint64_t hits = 0;
+  replay_optimal(trace, next_uses(trace), capacity, [&](std::size_t) { ++hits; });
   return hits;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "instruments/cli/analysis_options.h"
+#include "instruments/cli/simulate_options.h"
 
 namespace tenure::cli {
 namespace {
@@ -232,7 +233,7 @@ constexpr std::array<environment_entry, 6> environment = {{
     {"TENURE_*", "The heap's own options: see `tenure options`."},
 }};
 
-constexpr std::array<command_entry, 15> commands = {{
+constexpr std::array<command_entry, 16> commands = {{
     {.name = "run",
      .arguments = "[--] CMD [ARGS...]",
      .summary = "Runs a program on Tenure's heap and reports where its memory lived.",
@@ -385,6 +386,14 @@ constexpr std::array<command_entry, 15> commands = {{
      .options = options_of_export,
      .examples = export_examples,
      .exit_codes = export_codes,
+     .takes_words = true},
+    {.name = "simulate",
+     .arguments = "TRACE",
+     .summary = "Says what caches of several policies and sizes would have hit on a trace.",
+     .description = simulate_description,
+     .options = options_of_simulate,
+     .examples = simulate_examples,
+     .exit_codes = simulate_codes,
      .takes_words = true},
     {.name = "doctor",
      .arguments = "[-- CMD]",

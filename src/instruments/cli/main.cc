@@ -21,6 +21,7 @@
 #include "instruments/cli/parser.h"
 #include "instruments/cli/record_command.h"
 #include "instruments/cli/run_command.h"
+#include "instruments/cli/simulate_command.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/value_text.h"
 #include "instruments/cli/version.h"
@@ -154,6 +155,7 @@ int dispatch(const arguments& given) {
   if (name == "record") return record(given);
   if (name == "attach") return attach(given);
   if (const std::optional<int> code = analysis_command(given)) return *code;
+  if (name == "simulate") return simulate_command(given);
   if (name == "doctor") return doctor_command({given.program, given.has("json"), color, columns});
   if (name == "options") {
     std::cout << (given.has("json") ? options_as_json() : options_as_text(columns, color));
