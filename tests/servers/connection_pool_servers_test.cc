@@ -181,13 +181,15 @@ class redis {
 // --- what holds on both
 
 template <class Server>
-class ConnectionPoolOn : public ::testing::Test {
+class connection_pool_on : public ::testing::Test {
  protected:
   void SetUp() override {
     ::signal(SIGPIPE, SIG_IGN);  // what hiredis writes to a server that is gone
     if (!Server::is_installed()) GTEST_SKIP() << "the server is not installed: tools/install_packages.sh test";
   }
 };
+template <class Server>
+using ConnectionPoolOn = connection_pool_on<Server>;
 using servers = ::testing::Types<postgresql, redis>;
 TYPED_TEST_SUITE(ConnectionPoolOn, servers);
 
