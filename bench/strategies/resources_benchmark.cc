@@ -7,6 +7,7 @@
 #include <tenure/frame_ring.hpp>
 #include <tenure/huge_page.hpp>
 #include <tenure/mapped_file.hpp>
+#include <tenure/numa.hpp>
 #include <tenure/secure.hpp>
 #include <tenure/slab.hpp>
 
@@ -192,6 +193,13 @@ void large_huge_page(benchmark::State& state) {
   large_in(state, memory);
 }
 BENCHMARK(large_huge_page)->Name("large/tenure_huge_page");
+
+void large_numa(benchmark::State& state) {
+  tenure::numa memory(
+      {.name = "bench", .policy = tenure::numa_policy::interleaved, .checks = tenure::resource_checks::off});
+  large_in(state, memory);
+}
+BENCHMARK(large_numa)->Name("large/tenure_numa");
 
 void large_mapped_file(benchmark::State& state) {
   tenure::mapped_file memory({.name = "bench", .checks = tenure::resource_checks::off});

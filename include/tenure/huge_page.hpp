@@ -24,11 +24,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string_view>
-#include <vector>
 
-#include <tenure/buddy.hpp>
+#include <tenure/detail/region_resource.hpp>
 #include <tenure/memory_resource.hpp>
 
 namespace tenure {
@@ -47,41 +45,19 @@ struct huge_page_options {
   const tenure::account* parent = nullptr;
 };
 
-class TENURE_API huge_page final : public memory_resource {
+class TENURE_API huge_page final : public detail::region_resource {
  public:
-  static constexpr std::size_t page_bytes = std::size_t{2} << 20;
+  static constexpr std::size_t page_bytes = alignment_bytes;
 
   explicit huge_page(const huge_page_options& options = {});
-  // Blocks in use go with it.
-  ~huge_page() override;
 
   // Of the regions, what is backed by huge pages now. Reads /proc/self/smaps; 0 where that cannot be read.
   std::size_t huge_bytes() const;
 
-  bool owns(const void* block) const noexcept override;
-  // Gives regions back in which no block is used.
-  std::size_t trim() noexcept override;
-  void visit_live(live_visitor visit, void* context) const override;
-  void check() const;
-
  private:
-  struct region {
-    std::uintptr_t begin;
-    std::size_t bytes;
-    std::unique_ptr<buddy> blocks;
-  };
-
-  void* do_allocate(std::size_t bytes, std::size_t alignment) override;
-  void do_deallocate(void* block, std::size_t bytes, std::size_t alignment) override;
-  region& open_region(std::size_t bytes);
-  std::uintptr_t map_region(std::size_t bytes) const;
-  const region* find(const void* block) const noexcept;
+  std::uintptr_t map_region(std::size_t bytes) const override;
 
   huge_page_kind pages_;
-  std::size_t region_bytes_;
-  std::size_t smallest_bytes_;
-  resource_checks checks_;
-  std::vector<region> regions_;
 };
 
 }  // namespace tenure

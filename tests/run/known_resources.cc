@@ -14,6 +14,7 @@
 #include <tenure/frame_ring.hpp>
 #include <tenure/huge_page.hpp>
 #include <tenure/mapped_file.hpp>
+#include <tenure/numa.hpp>
 #include <tenure/secure.hpp>
 #include <tenure/slab.hpp>
 
@@ -58,13 +59,16 @@ void use_resources(const tenure::account& server) {
 void use_pages(const tenure::account& server) {
   static tenure::huge_page pages({.name = "pages", .parent = &server});
   static tenure::mapped_file runs({.name = "runs", .folder = "/tmp", .parent = &server});
+  static tenure::numa near({.name = "near", .parent = &server});
   use(pages, 20'000);
+  use(near, 20'000);
   use(runs, 20'000);
   static tenure::secure keys({.name = "keys", .must_lock = false, .parent = &server});
   use(keys, 100);
   tell("secure", keys, "server");
   tell("huge_page", pages, "server");
   tell("mapped_file", runs, "server");
+  tell("numa", near, "server");
 }
 
 void use_binning() {

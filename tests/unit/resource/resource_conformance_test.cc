@@ -10,6 +10,7 @@
 #include <tenure/heap.hpp>
 #include <tenure/huge_page.hpp>
 #include <tenure/mapped_file.hpp>
+#include <tenure/numa.hpp>
 #include <tenure/secure.hpp>
 #include <tenure/slab.hpp>
 
@@ -141,6 +142,21 @@ struct huge_page_case : usual_case {
 struct checked_huge_page_case : huge_page_case {
   static std::unique_ptr<type> make(counting_upstream& upstream) {
     return huge_page_case::make(upstream, resource_checks::on);
+  }
+};
+
+struct numa_case : usual_case {
+  static constexpr bool takes_upstream = false;
+  static constexpr bool grows = false;  // by 2 MiB at once
+  using type = numa;
+  static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(numa_options{.name = "tested", .region_bytes = 2 << 20, .checks = checks});
+  }
+};
+
+struct checked_numa_case : numa_case {
+  static std::unique_ptr<type> make(counting_upstream& upstream) {
+    return numa_case::make(upstream, resource_checks::on);
   }
 };
 
@@ -366,8 +382,8 @@ using cases =
                      checked_buddy_case, slab_case, checked_slab_case, frame_ring_case, checked_frame_ring_case,
                      tracking_case, statistics_case, copy_detecting_case, failure_case, synchronized_case,
                      limiting_case, limiting_arena_case, aligned_case, padded_case, fallback_case, composed_case,
-                     binning_case, checked_binning_case, huge_page_case, checked_huge_page_case, mapped_file_case,
-                     checked_mapped_file_case, secure_case, checked_secure_case>;
+                     binning_case, checked_binning_case, huge_page_case, checked_huge_page_case, numa_case,
+                     checked_numa_case, mapped_file_case, checked_mapped_file_case, secure_case, checked_secure_case>;
 TYPED_TEST_SUITE(Resource, cases);
 
 TYPED_TEST(Resource, IsInTheLedgerByItsName) {
