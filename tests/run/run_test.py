@@ -153,6 +153,18 @@ class RunTest(unittest.TestCase):
         self.assertAlmostEqual(parts["other_anonymous"] / MEBIBYTE, 30, delta=3)
         self.assertLess(parts.get("unexplained", 0), MEBIBYTE)
 
+    def test_the_map_of_the_peak_is_none_of_what_was_freed_after_it(self):
+        """Keep, free, exit: pages stay resident for a while, and the peak was made of blocks."""
+        blocks = 200 * MEBIBYTE // 1000
+        process = self.main_of(self.report("--", KNOWN, "keep", 200, "stay", 1, "release", blocks, "touch", 8))
+        parts = {part["kind"]: part["resident_bytes"] for part in process["memory_at_peak"]["parts"]}
+        self.assertGreater(parts["heap_live"], 150 * MEBIBYTE)
+        for words in (("keep", 200, "release", blocks), ("keep", 200, "release", blocks, "stay", 0)):
+            process = self.main_of(self.report("--", KNOWN, *words))
+            codes = [finding["code"] for finding in process["findings"]]
+            self.assertNotIn("free-pages", codes)
+            self.assertNotIn("fragmentation", codes)
+
     def test_peak_is_the_kernels_peak(self):
         document = self.report("--", KNOWN, "keep", 100, "stay", 1)
         told = self.main_of(document)["peak_resident_bytes"]

@@ -3,6 +3,7 @@
 //
 //   samples:N       N samples of 1000 of 1024 bytes at two call sites; of every three, two are freed
 //   resident:BYTES  touches so much anonymous memory, and waits until the command has had time to see it
+//   in_use:BYTES    so much of the heap is in use from now on, by its counters
 //   exit:CODE       leaves the exit state in the region and exits
 //   kill:SIGNAL     sends itself a signal
 //   wait:FILE       waits until the file exists
@@ -82,6 +83,8 @@ void do_word(const std::string& word, char** rest) {
   } else if (name == "resident") {
     std::memset(std::malloc(std::stoull(value)), 1, std::stoull(value));
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  } else if (name == "in_use") {
+    region->statistics().chunk_bytes = std::stoull(value);
   } else if (name == "exit") {
     exit_properly(std::stoi(value));
   } else if (name == "kill") {

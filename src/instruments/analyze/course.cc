@@ -19,6 +19,23 @@ void find_peak_resident(process_profile& profile) {
   for (const collect::memory_map& map : profile.record.maps) consider(map.time_ns, map.resident_bytes);
 }
 
+// RSS about a moment: the greater of what was read before and after it.
+std::uint64_t resident_about(const collect::process_record& record, std::uint64_t time_ns) {
+  const auto& points = record.resident;
+  const auto after = std::upper_bound(points.begin(), points.end(), time_ns,
+                                      [](std::uint64_t time, const auto& point) { return time < point.time_ns; });
+  return std::max(after == points.end() ? 0 : after->resident_bytes,
+                  after == points.begin() ? 0 : std::prev(after)->resident_bytes);
+}
+
+// What the heap then holds free was live at the peak, and is no waste of it.
+bool follows_frees(const process_profile& profile, const memory_breakdown& memory, const amount& live) {
+  if (memory.time_ns <= profile.live_peak_time_ns) return false;
+  const bool is_far_below = live.bytes.value < 0.5 * profile.live_at_peak.bytes.value;
+  const double resident_at_live_peak = static_cast<double>(resident_about(profile.record, profile.live_peak_time_ns));
+  return is_far_below && resident_at_live_peak >= 0.8 * static_cast<double>(memory.resident_bytes);
+}
+
 std::size_t timeline_stride(const collect::process_record& record) {
   return record.resident.size() / timeline_limit + 1;
 }
@@ -50,8 +67,11 @@ void add_course(process_profile& profile, const live_course& live) {
     const collect::resident_point& point = record.resident[index];
     profile.timeline.push_back({point.time_ns, point.resident_bytes, live.bytes_at(point.time_ns)});
   }
-  if (!record.maps.empty())
-    profile.memory_at_peak = break_down_memory(record.maps.back(), live.amount_at(record.maps.back().time_ns));
+  if (!record.maps.empty()) {
+    const amount live_then = live.amount_at(record.maps.back().time_ns);
+    profile.memory_at_peak = break_down_memory(record.maps.back(), live_then);
+    profile.memory_at_peak->follows_frees = follows_frees(profile, *profile.memory_at_peak, live_then);
+  }
   if (record.has_exit_map)
     profile.memory_at_exit = break_down_memory(record.exit_map, live.amount_at(record.exit_map.time_ns));
   for (std::size_t index = 0; index < profile.live_late.size(); ++index)

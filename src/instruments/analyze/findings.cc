@@ -115,7 +115,7 @@ void find_growth(const process_profile& profile, findings& into) {
 
 void find_heap_waste(const process_profile& profile, findings& into) {
   const auto& memory = profile.memory_at_peak;
-  if (!memory || memory->heap_resident_bytes == 0) return;
+  if (!memory || memory->heap_resident_bytes == 0 || memory->follows_frees) return;
   const double heap = static_cast<double>(memory->heap_resident_bytes);
   const double dirty = bytes_of(memory, part_kind::heap_free_dirty);
   const double spans = bytes_of(memory, part_kind::heap_central_free);

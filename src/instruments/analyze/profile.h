@@ -123,6 +123,7 @@ struct memory_breakdown {
   std::uint64_t resident_bytes = 0;
   std::uint64_t swapped_bytes = 0;
   std::uint64_t heap_resident_bytes = 0;
+  bool follows_frees = false;  // RSS had been about as high before, while far more was live: nothing to hold against it
   std::vector<memory_part> parts;  // in the order of part_kind, none empty
 };
 

@@ -129,6 +129,7 @@ json::value memory_json(const std::optional<analyze::memory_breakdown>& of, std:
                       {"resident_bytes", of->resident_bytes},
                       {"swapped_bytes", of->swapped_bytes},
                       {"heap_resident_bytes", of->heap_resident_bytes},
+                      {"follows_frees", of->follows_frees},
                       {"parts", std::move(parts)}};
 }
 

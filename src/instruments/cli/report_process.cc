@@ -151,6 +151,9 @@ std::string where_it_lives(const process_profile& process, const palette& paint,
         "The mappings of the peak were read at {} of the {} that RSS reached",
         format_share(static_cast<double>(peak->resident_bytes) / static_cast<double>(process.peak_resident_bytes)),
         size_of(process.peak_resident_bytes));
+  if (peak && peak->follows_frees)
+    note += fmt::format("{} live heap had its own peak before, after {}: what is free here was mostly live then",
+                        note.empty() ? "The" : "; the", since_start(process, process.live_peak_time_ns));
   if (exit && process.record.end != collect::process_end::exited)
     note += fmt::format("{} last mappings were read after {}", note.empty() ? "The" : "; the",
                         since_start(process, exit->time_ns));

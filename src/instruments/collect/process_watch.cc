@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "instruments/collect/heap_counters.h"
 #include "instruments/collect/process_files.h"
 #include "instruments/collect/smaps.h"
 
@@ -24,6 +25,10 @@ constexpr std::uint64_t map_allowance_ns = 10'000'000;
 constexpr std::uint64_t young_ns = 20'000'000;
 constexpr std::uint64_t small_bytes = 16 << 20;
 constexpr std::uint64_t refresh_pause_ns = 1'000'000'000;
+
+// Figures within one in `near_divisor` of each other are taken for the same.
+constexpr std::uint64_t near_divisor = 20;
+bool is_clearly_more(std::uint64_t one, std::uint64_t other) { return one > other + other / near_divisor; }
 
 }  // namespace
 
@@ -119,6 +124,7 @@ bool process_watch::sample_memory(std::uint64_t now_ns, std::string& buffer, col
   // Somebody has this number; it may be another process than the one in a namespace of its own.
   if (!is_readable_) return !reader_->has_exited();
   note_resident(now_ns, *resident);
+  note_in_use(*resident);
   if (is_map_due(now_ns, *resident)) take_map(now_ns, buffer, cost);
   return true;
 }
@@ -134,6 +140,31 @@ void process_watch::note_resident(std::uint64_t now_ns, std::uint64_t resident_b
   } else {
     points.push_back({now_ns, resident_bytes});
   }
+}
+
+// The most that was in use, and how much was resident then.
+void process_watch::note_in_use(std::uint64_t resident_bytes) {
+  const std::uint64_t in_use_bytes = bytes_in_use(reader_->statistics());
+  if (in_use_bytes > most_in_use_bytes_) {
+    if (is_clearly_more(in_use_bytes, most_in_use_bytes_)) resident_at_most_bytes_ = 0;
+    most_in_use_bytes_ = in_use_bytes;
+  }
+  if (!is_clearly_more(most_in_use_bytes_, in_use_bytes))
+    resident_at_most_bytes_ = std::max(resident_at_most_bytes_, resident_bytes);
+}
+
+// Pages stay resident for a while after their blocks were freed, so the greatest map need not be one of the peak: of
+// maps of about the same size that with more in use is, and one whose RSS was reached before, with more in use, is not.
+bool process_watch::is_of_peak(const memory_map& map) const {
+  if (record_.maps.empty()) return true;
+  const std::uint64_t in_use_bytes = bytes_in_use(map.statistics);
+  const std::uint64_t held_bytes = bytes_in_use(record_.maps.front().statistics);
+  if (is_clearly_more(map.resident_bytes, peak_map_bytes_)) {
+    const bool was_reached = resident_at_most_bytes_ >= map.resident_bytes - map.resident_bytes / 8;
+    return !was_reached || !is_clearly_more(held_bytes, in_use_bytes);
+  }
+  if (is_clearly_more(peak_map_bytes_, map.resident_bytes) || is_clearly_more(held_bytes, in_use_bytes)) return false;
+  return is_clearly_more(in_use_bytes, held_bytes) || map.resident_bytes > record_.maps.front().resident_bytes;
 }
 
 bool process_watch::is_map_due(std::uint64_t now_ns, std::uint64_t resident_bytes) const {
@@ -160,11 +191,8 @@ void process_watch::take_map(std::uint64_t now_ns, std::string& buffer, collecto
   map.statistics = reader_->statistics();
   map.accounts = reader_->accounts();
   if (map.resident_bytes == 0) return;
-  // Only the greatest one can become the map of the peak.
-  if (map.resident_bytes > peak_map_bytes_) {
-    peak_map_bytes_ = map.resident_bytes;
-    record_.maps.assign(1, map);
-  }
+  if (is_of_peak(map)) record_.maps.assign(1, map);
+  peak_map_bytes_ = std::max(peak_map_bytes_, map.resident_bytes);
   last_map_ = std::move(map);
 }
 
@@ -208,9 +236,7 @@ void process_watch::finish(process_end end, std::uint64_t time_ns) {
   if (const std::uint64_t resident = reader_->exit_resident_bytes(); resident != 0)
     note_resident(record_.end_ns, resident);
   if (auto exit_map = reader_->read_exit_map()) {
-    // At exit much has been freed and not yet returned: a map from before, nearly as large, says more of the peak.
-    const bool is_greater = exit_map->resident_bytes > peak_map_bytes_ + peak_map_bytes_ / 20;
-    if (is_greater && !exit_map->truncated) record_.maps.assign(1, *exit_map);
+    if (!exit_map->truncated && is_of_peak(*exit_map)) record_.maps.assign(1, *exit_map);
     last_map_ = std::move(*exit_map);
   }
   if (end == process_end::unwatched) forget_maps_of_another();

@@ -51,6 +51,8 @@ class process_watch {
 
  private:
   void note_resident(std::uint64_t now_ns, std::uint64_t resident_bytes);
+  void note_in_use(std::uint64_t resident_bytes);
+  bool is_of_peak(const memory_map& map) const;
   bool is_map_due(std::uint64_t now_ns, std::uint64_t resident_bytes) const;
   void take_map(std::uint64_t now_ns, std::string& buffer, collector_cost& cost);
   void bound_samples();
@@ -67,6 +69,8 @@ class process_watch {
   std::unique_ptr<tape_stream> tape_;
   bool is_readable_ = false;          // /proc/PID means this process
   std::uint64_t peak_map_bytes_ = 0;  // resident bytes of the greatest map taken
+  std::uint64_t most_in_use_bytes_ = 0;
+  std::uint64_t resident_at_most_bytes_ = 0;  // greatest RSS while about as much was in use
   std::uint64_t last_map_time_ns_ = 0;
   std::uint64_t map_cost_ns_ = 0;  // spent on maps of this process
   std::uint64_t last_map_cost_ns_ = 0;

@@ -159,7 +159,7 @@ struct process_record {
   bool is_scan_awaited = false;   // it was at one when the watching ended
 
   std::vector<resident_point> resident;  // timeline
-  std::vector<memory_map> maps;          // the one with the greatest RSS; empty when none was taken
+  std::vector<memory_map> maps;          // the one of the greatest RSS, with most in use; empty when none was taken
   memory_map exit_map;                   // the last one: of the program's own at exit, or the newest that was read
   bool has_exit_map = false;
 

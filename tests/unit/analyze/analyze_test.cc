@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "instruments/analyze/format.h"
 #include "instruments/analyze/user_frame.h"
 
@@ -92,6 +94,42 @@ TEST(Analyze, FindsWhatIsKeptAndWhatIsShort) {
   std::vector<std::string> codes;
   for (const finding& one : result.processes[0].findings) codes.push_back(one.code);
   EXPECT_EQ(codes, (std::vector<std::string>{"never-freed", "short-lived", "freed-elsewhere"}));
+}
+
+// Freed between the peak and the reading of the mappings, while RSS stayed where it was.
+TEST(Analyze, HoldsNothingAgainstAMapThatFollowsFrees) {
+  constexpr std::uint64_t heap_bytes = 48 * mebibyte;
+  const auto codes_when_resident = [](std::uint64_t before_bytes) {
+    collect::recording run = make_recording();
+    collect::process_record& record = run.processes[0];
+    for (collect::sample& one : record.samples)
+      one.free_time_ns = std::min(one.free_time_ns, std::uint64_t{50'000'000});
+    record.resident = {{39'000'000, before_bytes}, {45'000'000, before_bytes}, {60'000'000, heap_bytes}};
+    collect::memory_map map;
+    map.time_ns = 60'000'000;
+    map.resident_bytes = heap_bytes;
+    map.mappings = {{.begin = 0x100000,
+                     .end = 0x100000 + heap_bytes,
+                     .resident_bytes = heap_bytes,
+                     .permissions = "rw-p",
+                     .name = ""}};
+    map.statistics.window_begin = 0x100000;
+    map.statistics.window_end = 0x100000 + heap_bytes;
+    map.statistics.free_dirty_bytes = heap_bytes;
+    record.maps = {map};
+    symbols::symbolizer symbolizer;
+    const profile result = analyze(std::move(run), symbolizer, {});
+    std::vector<std::string> codes;
+    for (const finding& one : result.processes[0].findings) codes.push_back(one.code);
+    return std::pair(result.processes[0].memory_at_peak->follows_frees, std::move(codes));
+  };
+  const auto [follows, quiet] = codes_when_resident(heap_bytes);
+  EXPECT_TRUE(follows);
+  EXPECT_EQ(std::count(quiet.begin(), quiet.end(), "free-pages"), 0);
+  // RSS rose far above that of the live blocks while free pages stood by.
+  const auto [late, loud] = codes_when_resident(heap_bytes / 4);
+  EXPECT_FALSE(late);
+  EXPECT_EQ(std::count(loud.begin(), loud.end(), "free-pages"), 1);
 }
 
 TEST(Analyze, SaysNothingFromFewSamples) {

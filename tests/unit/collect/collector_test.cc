@@ -15,6 +15,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "instruments/collect/heap_counters.h"
 #include "instruments/collect/session_folder.h"
 
 namespace tenure::collect {
@@ -119,6 +120,38 @@ TEST(Collector, SeesTheMemoryOfThePeak) {
   EXPECT_EQ(sum, process.maps[0].resident_bytes);
   EXPECT_TRUE(process.has_exit_map);
   EXPECT_FALSE(process.resident.empty());
+}
+
+// RSS stays up when blocks are freed: a later map that is a little greater says nothing of the peak.
+TEST(Collector, KeepsTheMapOfThePeakWhenWhatWasInUseIsFreed) {
+  constexpr std::uint64_t held_bytes = 48 << 20;
+  const std::string held = std::to_string(held_bytes), more = std::to_string(held_bytes / 8);
+  const recording seen = run({"in_use:" + held, "resident:" + held, "in_use:1000", "resident:" + more, "exit:0"});
+  const process_record& process = seen.processes.at(0);
+  ASSERT_EQ(process.maps.size(), 1u);
+  EXPECT_EQ(process.maps[0].statistics.chunk_bytes, held_bytes);
+  EXPECT_EQ(process.exit_map.statistics.chunk_bytes, 1000u);
+}
+
+TEST(Collector, TakesAMapThatIsClearlyGreaterWhateverIsInUse) {
+  constexpr std::uint64_t held_bytes = 48 << 20;
+  const std::string held = std::to_string(held_bytes);
+  const recording seen = run({"in_use:" + held, "resident:" + held, "in_use:1000", "resident:" + held, "exit:0"});
+  ASSERT_EQ(seen.processes.at(0).maps.size(), 1u);
+  EXPECT_EQ(seen.processes[0].maps[0].statistics.chunk_bytes, 1000u);
+}
+
+TEST(HeapCounters, CountAsInUseWhatIsNotFree) {
+  wire::heap_statistics counters{};
+  counters.chunk_bytes = 1000;
+  counters.free_clean_bytes = 300;
+  counters.free_dirty_bytes = 200;
+  counters.classes[1] = {16, 0, 0, 3, 2, 1, 0};
+  EXPECT_EQ(bytes_in_use(counters), 500u - 6 * 16);
+  counters.classes[2] = {8, 0, 0, ~std::uint64_t{0}, 0, 0, 0};  // nonsense
+  EXPECT_EQ(bytes_in_use(counters), 500u - 6 * 16);
+  counters.free_clean_bytes = 5000;
+  EXPECT_EQ(bytes_in_use(counters), 0u);
 }
 
 TEST(Collector, FollowsForkAndExec) {
