@@ -32,6 +32,7 @@
 // Source: HikariCP.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>

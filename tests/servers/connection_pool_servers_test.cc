@@ -188,10 +188,8 @@ class connection_pool_on : public ::testing::Test {
     if (!Server::is_installed()) GTEST_SKIP() << "the server is not installed: tools/install_packages.sh test";
   }
 };
-template <class Server>
-using ConnectionPoolOn = connection_pool_on<Server>;
 using servers = ::testing::Types<postgresql, redis>;
-TYPED_TEST_SUITE(ConnectionPoolOn, servers);
+TYPED_TEST_SUITE(connection_pool_on, servers);
 
 template <class Server>
 connection_hooks<typename Server::connection> hooks_of(const Server& server) {
@@ -227,7 +225,7 @@ void use(connection_pool<typename Server::connection>& pool, int number, load& s
   }
 }
 
-TYPED_TEST(ConnectionPoolOn, LosesNothingAndLendsNothingTwiceWhileTheServerIsKilled) {
+TYPED_TEST(connection_pool_on, LosesNothingAndLendsNothingTwiceWhileTheServerIsKilled) {
   using server_type = TypeParam;
   constexpr std::size_t most = 5;
   server_type of;
@@ -269,7 +267,7 @@ TYPED_TEST(ConnectionPoolOn, LosesNothingAndLendsNothingTwiceWhileTheServerIsKil
   EXPECT_EQ(server_type::count_connections(*at_once.front()), std::to_string(most));
 }
 
-TYPED_TEST(ConnectionPoolOn, FindsOutThatTheServerWasStartedAgain) {
+TYPED_TEST(connection_pool_on, FindsOutThatTheServerWasStartedAgain) {
   using server_type = TypeParam;
   server_type of;
   connection_pool<typename server_type::connection> pool(
@@ -286,7 +284,7 @@ TYPED_TEST(ConnectionPoolOn, FindsOutThatTheServerWasStartedAgain) {
   EXPECT_EQ(pool.statistics().discarded, 0u);
 }
 
-TYPED_TEST(ConnectionPoolOn, SaysWhyThereIsNoConnection) {
+TYPED_TEST(connection_pool_on, SaysWhyThereIsNoConnection) {
   using server_type = TypeParam;
   server_type of;
   connection_pool<typename server_type::connection> pool(hooks_of(of), {.maximum_pool_size = 2, .minimum_idle = 0});
