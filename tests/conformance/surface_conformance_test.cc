@@ -47,7 +47,8 @@ INSTANTIATE_TEST_SUITE_P(operators, surface_test,
 // Names by which old programs and the C library's own modules still call the heap.
 INSTANTIATE_TEST_SUITE_P(old_names, surface_test,
                          ::testing::Values("__libc_malloc", "__libc_calloc", "__libc_realloc", "__libc_free",
-                                           "__libc_memalign", "__libc_valloc", "__libc_pvalloc"));
+                                           "__libc_memalign", "__libc_valloc", "__libc_pvalloc", "__libc_reallocarray",
+                                           "__libc_mallinfo", "__libc_mallopt"));
 
 TEST(blocks_of_one_name, can_be_freed_by_each_other_name) {
   using tenure::testing::exported;

@@ -33,6 +33,7 @@ enum state : std::uint32_t { not_started = 0, starting = 1, running = 2, asleep 
 std::uint32_t thread_state = not_started;
 bool allowed = false;
 std::uint64_t last_return_ns = 0;
+std::uint32_t is_returning_inline = 0;  // one thread at a time
 
 std::uint64_t decay_ns() noexcept {
   return static_cast<std::uint64_t>(value(option::decay)) * nanoseconds_per_millisecond;
@@ -53,6 +54,14 @@ bool thin_spans(bool also_changed) noexcept {
   return returned_bytes != 0 || waiting_bytes >= least_dirty_bytes / 4;
 }
 
+// One look at everything. True when there was something to do, or will be at the next look.
+bool look_after() noexcept {
+  trim_batches();
+  return_pages(decay_ns());
+  const bool thinned = thin_spans(false);
+  return tend_huge_pages() != 0 || thinned || dirty_bytes() != 0;
+}
+
 void run() noexcept {
   ::prctl(PR_SET_NAME, "tenure");
   __atomic_store_n(&thread_state, running, __ATOMIC_RELEASE);
@@ -62,11 +71,7 @@ void run() noexcept {
     const std::uint64_t part_ns = decay_ns() / looks_in_decay;
     const std::uint64_t step_ns = part_ns < nanoseconds_per_millisecond ? nanoseconds_per_millisecond : part_ns;
     os::futex_wait(&clock, 0, step_ns);
-    trim_batches();
-    return_pages(decay_ns());
-    const bool thinned = thin_spans(false);
-    const bool busy = tend_huge_pages() != 0 || thinned || dirty_bytes() != 0;
-    idle_looks = busy ? 0 : idle_looks + 1;
+    idle_looks = look_after() ? 0 : idle_looks + 1;
     if (idle_looks < looks_before_sleep) continue;
     idle_looks = 0;
     __atomic_store_n(&thread_state, asleep, __ATOMIC_RELEASE);
@@ -79,8 +84,10 @@ void return_inline() noexcept {
   const std::uint64_t now_ns = os::coarse_monotonic_ns();
   const std::uint64_t last_ns = __atomic_load_n(&last_return_ns, __ATOMIC_RELAXED);
   if (now_ns - last_ns < decay_ns() / looks_in_decay) return;
+  if (__atomic_exchange_n(&is_returning_inline, 1, __ATOMIC_ACQUIRE) != 0) return;
   __atomic_store_n(&last_return_ns, now_ns, __ATOMIC_RELAXED);
-  return_pages(decay_ns());
+  look_after();
+  __atomic_store_n(&is_returning_inline, 0, __ATOMIC_RELEASE);
 }
 
 }  // namespace
@@ -110,7 +117,10 @@ void wake_background() noexcept {
   if (!os::start_bare_thread(run, stack_bytes, &hot)) __atomic_store_n(&thread_state, impossible, __ATOMIC_RELEASE);
 }
 
-void forget_background_after_fork() noexcept { __atomic_store_n(&thread_state, not_started, __ATOMIC_RELEASE); }
+void forget_background_after_fork() noexcept {
+  __atomic_store_n(&thread_state, not_started, __ATOMIC_RELEASE);
+  __atomic_store_n(&is_returning_inline, 0, __ATOMIC_RELEASE);
+}
 void allow_background() noexcept { __atomic_store_n(&allowed, true, __ATOMIC_RELEASE); }
 void forbid_background() noexcept { __atomic_store_n(&allowed, false, __ATOMIC_RELEASE); }
 

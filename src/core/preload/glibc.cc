@@ -39,7 +39,9 @@ TENURE_EXPORT struct mallinfo2 mallinfo2() {
   return info;
 }
 
-TENURE_EXPORT struct mallinfo mallinfo() {
+namespace {
+
+struct mallinfo narrow_figures() {
   const struct mallinfo2 wide = mallinfo2();
   struct mallinfo info {};
   info.arena = capped(wide.arena);
@@ -51,6 +53,10 @@ TENURE_EXPORT struct mallinfo mallinfo() {
   info.keepcost = capped(wide.keepcost);
   return info;
 }
+
+}  // namespace
+
+TENURE_EXPORT struct mallinfo mallinfo() { return narrow_figures(); }
 
 TENURE_EXPORT int malloc_trim(std::size_t) { return purge() != 0 ? 1 : 0; }
 
@@ -65,6 +71,10 @@ TENURE_EXPORT int mallopt(int parameter, int value) {
   }
   return 1;
 }
+
+// The names under which glibc's own functions can be reached.
+TENURE_EXPORT struct mallinfo __libc_mallinfo() { return narrow_figures(); }
+TENURE_EXPORT int __libc_mallopt(int parameter, int value) { return mallopt(parameter, value); }
 
 TENURE_EXPORT int malloc_info(int options, std::FILE* stream) {
   if (options != 0) {

@@ -121,6 +121,9 @@ TENURE_EXPORT void __libc_cfree(void* block) { deallocate(block); }
 TENURE_EXPORT void* __libc_memalign(std::size_t alignment, std::size_t bytes) { return memalign(alignment, bytes); }
 TENURE_EXPORT void* __libc_valloc(std::size_t bytes) { return valloc(bytes); }
 TENURE_EXPORT void* __libc_pvalloc(std::size_t bytes) { return pvalloc(bytes); }
+TENURE_EXPORT void* __libc_reallocarray(void* block, std::size_t count, std::size_t bytes) {
+  return reallocarray(block, count, bytes);
+}
 TENURE_EXPORT int __posix_memalign(void** result, std::size_t alignment, std::size_t bytes) {
   return posix_memalign(result, alignment, bytes);
 }

@@ -10,6 +10,7 @@
 
 #include "core/base/options.h"
 #include "core/pages/page_heap.h"
+#include "core/telemetry/telemetry.h"
 #include "unit/heap/heap_support.h"
 
 namespace tenure::core {
@@ -81,6 +82,35 @@ TEST_F(Background, NoThreadIsStartedWhenTheOptionIsOffAndPagesGoBackInline) {
     return dirty_bytes() <= (8 << 20);
   }));
   EXPECT_FALSE(has_thread_called("tenure"));
+  set_value(option::background, 1);
+}
+
+// Free blocks within spans whose memory went back.
+std::uint64_t absent_bytes() {
+  std::uint64_t sum = 0;
+  for (const wire::size_class_statistics& one : telemetry::statistics().classes) {
+    sum += __atomic_load_n(&one.absent_blocks, __ATOMIC_RELAXED) * __atomic_load_n(&one.block_bytes, __ATOMIC_RELAXED);
+  }
+  return sum;
+}
+
+TEST_F(Background, PagesWithinSpansGoBackInlineToo) {
+  allow_background();
+  set_value(option::background, 0);
+  constexpr std::size_t block_bytes = 1024;
+  std::vector<void*> kept;
+  std::vector<void*> freed;
+  for (std::size_t i = 0; i < (32 << 20) / block_bytes; ++i) {
+    (i % 32 == 0 ? kept : freed).push_back(test::allocate(block_bytes));
+  }
+  test::free_all(freed);
+  const std::uint64_t absent = absent_bytes();
+  EXPECT_TRUE(eventually([&] {
+    deallocate(test::allocate(8 << 20));
+    return absent_bytes() >= absent + (16 << 20);
+  }));
+  EXPECT_FALSE(has_thread_called("tenure"));
+  test::free_all(kept);
   set_value(option::background, 1);
 }
 
