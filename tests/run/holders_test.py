@@ -112,7 +112,8 @@ class HoldersCase(RecordingCase):
         # Not everything is told, only what was sampled and what leads there.
         self.assertGreaterEqual(process["scan"]["held_blocks"], 60)
         only, _, _ = self.scan("--wait", "100s", "--function", "make_table", str(planted.pid))
-        self.assertEqual(set(only), {"make_leaf"})
+        self.assertIn("make_leaf", only)
+        self.assertLessEqual(set(only), {"make_leaf", "make_table"})  # the table may be a sample too
         none, _, _ = self.scan("--wait", "100s", "--size", "..1K", "--module", "no-such", str(planted.pid))
         self.assertEqual(none, {})
 

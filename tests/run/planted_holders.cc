@@ -141,17 +141,29 @@ void wait_with_register(int descriptor) {
 }
 
 int begun[2], to_end[2];
+volatile long holding_thread = 0;
 
 void hold_on_thread() {
   make_thread_local();
   make_in_register();
   wipe();
   void* volatile on_stack[2] = {nullptr, make_on_stack()};
-  std::printf("thread %ld\n", ::syscall(SYS_gettid));
+  holding_thread = ::syscall(SYS_gettid);
+  std::printf("thread %ld\n", holding_thread);
   std::fflush(stdout);
   if (::write(begun[1], "x", 1) != 1) std::_Exit(1);
   wait_with_register(to_end[0]);
   std::free(on_stack[1]);
+}
+
+// Until then the pointer is not in its register yet.
+void wait_until_it_sleeps() {
+  const std::string path = "/proc/self/task/" + std::to_string(holding_thread) + "/stat";
+  for (char state = 0; state != 'S'; ::usleep(1000)) {
+    std::FILE* const file = std::fopen(path.c_str(), "re");
+    if (file == nullptr || std::fscanf(file, "%*d (%*[^)]) %c", &state) != 1) std::_Exit(1);
+    std::fclose(file);
+  }
 }
 
 void allocate_for_ever() {
@@ -176,6 +188,7 @@ int main(int count, char** words) {
   char byte;
   while (::read(begun[0], &byte, 1) < 0) {
   }
+  wait_until_it_sleeps();
   if (count > 1 && std::string(words[1]) == "live") {
     std::thread(allocate_for_ever).detach();
     std::puts("ready");
