@@ -170,6 +170,13 @@ class RunTest(unittest.TestCase):
         told = self.main_of(document)["peak_resident_bytes"]
         self.assertAlmostEqual(told / document["run"]["kernel_peak_resident_bytes"], 1, delta=0.05)
 
+    def test_the_kernels_peak_is_not_that_of_the_command(self):
+        """What starts a program is counted for it by the kernel: of a small one nothing is known."""
+        self.assertIsNone(self.report("--", "true")["run"]["kernel_peak_resident_bytes"])
+        self.assertNotIn("by the kernel", self.run_it("--", "true")[2])
+        large = self.report("--", "sh", "-c", f"{KNOWN} keep 60; true")["run"]["kernel_peak_resident_bytes"]
+        self.assertGreater(large, 60 * MEBIBYTE)
+
     def test_killed_program(self):
         process = self.start("--json", "-o", self.folder / "report.json", "--sample-interval", "64K", "--",
                              KNOWN, "keep", 50, "stay", 60)

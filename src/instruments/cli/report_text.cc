@@ -167,6 +167,7 @@ std::string own_cost(const analyze::profile& profile, const palette& paint, int 
 
 // Of a program that was gone before we looked, or that became one that is not watched.
 std::string kernel_peak(const collect::recording& run) {
+  if (run.kernel_peak_resident_bytes == 0) return "";
   return fmt::format("  peak RSS      {} by the kernel, children that it waited for included\n",
                      size_of(run.kernel_peak_resident_bytes));
 }

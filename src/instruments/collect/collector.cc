@@ -57,6 +57,7 @@ class collector {
   void take_ended();
   void look_for_unwatched();
   void note_unwatched();
+  std::uint64_t peak_of_child(const rusage& usage) const;
   recording result();
 
   const collector_options& options_;
@@ -67,6 +68,7 @@ class collector {
   session_watch session_;
   unwatched_programs unwatched_;
   pid_t child_ = 0;
+  std::uint64_t own_peak_bytes_ = 0;  // of this command, when the child was started
   bool child_ended_ = false;
 };
 
@@ -92,6 +94,7 @@ std::expected<recording, int> collector::run() {
   if (options_.writer != nullptr) options_.writer->begin_run(recording_, options_.command.arguments);
   const auto child = start_child(options_.command, relay_);
   if (!child) return std::unexpected(child.error());
+  own_peak_bytes_ = peak_resident_bytes_of(static_cast<std::uint32_t>(::getpid()));
   child_ = *child;
   recording_.child_pid = static_cast<std::uint32_t>(child_);
   // The direct child is not finished before it has been waited for: its last words may still come.
@@ -142,7 +145,7 @@ void collector::take_ended() {
       recording_.end_ns = now_ns;
       recording_.exit_code = shell_exit_code(one.status);
       recording_.exit_signal = WIFSIGNALED(one.status) ? WTERMSIG(one.status) : 0;
-      recording_.kernel_peak_resident_bytes = static_cast<std::uint64_t>(one.usage.ru_maxrss) * 1024;
+      recording_.kernel_peak_resident_bytes = peak_of_child(one.usage);
       const auto nanoseconds = [](const timeval& time) {
         return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
                static_cast<std::uint64_t>(time.tv_usec) * 1000;
@@ -152,6 +155,14 @@ void collector::take_ended() {
     session_.end(static_cast<std::uint32_t>(one.pid), WIFSIGNALED(one.status) ? process_end::killed : process_end::left,
                  now_ns);
   }
+}
+
+// Until its exec the child ran in this command's memory, and the kernel counts that for it: what is no more than this
+// command held itself says nothing of the child. The kernel counts in portions; a little more is no more either.
+std::uint64_t collector::peak_of_child(const rusage& usage) const {
+  constexpr std::uint64_t portions_bytes = 512 * 1024;
+  const std::uint64_t peak_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  return peak_bytes > own_peak_bytes_ + portions_bytes ? peak_bytes : 0;
 }
 
 recording collector::result() {

@@ -201,7 +201,7 @@ struct recording {
   std::uint64_t end_ns = 0;
   int exit_code = 0;                             // as a shell gives it: 128 + signal when killed
   int exit_signal = 0;                           // 0: it was not a signal
-  std::uint64_t kernel_peak_resident_bytes = 0;  // ru_maxrss of the child and the children it waited for
+  std::uint64_t kernel_peak_resident_bytes = 0;  // ru_maxrss of the child and those it waited for; 0: not known
   std::uint64_t child_processor_ns = 0;
   std::vector<process_record> processes;     // in order of their start
   std::vector<unwatched_program> unwatched;  // in the order in which they were seen
