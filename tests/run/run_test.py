@@ -413,8 +413,15 @@ class RunTest(unittest.TestCase):
         self.assert_refused(127, f"there is no file '{missing}'", "--", missing)
         self.assert_refused(70, "not a shared library", "--preload", plain, "--", "touch", marker)
         self.assertFalse(marker.exists(), "the program was not started")
-        self.environment["TENURE_LIBRARY"] = "/no/such/library.so"
-        self.assert_refused(70, "/no/such/library.so", "--", "true")
+        # The variable is held against the same as the option.
+        for library, what in (("/no/such/library.so", "there"), (plain, "a shared library"),
+                              ("/bin/ls", "a shared library"), (self.folder, "a shared library")):
+            self.assert_refused(70, f"^tenure: --preload names '{library}', which is not {what}",
+                                "--preload", library, "--", "touch", marker)
+            self.environment["TENURE_LIBRARY"] = str(library)
+            self.assert_refused(70, f"^tenure: TENURE_LIBRARY names '{library}', which is not {what}",
+                                "--", "touch", marker)
+        self.assertFalse(marker.exists(), "the program was not started")
 
     def test_static_and_raised_rights(self):
         source = self.folder / "main.c"

@@ -1,7 +1,6 @@
 #include "instruments/cli/engagement.h"
 
 #include <dlfcn.h>
-#include <elf.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include <sstream>
 #include <vector>
 
+#include "instruments/cli/elf_facts.h"
 #include "instruments/cli/preload_library.h"
 #include "instruments/collect/session_folder.h"
 #include "wire/region.h"
@@ -103,22 +103,10 @@ bool holds_region(const fs::path& session) {
 // DF_STATIC_TLS says that thread-local variables are reached by a fixed distance from the thread pointer.
 void read_thread_storage(engagement& result) {
   std::ifstream file(result.library, std::ios::binary);
-  Elf64_Ehdr header{};
-  if (!file.read(reinterpret_cast<char*>(&header), sizeof header)) return;
-  bool is_static = false;
-  for (unsigned i = 0; i < header.e_phnum; ++i) {
-    Elf64_Phdr segment{};
-    file.seekg(static_cast<std::streamoff>(header.e_phoff + i * sizeof segment));
-    if (!file.read(reinterpret_cast<char*>(&segment), sizeof segment)) return;
-    if (segment.p_type == PT_TLS) result.tls_bytes = segment.p_memsz;
-    if (segment.p_type != PT_DYNAMIC) continue;
-    file.seekg(static_cast<std::streamoff>(segment.p_offset));
-    Elf64_Dyn entry{};
-    while (file.read(reinterpret_cast<char*>(&entry), sizeof entry) && entry.d_tag != DT_NULL) {
-      if (entry.d_tag == DT_FLAGS) is_static = (entry.d_un.d_val & DF_STATIC_TLS) != 0;
-    }
-    file.clear();
-  }
+  const auto facts = read_elf(file);
+  if (!facts) return;
+  result.tls_bytes = facts->tls_bytes;
+  const bool is_static = (facts->flags & DF_STATIC_TLS) != 0;
   result.tls_model = is_static ? "initial-exec" : "dynamic";
 }
 

@@ -11,8 +11,10 @@ namespace tenure::cli {
 // private folders that packages use. The error is one sentence with the places that were looked at.
 std::expected<std::filesystem::path, std::string> find_preload_library();
 
-// Whether the loader of this machine could load it.
-bool is_shared_library(const std::filesystem::path& path);
+// The library at `path`, which `source` names ("--preload", "TENURE_LIBRARY"), if the loader of this machine could load
+// it; the error is one sentence.
+std::expected<std::filesystem::path, std::string> library_named(const std::string& source,
+                                                                const std::filesystem::path& path);
 
 // The folder of the running command's own file.
 std::filesystem::path own_folder();

@@ -1,6 +1,5 @@
 #include "instruments/cli/program_check.h"
 
-#include <elf.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
@@ -13,6 +12,7 @@
 #include <optional>
 #include <string_view>
 
+#include "instruments/cli/elf_facts.h"
 #include "instruments/cli/elf_machine.h"
 
 namespace tenure::cli {
@@ -101,30 +101,6 @@ std::string interpreter_of(std::string_view head) {
   if (begin == std::string_view::npos) return {};
   head.remove_prefix(begin);
   return std::string(head.substr(0, head.find_first_of(" \t\r")));
-}
-
-struct elf_facts {
-  Elf64_Ehdr header{};
-  std::string loader;
-};
-
-std::optional<elf_facts> read_elf(std::ifstream& file) {
-  elf_facts facts;
-  file.clear();
-  file.seekg(0);
-  if (!file.read(reinterpret_cast<char*>(&facts.header), sizeof facts.header)) return std::nullopt;
-  if (facts.header.e_phentsize != sizeof(Elf64_Phdr)) return facts;
-  for (unsigned i = 0; i < facts.header.e_phnum; ++i) {
-    Elf64_Phdr segment{};
-    file.seekg(static_cast<std::streamoff>(facts.header.e_phoff + i * sizeof segment));
-    if (!file.read(reinterpret_cast<char*>(&segment), sizeof segment)) return std::nullopt;
-    if (segment.p_type != PT_INTERP || segment.p_filesz == 0 || segment.p_filesz > 4096) continue;
-    facts.loader.resize(segment.p_filesz);
-    file.seekg(static_cast<std::streamoff>(segment.p_offset));
-    if (!file.read(facts.loader.data(), static_cast<std::streamsize>(segment.p_filesz))) return std::nullopt;
-    facts.loader.resize(std::strlen(facts.loader.c_str()));
-  }
-  return facts;
 }
 
 std::expected<fs::path, program_refusal> check_elf(const fs::path& path, std::ifstream& file, std::string_view head) {

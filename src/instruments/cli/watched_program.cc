@@ -18,17 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 
 std::expected<fs::path, failure> preload_library(const std::optional<fs::path>& given) {
-  if (!given) {
-    auto found = find_preload_library();
-    if (!found) return std::unexpected(failure{exit_internal, found.error()});
-    return *found;
-  }
-  std::error_code ignored;
-  if (!is_shared_library(*given))
-    return std::unexpected(
-        failure{exit_internal,
-                fmt::format("--preload names '{}', which is not a shared library for this machine.", given->string())});
-  return fs::absolute(*given, ignored);
+  const auto found = given ? library_named("--preload", *given) : find_preload_library();
+  if (!found) return std::unexpected(failure{exit_internal, found.error()});
+  return *found;
 }
 
 // LD_PRELOAD is split at blanks and colons: a library whose path has one goes in by a link in the session's folder.
