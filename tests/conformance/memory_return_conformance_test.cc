@@ -1,8 +1,10 @@
 // What a program frees goes back to the system without its help, also when it then does nothing at all.
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -43,6 +45,31 @@ void expect_return(std::size_t size) {
 
 TEST(a_burst_of_a_gibibyte, goes_back_while_the_program_sleeps) {
   for (const std::size_t size : {200ul, 5000ul, 100000ul, 4000000ul}) expect_return(size);
+}
+
+// Blocks of 64 bytes to 64 KiB, as many in each doubling, until they sum to this much.
+std::vector<char*> assorted(std::size_t total, std::mt19937_64& random) {
+  std::vector<char*> blocks;
+  for (std::size_t sum = 0; sum < total;) {
+    const std::size_t doubling = std::size_t{64} << random() % 10;
+    const std::size_t size = doubling + random() % doubling;
+    blocks.push_back(static_cast<char*>(std::malloc(opaque(size))));
+    std::memset(blocks.back(), 1, size);
+    sum += size;
+  }
+  return blocks;
+}
+
+TEST(a_burst_of_a_gibibyte, leaves_a_tenth_more_than_what_lives) {
+  const std::size_t before = resident_bytes();
+  std::mt19937_64 random(7);
+  std::vector<char*> kept = assorted(64 * mebibyte, random);
+  std::size_t live = 0;
+  for (char* block : kept) live += malloc_usable_size(block);
+  for (char* block : assorted(1024 * mebibyte, random)) std::free(block);
+  const std::size_t wanted = before + live + live / 10;
+  EXPECT_LE(resident_after_sleeping(wanted), wanted) << live << " bytes live";
+  for (char* block : kept) std::free(block);
 }
 
 TEST(a_burst_of_a_gibibyte, goes_back_when_a_thread_frees_it_that_then_sleeps) {
