@@ -30,7 +30,7 @@ struct heap_statistics {
   std::uint64_t small_span_bytes;  // spans of the size classes
   std::uint64_t large_span_bytes;  // spans of one large block each
   std::uint64_t large_span_count;
-  std::uint64_t named_heap_span_bytes;  // spans of first-class heaps
+  std::uint64_t named_heap_span_bytes;  // spans of first-class heaps, and those of sampled blocks
   std::uint64_t sampled_span_bytes;     // small spans (a part of small_span_bytes) that hold sampled blocks
   std::uint64_t free_dirty_bytes;       // free pages that may be resident, waiting to be reused or returned
   std::uint64_t free_clean_bytes;       // free pages that cost nothing

@@ -70,6 +70,7 @@ struct leak_scan_header {
   std::uint64_t held_count;        // of held_record
   std::uint64_t left_out_held;     // likewise
   std::uint64_t root_count;        // of root_range
+  std::uint64_t heap_map_bytes;    // of heap_map.h, when that was asked for instead
 };
 static_assert(sizeof(leak_scan_header) <= leak_records_offset_bytes);
 

@@ -107,7 +107,7 @@ struct session_wishes {
   std::uint32_t version;                // region_version
   std::uint32_t recording;              // enum recording_mode
   std::uint64_t sample_interval_bytes;  // of an attached process; 0: its own
-  std::uint64_t scan = 0;               // enum scan_wish, scan_tells_holders
+  std::uint64_t scan = 0;               // enum scan_wish, scan_tells_holders, scan_maps_heap
 };
 
 // When the process is to look for blocks that nothing leads to (leak_scan.h).
@@ -117,7 +117,9 @@ enum class scan_wish : std::uint64_t {
   at_once = 2,  // when it has heard that somebody attaches
 };
 inline constexpr std::uint64_t scan_wish_mask = 15;
-inline constexpr std::uint64_t scan_tells_holders = 16;            // who leads to what is reachable is told too
+// What it finds: leaks, and who leads to what is reachable too; or what lies where in the heap (heap_map.h).
+inline constexpr std::uint64_t scan_tells_holders = 16;
+inline constexpr std::uint64_t scan_maps_heap = 32;
 inline constexpr std::uint64_t wishes_magic = 0x3148534957454e54;  // "TNEWISH1" in memory order
 
 static_assert(statistics_offset_bytes + sizeof(heap_statistics) <= text_offset_bytes);

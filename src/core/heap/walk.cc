@@ -53,8 +53,6 @@ bool follow(std::uintptr_t head, std::size_t size_class, block_array* list) noex
   return true;
 }
 
-using block_visitor = void (*)(void* context, free_block* block);
-
 // One list of a cache as it is now, and its head, to be looked at again. *unread counts a list that does not end.
 void read_list(const std::uintptr_t& head, std::uintptr_t* seen, std::size_t size_class, block_visitor visit,
                void* context, std::uint64_t* unread) noexcept {
@@ -317,10 +315,10 @@ span_layout layout_of(const span* of) noexcept {
   return {of->first_block, class_bytes[of->size_class], of->free_count == of->block_count ? 0 : of->block_count};
 }
 
-std::uint64_t visit_cached_blocks(void (*visit)(void* context, free_block* block), void* context) noexcept {
+std::uint64_t visit_cached_blocks(block_visitor visit_cached, block_visitor visit_batched, void* context) noexcept {
   const std::uint64_t unread = read_settled_caches(
-      1, class_count, []() noexcept {}, visit, context);
-  for (std::size_t i = 1; i < class_count; ++i) central_lists[i].visit_batches(visit, context);
+      1, class_count, []() noexcept {}, visit_cached, context);
+  for (std::size_t i = 1; i < class_count; ++i) central_lists[i].visit_batches(visit_batched, context);
   return unread;
 }
 

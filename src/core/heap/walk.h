@@ -33,7 +33,9 @@ bool is_free_block(const free_block* block, std::size_t size_class) noexcept;
 
 // Under all locks, which nobody gives up meanwhile: each free block in a thread's cache or in a batch. The spans' own
 // are known by their bits. The count of caches' lists that could not be read.
-std::uint64_t visit_cached_blocks(void (*visit)(void* context, free_block* block), void* context) noexcept;
+// In a copy in which nobody else runs each is told once; elsewhere some more often, until nothing has moved.
+using block_visitor = void (*)(void* context, free_block* block);
+std::uint64_t visit_cached_blocks(block_visitor visit_cached, block_visitor visit_batched, void* context) noexcept;
 
 // How the blocks of a span in use lie: one large one, or `count` of a class, all of which are free where it is 0.
 struct span_layout {

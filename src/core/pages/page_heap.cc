@@ -523,7 +523,7 @@ std::size_t dirty_bytes() noexcept {
   return __atomic_load_n(&telemetry::statistics().free_dirty_bytes, __ATOMIC_RELAXED);
 }
 
-void visit_spans(void (*visit)(void* context, span* visited), void* context) noexcept {
+void visit_spans(void (*visit)(void* context, span* visited), void* context, bool free_runs_too) noexcept {
   TENURE_DCHECK(lock.is_locked());
   for (std::uintptr_t page = 0; page < window.mapped_pages;) {
     span* found = window.span_map[page];
@@ -532,7 +532,7 @@ void visit_spans(void (*visit)(void* context, span* visited), void* context) noe
       continue;
     }
     page += found->page_count;
-    if (found->kind >= span_kind::small) visit(context, found);
+    if (free_runs_too || found->kind >= span_kind::small) visit(context, found);
   }
 }
 

@@ -56,8 +56,9 @@ std::size_t used_bytes() noexcept;
 // Whether every page of [first, first + count) is of a span in use. Takes the lock.
 bool is_dense(std::uintptr_t first_page, std::uintptr_t count) noexcept;
 
-// Every span in use, in address order. The page heap's lock is held by the caller (lock_page_heap).
-void visit_spans(void (*visit)(void* context, span* visited), void* context) noexcept;
+// Every span in use, or every span at all, in address order. The page heap's lock is held by the caller
+// (lock_page_heap).
+void visit_spans(void (*visit)(void* context, span* visited), void* context, bool free_runs_too = false) noexcept;
 // The parts of the window below its top that are not the heap's, because somebody else has mapped something there; in
 // address order, under the same lock.
 void visit_window_gaps(void (*visit)(void* context, std::uintptr_t begin, std::uintptr_t end), void* context) noexcept;

@@ -49,7 +49,7 @@ bool block_table::build() noexcept {
   next_state_ = reinterpret_cast<std::uint8_t*>(memory + run_bytes + link_bytes);
   run_count_ = 0;
   visit_spans(add, this);
-  unread_lists_ = visit_cached_blocks(note_free, this);
+  unread_lists_ = visit_cached_blocks(note_free, note_free, this);
   for_each_live([this](const found_block&) noexcept { ++live_blocks_; });
   return true;
 }

@@ -18,10 +18,13 @@
 #include "core/os/stopped_threads.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/page_map.h"
+#include "core/scan/heap_map.h"
 #include "core/scan/reachability.h"
 #include "core/scan/roots.h"
 #include "core/telemetry/telemetry.h"
+#include "wire/heap_map.h"
 #include "wire/leak_scan.h"
+#include "wire/region.h"
 
 namespace tenure::core {
 namespace {
@@ -40,12 +43,16 @@ constexpr bool can_copy = true;
 std::uint32_t scanning_process = 0;
 // Of the scan that the thread of ours is to make.
 int answer_file = -1;
-bool answer_tells_holders = false;
+std::uint64_t answer_wish = 0;
+
+wire::heap_statistics counted;  // the heap's counters when it was copied
 
 struct scan_task {
   int file;
   own_stack own;
-  bool tells_holders;
+  std::uint64_t wish;  // what is to be told: wire/region.h
+
+  bool wants(std::uint64_t what) const noexcept { return (wish & what) != 0; }
 };
 
 bool write_at(int file, const void* data, std::size_t bytes, std::uint64_t offset) noexcept {
@@ -197,12 +204,24 @@ void add_roots(reachability& reach, root_finder& roots) noexcept {
       &reach);
 }
 
+wire::scan_refusal map_heap(const scan_task& task, wire::leak_scan_header* header) noexcept {
+  heap_map map;
+  if (!map.build()) return wire::scan_refusal::no_memory;
+  header->unread_lists = map.unread_lists();
+  const bool is_written = map.bytes() <= wire::heap_map_limit_bytes &&
+                          write_at(task.file, &counted, sizeof counted, wire::map_statistics_offset_bytes) &&
+                          write_at(task.file, map.begin(), map.bytes(), wire::map_spans_offset_bytes);
+  if (!is_written) return wire::scan_refusal::no_memory;
+  header->heap_map_bytes = map.bytes();
+  return wire::scan_refusal::none;
+}
+
 wire::scan_refusal look_through(const scan_task& task, wire::leak_scan_header* header) noexcept {
   memory_map map;
   if (!map.read()) return wire::scan_refusal::no_memory;
   block_table blocks;
   if (!blocks.build()) return wire::scan_refusal::no_memory;
-  reachability reach(blocks, map, task.tells_holders);
+  reachability reach(blocks, map, task.wants(wire::scan_tells_holders));
   root_finder roots(map, task.own, header->unstopped == 0);
   if (!reach.prepare() || !roots.prepare()) return wire::scan_refusal::no_memory;
   add_roots(reach, roots);
@@ -214,7 +233,7 @@ wire::scan_refusal look_through(const scan_task& task, wire::leak_scan_header* h
   tell_leaks(task.file, reach, block_state::definite, wire::block_reach::definite, header);
   tell_leaks(task.file, reach, block_state::possible, wire::block_reach::possible, header);
   tell_leaks(task.file, reach, block_state::indirect, wire::block_reach::indirect, header);
-  if (!task.tells_holders) return wire::scan_refusal::none;
+  if (!task.wants(wire::scan_tells_holders)) return wire::scan_refusal::none;
   // Of a process that ends everything was recorded: each block has its stack.
   tell_held(task.file, reach, task.own.is_root, header);
   tell_roots(task.file, roots, header);
@@ -225,7 +244,8 @@ wire::scan_refusal look_through(const scan_task& task, wire::leak_scan_header* h
   const std::uint64_t begin_ns = os::monotonic_ns();
   close_all_but(task.file);
   step_back();
-  header->refusal = static_cast<std::uint32_t>(look_through(task, header));
+  header->refusal = static_cast<std::uint32_t>(task.wants(wire::scan_maps_heap) ? map_heap(task, header)
+                                                                                : look_through(task, header));
   header->scan_ns = os::monotonic_ns() - begin_ns;
   const bool is_written = write_at(task.file, header, sizeof *header, 0);
   ::syscall(SYS_exit_group, is_written ? 0 : 1);
@@ -244,6 +264,8 @@ void copy_and_wait(const scan_task& task, wire::leak_scan_header* header) noexce
   header->threads = static_cast<std::uint32_t>(os::stopped_thread_count()) + (task.own.is_root ? 1 : 0);
   header->unstopped = stopped.unstopped;
   header->time_ns = stopped_ns;
+  // They may lie in memory that the copy shares with the process.
+  if (task.wants(wire::scan_maps_heap)) std::memcpy(&counted, &telemetry::statistics(), sizeof counted);
   const long child = stopped.is_listed ? os::copy_process() : -1;
   if (child == 0) run_copy(task, header);
   const std::uint64_t copied_ns = os::monotonic_ns();
@@ -286,11 +308,11 @@ wire::leak_scan_header empty_answer(wire::scan_refusal refusal) noexcept {
   return header;
 }
 
-[[gnu::noinline]] void scan(int file, bool tells_holders, bool is_on_program_thread) noexcept {
+[[gnu::noinline]] void scan(int file, std::uint64_t wish, bool is_on_program_thread) noexcept {
   const scan_task task{file,
                        {reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)), is_on_program_thread,
                         static_cast<std::uint32_t>(::syscall(SYS_gettid))},
-                       tells_holders};
+                       wish};
   const int saved_errno = errno;
   wire::leak_scan_header header = empty_answer(can_copy ? wire::scan_refusal::none : wire::scan_refusal::unsupported);
   if (can_copy) copy_and_wait(task, &header);
@@ -305,17 +327,17 @@ bool begin_scan() noexcept {
 void end_scan() noexcept { __atomic_store_n(&scanning_process, 0, __ATOMIC_RELEASE); }
 
 void run_thread() noexcept {
-  scan(answer_file, answer_tells_holders, false);
+  scan(answer_file, answer_wish, false);
   end_scan();
 }
 
 // On a slow path of whichever thread has heard the bell, with a lock of the heap's perhaps.
-void start_scan(int file, bool tells_holders) noexcept {
+void start_scan(int file, std::uint64_t wish) noexcept {
   // This thread has just told the command of the sampled blocks: it does not hold them.
   os::clear_vector_registers();
   if (!begin_scan()) return give_answer(file, empty_answer(wire::scan_refusal::already_scanning));
   answer_file = file;
-  answer_tells_holders = tells_holders;
+  answer_wish = wish;
   if (os::start_bare_thread(run_thread, stack_bytes, &hot)) return;
   end_scan();
   give_answer(file, empty_answer(wire::scan_refusal::no_thread));
@@ -333,7 +355,7 @@ void prepare_scans() noexcept { telemetry::on_scan_wish(start_scan); }
   if (hot.busy) return give_answer(file, empty_answer(wire::scan_refusal::inside_the_heap));
   // What functions further out keep in registers comes to lie in this frame, above scan()'s.
   __builtin_unwind_init();
-  scan(file, telemetry::scan_tells_holders(), true);
+  scan(file, telemetry::exit_scan_wish(), true);
   asm volatile("" ::: "memory");  // no tail call: the frame is needed
 }
 

@@ -47,8 +47,8 @@ std::uint64_t overhead_before_ns = 0;  // of an attached process: that its attac
 std::uint32_t started = 0;
 std::uint32_t finished = 0;
 bool scans_at_exit = false;
-bool exit_scan_tells_holders = false;
-void (*scan_callback)(int file, bool tells_holders) = nullptr;  // atomic
+std::uint64_t exit_wish = 0;
+void (*scan_callback)(int file, std::uint64_t wish) = nullptr;  // atomic
 
 // As they stood before fork, when the heap held its locks; the region itself is shared with a parent that runs on.
 wire::heap_statistics before_fork_statistics;
@@ -134,7 +134,7 @@ void start() noexcept {
   if (folder != nullptr && read_wishes(folder, &wishes)) {
     own.control.recording = wishes.recording;
     scans_at_exit = scan_wished(wishes) == wire::scan_wish::at_exit;
-    exit_scan_tells_holders = (wishes.scan & wire::scan_tells_holders) != 0;
+    exit_wish = wishes.scan;
     // Everything is told: samples would tell some of it twice.
     if (wishes.recording != 0) set_sample_interval_bytes(0);
   }
@@ -165,7 +165,7 @@ bool enter_region(const char* folder, wire::origin origin, const wire::session_w
   process_region.open_for_readers();
   publish(current_control, &page);
   publish<const std::uint32_t>(current_switch, &page.recording);
-  if (scan_file >= 0) scan(scan_file, (wishes.scan & wire::scan_tells_holders) != 0);
+  if (scan_file >= 0) scan(scan_file, wishes.scan);
   return true;
 }
 
@@ -222,11 +222,11 @@ void finish() noexcept {
   errno = saved_errno;
 }
 
-void on_scan_wish(void (*scan)(int file, bool tells_holders)) noexcept {
+void on_scan_wish(void (*scan)(int file, std::uint64_t wish)) noexcept {
   __atomic_store_n(&scan_callback, scan, __ATOMIC_RELEASE);
 }
 bool wants_scan_at_exit() noexcept { return scans_at_exit && process_region.mapped(); }
-bool scan_tells_holders() noexcept { return exit_scan_tells_holders; }
+std::uint64_t exit_scan_wish() noexcept { return exit_wish; }
 
 int create_scan_file() noexcept {
   static char path[region_path_capacity_bytes];

@@ -80,12 +80,13 @@ std::size_t visit_live_samples(void (*visit)(void* context, const live_sample& s
 
 // A scan for blocks that nothing leads to (wire/leak_scan.h) is wanted: whoever attaches wants it at once, and is
 // answered by `scan`, which is called on a slow path, inside malloc, and must only start it. It gets the file for the
-// answer, as create_scan_file() makes it, and whether who leads to what is reachable is to be told too.
-void on_scan_wish(void (*scan)(int file, bool tells_holders)) noexcept;
+// answer, as create_scan_file() makes it, and
+// what is to be told (wire/region.h).
+void on_scan_wish(void (*scan)(int file, std::uint64_t wish)) noexcept;
 // The session wants one when the process ends.
 bool wants_scan_at_exit() noexcept;
-// And who leads to what is reachable told in it.
-bool scan_tells_holders() noexcept;
+// The whole wish: what is to be told.
+std::uint64_t exit_scan_wish() noexcept;
 // A fresh file for its answer, beside the region; negative when there is none. It is locked until close_scan_file():
 // who waits for the answer sees that there will be none. One thread at a time.
 int create_scan_file() noexcept;

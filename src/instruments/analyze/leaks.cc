@@ -6,6 +6,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "instruments/analyze/block_chooser.h"
 #include "instruments/analyze/user_frame.h"
 
 namespace tenure::analyze {
@@ -111,26 +112,6 @@ class stack_judge {
   frame_resolver& frames_;
   const suppressions& suppressed_;
   std::unordered_map<std::uint32_t, bool> known_;
-};
-
-// Which of the blocks that a scan names are spoken of.
-class block_chooser {
- public:
-  block_chooser(const selection& selected, const process_profile& of, frame_resolver& frames)
-      : selected_(selected), start_ns_(of.record.start_ns), chooser_(selected, of, frames) {}
-  bool takes(const collect::scanned_block& block) {
-    if (!chooser_.takes_process()) return false;
-    if (!selected_.chooses_blocks()) return true;
-    if (block.stack == no_index) return false;
-    const std::uint64_t age_ns = block.time_ns > start_ns_ ? block.time_ns - start_ns_ : 0;
-    return age_ns >= selected_.begin_ns && age_ns < selected_.end_ns &&
-           chooser_.takes(block.stack, block.thread, block.known_bytes());
-  }
-
- private:
-  const selection& selected_;
-  std::uint64_t start_ns_;
-  selector chooser_;
 };
 
 void add_scanned(leak_process& into, const collect::leak_scan& scan, symbols::symbolizer& symbolizer,

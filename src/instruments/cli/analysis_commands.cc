@@ -10,6 +10,7 @@
 #include "instruments/cli/check_command.h"
 #include "instruments/cli/diff_command.h"
 #include "instruments/cli/export_command.h"
+#include "instruments/cli/fragmentation_command.h"
 #include "instruments/cli/leaks_command.h"
 #include "instruments/cli/lifetimes_report.h"
 #include "instruments/cli/recording_input.h"
@@ -123,6 +124,14 @@ int check(const arguments& given) {
 // "4711" is a process, "./4711" a file.
 bool names_process(const std::string& word) { return word.find_first_not_of("0123456789") == std::string::npos; }
 
+// The process that a word names.
+std::optional<std::uint32_t> process_named(const std::string& word) {
+  std::uint32_t pid = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), pid);
+  if (error != std::errc{} || end != word.data() + word.size() || pid == 0) return std::nullopt;
+  return pid;
+}
+
 // Options of another of the three uses would be passed over in silence.
 std::optional<std::string> misfit(const arguments& given, bool is_of_process, bool is_of_recording) {
   if (is_of_process)
@@ -148,16 +157,16 @@ int leaks(const arguments& given) {
   const bool is_of_recording = !is_of_command && !is_of_process;
   if (const auto sentence = misfit(given, is_of_process, is_of_recording)) return fail(exit_usage, *sentence);
   if (is_of_process) {
-    const std::string& word = given.words.front();
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), options.pid);
-    if (error != std::errc{} || options.pid == 0) return fail(exit_usage, "there can be no process " + word + ".");
+    const auto pid = process_named(given.words.front());
+    if (!pid) return fail(exit_usage, "there can be no process " + given.words.front() + ".");
+    options.request.pid = *pid;
   }
-  options.command = given.program;
+  options.request.command = given.program;
   if (is_of_recording) options.query = query_of(given, given.words.front());
   options.query.selected = selection_of(given);
-  options.tells_reachable = given.has("reachable");
+  if (given.has("reachable")) options.request.content = wire::scan_tells_holders;
   options.query.uses_debuginfod = given.has("debuginfod");
-  options.recording = given.value("recording");
+  options.request.recording = given.value("recording");
   options.suppressions = given.value("suppressions");
   options.output = given.value("output");
   options.is_json = given.has("json");
@@ -165,13 +174,45 @@ int leaks(const arguments& given) {
     options.exit_code = std::atoi(code->c_str());
     if (*options.exit_code < 1 || *options.exit_code > 255) return fail(exit_usage, "--exit-code takes 1 to 255.");
   }
-  options.patience_ns = parse_time(given.value("wait").value_or("")).value_or(options.patience_ns);
+  options.request.patience_ns = parse_time(given.value("wait").value_or("")).value_or(options.request.patience_ns);
   options.view.subject = given.program.empty() ? given.words.front() : joined(given.program);
   options.view.shows_all = given.has("all");
   options.view.top = top_of(given, options.view.top);
   options.color = color_choice_named(given.value("color").value_or("auto"));
-  options.preload = given.value("preload");
+  options.request.preload = given.value("preload");
   return leaks_command(options);
+}
+
+int fragmentation(const arguments& given) {
+  if (given.words.size() + (given.program.empty() ? 0 : 1) != 1)
+    return fail(exit_usage, "fragmentation needs one process or one command: " + command_usage(*given.command) + ".");
+  fragmentation_options options;
+  if (given.program.empty()) {
+    const std::string& word = given.words.front();
+    if (!names_process(word))
+      return fail(exit_usage, "fragmentation is of a process or a command; a recording does not say where blocks lie.");
+    const auto pid = process_named(word);
+    if (!pid) return fail(exit_usage, "there can be no process " + word + ".");
+    options.request.pid = *pid;
+    for (const char* const of_command : {"recording", "preload", "window", "process"})
+      if (given.has(of_command))
+        return fail(exit_usage, fmt::format("--{} is of a command: tenure fragmentation -- CMD ARGS...", of_command));
+  } else if (given.has("wait")) {
+    return fail(exit_usage, "--wait is of a process that runs: tenure fragmentation PID.");
+  }
+  options.request.command = given.program;
+  options.request.recording = given.value("recording");
+  options.request.preload = given.value("preload");
+  options.request.patience_ns = parse_time(given.value("wait").value_or("")).value_or(options.request.patience_ns);
+  options.selected = selection_of(given);
+  options.uses_debuginfod = given.has("debuginfod");
+  options.output = given.value("output");
+  options.is_json = given.has("json");
+  options.view.subject = given.program.empty() ? given.words.front() : joined(given.program);
+  options.view.shows_all = given.has("all");
+  options.view.top = top_of(given, options.view.top);
+  options.color = color_choice_named(given.value("color").value_or("auto"));
+  return fragmentation_command(options);
 }
 
 int export_recording(const arguments& given) {
@@ -195,6 +236,7 @@ std::optional<int> analysis_command(const arguments& given) {
   if (name == "diff") return diff(given);
   if (name == "check") return check(given);
   if (name == "leaks") return leaks(given);
+  if (name == "fragmentation") return fragmentation(given);
   const command run = name == "report"      ? report
                       : name == "lifetimes" ? lifetimes
                       : name == "export"    ? export_recording

@@ -257,6 +257,48 @@ inline constexpr std::array<exit_code_entry, 7> leaks_codes = {{
      "Process PID or CMD cannot be watched, because Tenure is not loaded or cannot engage, or there is none such."},
 }};
 
+inline constexpr auto options_of_fragmentation = with_selection(std::array<option_entry, 8>{{
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Writes the answer to FILE instead of standard output, or of standard error beside CMD."},
+    {.name = "json", .summary = "Writes JSON instead of text, with every span."},
+    {.name = "top",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary = "How many rows each table of the text shows; 10 by default."},
+    {.name = "all", .summary = "Shows small processes too, not only those that matter."},
+    {.name = "wait",
+     .kind = value_kind::time,
+     .value_name = "DURATION",
+     .summary = "How long process PID may take to hear that it is asked; 10s by default."},
+    {.name = "recording",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "Keeps the recording of CMD in FILE, for `tenure report` and `tenure lifetimes`."},
+    {.name = "preload",
+     .kind = value_kind::file,
+     .value_name = "FILE",
+     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
+    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+}});
+
+inline constexpr std::array<example_entry, 3> fragmentation_examples = {{
+    {"tenure fragmentation -- ./server_test", "Runs it, and says whose blocks keep memory from going back at its end."},
+    {"tenure fragmentation 4711", "Says what the heap of process 4711 holds besides what the process has, as it runs."},
+    {"tenure fragmentation --json --size ..256 -- ./server_test", "Every span, and the call sites of small blocks."},
+}};
+
+inline constexpr std::array<exit_code_entry, 5> fragmentation_codes = {{
+    {"0", "All went well."},
+    {"2", "The command line was wrong, or an output cannot be written; CMD was not started."},
+    {"of CMD", "Its own exit code where it is not 0, or 128 + N when signal N ended it."},
+    {"70", "Tenure itself failed, or the process did not answer in time."},
+    {"126, 127",
+     "Process PID or CMD cannot be watched, because Tenure is not loaded or cannot engage, or there is none such."},
+}};
+
 inline constexpr auto options_of_export = with_selection(std::array<option_entry, 7>{{
     {.name = "output",
      .letter = 'o',

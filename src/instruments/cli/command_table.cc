@@ -233,7 +233,7 @@ constexpr std::array<environment_entry, 6> environment = {{
     {"TENURE_*", "The heap's own options: see `tenure options`."},
 }};
 
-constexpr std::array<command_entry, 16> commands = {{
+constexpr std::array<command_entry, 17> commands = {{
     {.name = "run",
      .arguments = "[--] CMD [ARGS...]",
      .summary = "Runs a program on Tenure's heap and reports where its memory lived.",
@@ -324,6 +324,26 @@ constexpr std::array<command_entry, 16> commands = {{
      .options = options_of_leaks,
      .examples = leaks_examples,
      .exit_codes = leaks_codes,
+     .takes_program = true,
+     .takes_words = true},
+    {.name = "fragmentation",
+     .arguments = "(PID|-- CMD [ARGS...])",
+     .summary = "Shows what the heap holds besides what the program has, and whose blocks keep it from going back.",
+     .description =
+         "Looks at every span of the heap at one moment, of a process that runs on it (PID) or of each process of CMD "
+         "when it ends, and says where each byte is: in blocks in use, free in spans, in threads' caches and batches "
+         "between threads, in free pages that have not gone back, in the ends of spans. The parts sum to the heap.\n\n"
+         "A span in which half of the memory or more is free, and that has blocks in use, is pinned by these: what "
+         "they "
+         "keep is divided equally among them and told by the stacks that allocated them. It says in sentences what to "
+         "do where a part is worth it, and draws a map of the heap.\n\n"
+         "With CMD everything is recorded, so that each block has its stack. With PID it is not: what is pinned is "
+         "told "
+         "by size class. The process is held up until it has been copied, as by `tenure leaks`. --thread, --module, "
+         "--function and --size choose the call sites that are told; the sums are of the whole heap.",
+     .options = options_of_fragmentation,
+     .examples = fragmentation_examples,
+     .exit_codes = fragmentation_codes,
      .takes_program = true,
      .takes_words = true},
     {.name = "lifetimes",

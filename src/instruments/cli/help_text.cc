@@ -44,9 +44,10 @@ std::string two_columns(std::string_view name, std::string_view text, int name_c
 std::string overview(int columns, const palette& paint) {
   std::string text = wrapped("Tenure. " + std::string(project_question), columns, 0) + "\n";
   text += heading("usage: tenure COMMAND [OPTIONS]", paint) + "\n";
-  for (const command_entry& command : all_commands()) {
-    if (!command.is_hidden) text += two_columns(command.name, command.summary, 9, columns, paint);
-  }
+  const auto shown_name = [](const command_entry& of) { return of.is_hidden ? std::string_view() : of.name; };
+  const int name_columns = widest(all_commands(), shown_name);
+  for (const command_entry& command : all_commands())
+    if (!command.is_hidden) text += two_columns(command.name, command.summary, name_columns, columns, paint);
   text += "\n" + heading("options of every command", paint);
   text += option_lines(common_options(), widest(common_options(), aligned_usage), columns, paint);
   text += "\nTry:   " + std::string(find_command("run")->examples.front().command) + "\n";

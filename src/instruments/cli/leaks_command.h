@@ -14,23 +14,20 @@
 
 #include "instruments/cli/leaks_report.h"
 #include "instruments/cli/recording_input.h"
+#include "instruments/cli/scan_request.h"
 
 namespace tenure::cli {
 
 struct leaks_options {
-  std::uint32_t pid = 0;                              // with it, a process that runs
-  std::vector<std::string> command;                   // with it, what is started
+  scan_request request;                               // of a process, or of a command
   recording_query query;                              // without both
-  std::optional<std::filesystem::path> recording;     // of the command: kept there
   std::optional<std::filesystem::path> suppressions;  // the file of rules
   std::optional<std::filesystem::path> output;
   std::optional<int> exit_code;  // what it ends with when there are definite leaks, and CMD itself ended with 0
-  std::uint64_t patience_ns = 10'000'000'000;  // for the process to hear that it is asked
-  bool tells_reachable = false;                // and who holds what is reachable
+  bool tells_reachable = false;  // and who holds what is reachable
   bool is_json = false;
   leaks_view view;
   color_choice color = color_choice::automatic;
-  std::optional<std::filesystem::path> preload;
 };
 
 int leaks_command(const leaks_options& options);

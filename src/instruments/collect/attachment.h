@@ -25,7 +25,7 @@ struct attach_options {
   // The process looks for blocks that nothing leads to, and it is over when it has; when it has not heard of it after
   // so long, it is over without. 0: it does not.
   std::uint64_t scan_patience_ns = 0;
-  bool scan_tells_holders = false;  // and who leads to what is reachable
+  std::uint64_t scan_content = 0;  // what it is to tell: wire::scan_tells_holders, scan_maps_heap
 };
 
 // Until the time is up, SIGINT, SIGTERM or SIGHUP comes, or the process ends.

@@ -16,8 +16,8 @@ struct collector_options {
   std::filesystem::path library;       // the file of the heap, that every watched program has mapped
   recording_writer* writer = nullptr;  // with it, every allocation and free is recorded there
   wire::recording_mode mode = wire::recording_mode::block;
-  bool scans_at_exit = false;       // each process looks for blocks that nothing leads to when it ends
-  bool scan_tells_holders = false;  // and who leads to the others
+  bool scans_at_exit = false;      // each process looks for blocks that nothing leads to when it ends
+  std::uint64_t scan_content = 0;  // what it is to tell: wire::scan_tells_holders, scan_maps_heap
 };
 
 // Runs the command to its end. The error is the errno of the start that failed.

@@ -1,54 +1,13 @@
 #include "instruments/collect/leak_scan.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <vector>
 
+#include "instruments/collect/scan_file.h"
+
 namespace tenure::collect {
 namespace {
-
-class scan_file {
- public:
-  explicit scan_file(const std::filesystem::path& path)
-      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) {
-    struct stat status {};
-    is_file_ = descriptor_ >= 0 && ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
-  }
-  ~scan_file() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  scan_file(const scan_file&) = delete;
-  scan_file& operator=(const scan_file&) = delete;
-
-  // Fewer only at the end of the file.
-  std::size_t read(void* to, std::size_t bytes, std::uint64_t offset) const {
-    std::size_t held = 0;
-    while (is_file_ && held < bytes) {
-      const ssize_t got =
-          ::pread(descriptor_, static_cast<char*>(to) + held, bytes - held, static_cast<off_t>(offset + held));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) break;
-      held += static_cast<std::size_t>(got);
-    }
-    return held;
-  }
-  bool read_header(wire::leak_scan_header& header) const {
-    return read(&header, sizeof header, 0) == sizeof header && header.magic == wire::leak_scan_magic &&
-           header.version == wire::leak_scan_version && header.refusal < wire::scan_refusal_count;
-  }
-  // By the process that writes it.
-  bool is_locked() const { return is_file_ && ::flock(descriptor_, LOCK_SH | LOCK_NB) != 0; }
-
- private:
-  int descriptor_;
-  bool is_file_ = false;
-};
 
 bool make_sense(const wire::leak_record& one) {
   return one.reach != static_cast<std::uint32_t>(wire::block_reach::reachable) && one.reach < wire::block_reach_count &&

@@ -73,8 +73,11 @@ scan_state process_watch::look_for_scan() const {
 // What is known of the blocks that it names: of recorded ones everything, of others what was sampled.
 void process_watch::take_scan() {
   std::filesystem::path path = region_;
-  auto scan = read_leak_scan(path.replace_extension("leaks"));
-  if (!scan) {
+  path.replace_extension("leaks");
+  auto map = read_heap_map(path);
+  const bool is_map = map && map->header.heap_map_bytes != 0;
+  auto scan = is_map ? std::nullopt : read_leak_scan(path);
+  if (!scan && !is_map) {
     record_.is_scan_awaited = look_for_scan() == scan_state::awaited;
     return;
   }
@@ -93,9 +96,14 @@ void process_watch::take_scan() {
       block.time_ns = found->second->time_ns;
     }
   };
-  for (leaked_block& block : scan->blocks) add_known(block);
-  for (held_block& block : scan->held) add_known(block);
-  record_.scan = std::move(*scan);
+  if (is_map) {
+    for (scanned_block& block : map->blocks) add_known(block);
+    record_.heap_map = std::move(*map);
+  } else {
+    for (leaked_block& block : scan->blocks) add_known(block);
+    for (held_block& block : scan->held) add_known(block);
+    record_.scan = std::move(*scan);
+  }
   std::error_code ignored;
   std::filesystem::remove(path, ignored);
 }

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "instruments/collect/heap_map.h"
 #include "instruments/collect/leak_scan.h"
 #include "instruments/symbols/symbolizer.h"
 #include "wire/event.h"
@@ -155,8 +156,9 @@ struct process_record {
   std::vector<thread> threads;
   std::vector<sample> samples;  // in the order of the ring
 
-  std::optional<leak_scan> scan;  // the answer to one that was asked for
-  bool is_scan_awaited = false;   // it was at one when the watching ended
+  std::optional<leak_scan> scan;              // the answer to one that was asked for
+  std::optional<collect::heap_map> heap_map;  // or to a map that was
+  bool is_scan_awaited = false;               // it was at one when the watching ended
 
   std::vector<resident_point> resident;  // timeline
   std::vector<memory_map> maps;          // the one of the greatest RSS, with most in use; empty when none was taken

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""`tenure fragmentation` on blocks that pin spans on purpose: fragmentation_test.py TENURE LIBRARY PLANTED."""
+
+import json
+import subprocess
+import sys
+import unittest
+
+from recording_case import KNOWN, LIBRARY, RecordingCase
+
+PARTS = ("live", "large", "free", "cached", "batches", "dirty", "unused", "absent", "tails", "clean")
+USED_SPANS = ("small", "sampled", "named_small")
+
+
+class FragmentationCase(RecordingCase):
+    def setUp(self):
+        super().setUp()
+        # What is freed stays where it is, so that what is found is what was planted.
+        self.environment.update(TENURE_BACKGROUND="0", TENURE_DECAY="3600000")
+
+    def look(self, *words):
+        """The one process's answer, and what the program said: addresses by the function that made the block."""
+        answer = self.folder / "answer.json"
+        done = self.tenure("fragmentation", "--json", "-o", answer, *words)
+        process, = json.loads(answer.read_text())["processes"]
+        return process, self.told(done.stdout.decode())
+
+    def told(self, text):
+        found = {}
+        for line in text.splitlines():
+            name, _, address = line.partition(" ")
+            if address:
+                found.setdefault(name, []).append(int(address, 16))
+        return found
+
+    def site(self, process, name):
+        return next(site for site in process["sites"]
+                    if any(frame["function"].startswith(name) for frame in site["stack"]))
+
+    def assert_sums(self, process):
+        """Each byte of the heap is told once, and the heap's own counters say the same."""
+        self.assertTrue(process["agrees"])
+        parts, told = process["parts"], process["statistics"]
+        self.assertEqual(set(parts), {f"{name}_bytes" for name in PARTS})
+        self.assertEqual(sum(parts.values()), told["chunk_bytes"])
+        self.assertEqual(process["heap_bytes"], told["chunk_bytes"])
+        by_kind = {}
+        for span in process["spans"]:
+            by_kind[span["kind"]] = by_kind.get(span["kind"], 0) + span["bytes"]
+        self.assertEqual(by_kind.get("small", 0), told["small_span_bytes"])
+        self.assertEqual(sum(by_kind.get(kind, 0) for kind in ("sampled", "named_small", "named_large")),
+                         told["named_heap_span_bytes"])
+        self.assertEqual(by_kind.get("large", 0), told["large_span_bytes"])
+        self.assertEqual(by_kind.get("free_dirty", 0), told["free_dirty_bytes"])
+        self.assertEqual(by_kind.get("free_clean", 0), told["free_clean_bytes"])
+        for name in PARTS:
+            of_classes = sum(row["parts"][f"{name}_bytes"] for row in process["classes"])
+            if name not in ("large", "dirty", "clean"):
+                self.assertEqual(of_classes, parts[f"{name}_bytes"], name)
+        self.assertEqual(sum(site["pinned_bytes"] for site in process["sites"]), process["pinned_bytes"])
+        self.assertEqual(sum(site["live"]["blocks"] for site in process["sites"]), process["live_blocks"])
+        self.assertEqual(sum(row["pinned_bytes"] for row in process["classes"]), process["pinned_bytes"])
+
+    def expected_pins(self, process, told):
+        """By what the program said and the spans alone."""
+        pins = {name: 0 for name in told}
+        spans = {name: 0 for name in told}
+        alone = {name: 0 for name in told}
+        for span in process["spans"]:
+            if span["kind"] not in USED_SPANS:
+                continue
+            inside = sorted((address, name) for name, addresses in told.items() for address in addresses
+                            if int(span["begin"], 16) <= address < int(span["begin"], 16) + span["bytes"])
+            if not inside:
+                continue
+            self.assertEqual(len(inside), span["live"])
+            present = (span["free"] - span["absent"] - span["unused"]) * span["block_bytes"]
+            if present * 2 < span["bytes"]:
+                continue
+            names = {name for _, name in inside}
+            for name in names:
+                spans[name] += 1
+                alone[name] += names == {name}
+            for place, (_, name) in enumerate(inside):
+                pins[name] += present // len(inside) + (place < present % len(inside))
+        return pins, spans, alone
+
+
+class AtExitTest(FragmentationCase):
+    def test_what_is_pinned_is_told_by_who_pins_it(self):
+        process, told = self.look("--", KNOWN, "end")
+        self.assert_sums(process)
+        self.assertEqual((len(told["pin_often"]), len(told["pin_seldom"])), (562, 63))
+        pins, spans, alone = self.expected_pins(process, told)
+        for name in ("pin_often", "pin_seldom"):
+            site = self.site(process, name)
+            self.assertEqual((site["live"]["blocks"], site["live"]["bytes"]), (len(told[name]), len(told[name]) * 1250))
+            self.assertEqual((site["pinned_bytes"], site["spans"], site["lone_spans"]),
+                             (pins[name], spans[name], alone[name]), name)
+        # Most of 40000 blocks, of which one in 64 stays.
+        self.assertGreater(pins["pin_often"] + pins["pin_seldom"], 40000 * 1250 // 2)
+        self.assertIs(process["sites"][0], self.site(process, "pin_often"))
+        self.assertIn("pin_often", process["advice"][0]["text"])
+        self.assertEqual(process["advice"][0]["code"], "pinned")
+
+    def test_rounding_and_caches(self):
+        process, told = self.look("--", KNOWN, "end")
+        large = self.site(process, "hold_large")
+        self.assertEqual((large["live"]["bytes"], large["usable_bytes"]), ((1 << 20) + 1, (1 << 20) + (16 << 10)))
+        row = next(row for row in process["classes"] if row["requested"]["blocks"] >= 625
+                   and row["requested"]["bytes"] % 1250 == 0)
+        self.assertEqual(row["requested"], {"blocks": 625, "bytes": 625 * 1250})
+        self.assertEqual(row["live_blocks"], 625)
+        # The waiting thread has ten blocks of 3000 bytes or more in its cache, and nobody has one in use.
+        cached = next(row for row in process["classes"] if row["block_bytes"] >= 3000 and row["parts"]["cached_bytes"])
+        self.assertEqual(cached["live_blocks"], 0)
+        self.assertGreaterEqual(cached["parts"]["cached_bytes"], 10 * cached["block_bytes"])
+
+    def test_sites_are_chosen_and_sums_are_not(self):
+        process, _ = self.look("--", KNOWN, "end")
+        chosen, told = self.look("--function", "pin_seldom", "--", KNOWN, "end")
+        site, = chosen["sites"]
+        self.assertEqual(site["live"]["blocks"], 63)
+        self.assertEqual(site["lone_spans"], self.expected_pins(chosen, told)[2]["pin_seldom"])
+        self.assertTrue(chosen["agrees"])
+        self.assertEqual(sum(chosen["parts"].values()), chosen["statistics"]["chunk_bytes"])
+        self.assertGreater(chosen["pinned_bytes"], site["pinned_bytes"])
+        self.assertGreater(process["pinned_bytes"], site["pinned_bytes"])
+        large, _ = self.look("--size", "1M..", "--", KNOWN, "end")
+        self.assertEqual([site["live"]["blocks"] for site in large["sites"]], [1])
+        none, _ = self.look("--thread", "no-such", "--", KNOWN, "end")
+        self.assertEqual(none["sites"], [])
+
+    def test_text_says_what_to_do_and_draws_the_heap(self):
+        done = self.tenure("fragmentation", "--", KNOWN, "end")
+        text = done.stderr.decode()
+        self.assertRegex(text, r"\d+ blocks of pin_often \(planted_fragments\.cc:\d+\) keep [\d.]+ MiB of free memory")
+        self.assertRegex(text, r"Pinned  [\d.]+ MiB of free memory in \d+ spans")
+        self.assertRegex(text, r"Size classes  ")
+        self.assertRegex(text, r"Map  [\d.]+ KiB a character")
+        self.assertRegex(text, r"\n  [#+.cLd_]{64}\n")
+        self.assertNotIn("do not sum", text)
+
+
+class LiveTest(FragmentationCase):
+    def test_of_a_process_that_runs(self):
+        planted = subprocess.Popen([KNOWN, "live"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   env=dict(self.environment, LD_PRELOAD=LIBRARY))
+        self.addCleanup(planted.stdout.close)
+        self.addCleanup(planted.wait)
+        self.addCleanup(planted.kill)
+        self.addCleanup(planted.stdin.close)
+        said = ""
+        while "ready" not in said:
+            line = planted.stdout.readline().decode()
+            self.assertTrue(line, "it ended")
+            said += line
+        process, _ = self.look("--wait", "100s", str(planted.pid))
+        self.assert_sums(process)
+        # Sampled ones lie in spans of their own, where they pin nothing of the others.
+        small = {name: [address for address in addresses if name != "hold_large"]
+                 for name, addresses in self.told(said).items()}
+        in_use = sum(span["live"] for span in process["spans"] if span["kind"] == "small" and any(
+            int(span["begin"], 16) <= address < int(span["begin"], 16) + span["bytes"]
+            for addresses in small.values() for address in addresses))
+        in_samples = sum(1 for span in process["spans"] if span["kind"] == "sampled" for addresses in small.values()
+                         for address in addresses
+                         if int(span["begin"], 16) <= address < int(span["begin"], 16) + span["bytes"])
+        self.assertEqual(in_use + in_samples, 625)
+        self.assertIn("pinned-class", [one["code"] for one in process["advice"]])
+        self.assertIsNone(planted.poll())
+
+
+class BadInputTest(FragmentationCase):
+    def refused(self, *words, sentence):
+        done = self.tenure("fragmentation", *words, code=2)
+        self.assertIn(sentence, done.stderr.decode())
+        self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+
+    def test_one_subject_and_options_that_fit_it(self):
+        self.refused(sentence="one process or one command")
+        self.refused("1", "--", "true", sentence="one process or one command")
+        self.refused("run.tenure", sentence="a recording does not say where blocks lie")
+        self.refused("99999999999999", sentence="there can be no process")
+        self.refused("--wait", "1s", "--", "true", sentence="--wait is of a process")
+        self.refused("--window", "1s..2s", "1", sentence="--window is of a command")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
