@@ -295,19 +295,22 @@ block_chain fetch(thread_record& record, class_state& state, std::size_t size_cl
   return chain;
 }
 
+// A list that supplies itself grows only as far as it pays: what goes round should stay in the processor's cache.
+constexpr std::uint64_t most_going_round_bytes = 8192;
+
+bool goes_round(const class_state& state, std::size_t size_class) noexcept {
+  return std::uint64_t{batch_of(state)} * class_bytes[size_class] >= most_going_round_bytes;
+}
+
 // Blocks for a list that is used up: what was set aside, what this thread has freed, or what the central list has.
 block_chain supply(hot_cache& cache, thread_record& record, class_state& state, std::size_t size_class) noexcept {
-  // A list that supplies itself grows only as far as it pays: what goes round should stay in the processor's cache.
-  constexpr std::uint64_t most_going_round_bytes = 8192;
   if (state.spare.count != 0) {
     const block_chain chain = state.spare;
     state.spare = {};
     return chain;
   }
   if (is_paired(size_class) && freed_count(cache, state, size_class) * 2 > batch_of(state)) {
-    if (std::uint64_t{batch_of(state)} * class_bytes[size_class] < most_going_round_bytes) {
-      grow(record, state, size_class);
-    }
+    if (!goes_round(state, size_class)) grow(record, state, size_class);
     return take_freed(cache, state, size_class);
   }
   grow(record, state, size_class);
@@ -333,12 +336,34 @@ void* take_sample(hot_cache& cache, thread_record& record, std::size_t size_clas
   return nullptr;
 }
 
+// The most frequent slow path, where all that it has to do is known beforehand: the list that free filled takes the
+// place of the one that malloc has used up. Null, and nothing has changed, where there is anything else: then the long
+// way, which comes to the same.
+void* exchange_lists(hot_cache& cache, thread_record& record, class_state& state, std::size_t size_class) noexcept {
+  if (!is_paired(size_class) || state.spare.count != 0 || state.interval_epoch != record.interval_epoch) return nullptr;
+  const std::uint32_t count = freed_count(cache, state, size_class);
+  const std::uint32_t batch = batch_of(state);
+  if (count * 2 <= batch || count > batch || state.until_sample <= std::uint64_t{state.granted} + count) return nullptr;
+  if (!goes_round(state, size_class) && state.capacity < most_capacity(size_class)) return nullptr;
+  if ((record.slow_paths + 1) % slow_paths_between_looks == 0) return nullptr;
+  ++record.slow_paths;
+  state.used = true;
+  state.until_sample -= std::uint64_t{state.granted} + 1;  // all that was granted, and this one
+  free_block* block = take_freed(cache, state, size_class).first;
+  TENURE_CHECK(block != nullptr);
+  cache.front[size_class] = block->link;
+  state.granted = static_cast<std::uint16_t>(count - 1);
+  block->link = 0;
+  return block;
+}
+
 }  // namespace
 
 // The slow path's work of malloc; the record's lock is held and there is nothing to pop.
 void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_class, std::size_t requested_bytes,
                   wire::allocation_entry entry) noexcept {
   class_state& state = record.classes[size_class];
+  if (void* block = exchange_lists(cache, record, state, size_class)) return block;
   note_slow_path(cache, record, state, size_class);
   settle(cache, state, size_class, 0);
   if (unlikely(state.until_sample == 1)) {
