@@ -170,6 +170,25 @@ class RunTest(unittest.TestCase):
         told = self.main_of(document)["peak_resident_bytes"]
         self.assertAlmostEqual(told / document["run"]["kernel_peak_resident_bytes"], 1, delta=0.05)
 
+    def test_a_hot_thread_is_sampled_less_often_and_that_is_told(self):
+        """One block is live at a time; a sample of it stands for many times what the heap ever held."""
+        words = ("--", KNOWN, "settle", 1_500_000)
+        process = self.main_of(self.report(*words))
+        sampling, bounds = process["sampling"], process["live_bounds"]
+        self.assertEqual(sampling["least_interval_bytes"], sampling["interval_bytes"])
+        self.assertGreater(sampling["greatest_interval_bytes"], sampling["least_interval_bytes"])
+        self.assertLess(sampling["mean_interval_bytes"], sampling["greatest_interval_bytes"])
+        self.assertGreater(sampling["mean_interval_bytes"], sampling["least_interval_bytes"])
+        self.assertLess(bounds["peak_bytes"], 16 * MEBIBYTE)
+        self.assertLessEqual(process["live_at_peak"]["usable_bytes"]["value"], bounds["peak_bytes"])
+        self.assertLessEqual(process["live_at_exit"]["usable_bytes"]["value"], bounds["exit_bytes"])
+        text = self.run_it(*words)[2]
+        self.assertRegex(text, r"live heap +at most \d")
+        self.assertRegex(text, r"samples +\d+, one in 512\.0 KiB to \d+\.\d MiB allocated")
+        self.assertRegex(text, r"Who owns it +at most \d")
+        calm = self.run_it("--sample-interval", "256K", "--", KNOWN, "keep", 40, "stay", 0)[2]
+        self.assertRegex(calm, r"live heap +(\d+\.\d MiB ±|at most \d)")
+
     def test_the_kernels_peak_is_not_that_of_the_command(self):
         """What starts a program is counted for it by the kernel: of a small one nothing is known."""
         self.assertIsNone(self.report("--", "true")["run"]["kernel_peak_resident_bytes"])

@@ -19,6 +19,19 @@ amount weight_of(const collect::sample& sample) {
           sum_of(1), 1};
 }
 
+interval_range intervals_of(const std::vector<collect::sample>& samples) {
+  if (samples.empty()) return {};
+  interval_range result{samples.front().interval_bytes, 0, 0};
+  double sum = 0;
+  for (const collect::sample& one : samples) {
+    result.least_bytes = std::min(result.least_bytes, one.interval_bytes);
+    result.greatest_bytes = std::max(result.greatest_bytes, one.interval_bytes);
+    sum += static_cast<double>(one.interval_bytes);
+  }
+  result.mean_bytes = static_cast<std::uint64_t>(sum / static_cast<double>(samples.size()));
+  return result;
+}
+
 replay replay_samples(const std::vector<collect::sample>& samples) {
   struct change {
     std::uint64_t time_ns;

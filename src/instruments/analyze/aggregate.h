@@ -38,4 +38,12 @@ std::vector<call_site> aggregate(const std::vector<collect::sample>& samples, co
                                  std::uint64_t end_ns, std::uint32_t key_count,
                                  const std::function<std::uint32_t(std::size_t)>& key_of);
 
+// The intervals that samples were taken with; all 0 without samples.
+struct interval_range {
+  std::uint64_t least_bytes = 0;
+  std::uint64_t greatest_bytes = 0;
+  std::uint64_t mean_bytes = 0;  // over the samples
+};
+interval_range intervals_of(const std::vector<collect::sample>& samples);
+
 }  // namespace tenure::analyze

@@ -7,6 +7,7 @@
 #include "instruments/analyze/course.h"
 #include "instruments/analyze/findings.h"
 #include "instruments/analyze/grouping.h"
+#include "instruments/analyze/live_bounds.h"
 #include "instruments/analyze/user_frame.h"
 
 namespace tenure::analyze {
@@ -28,8 +29,15 @@ process_profile analyze_process(collect::process_record&& record, symbols::symbo
   result.live_at_exit = whole[0].live_at_exit;
   result.lifetimes = whole[0].lifetimes;
 
-  add_course(result, {.bytes_at = [&](std::uint64_t time_ns) { return live_bytes_at(course, time_ns); },
-                      .amount_at = [&](std::uint64_t time_ns) { return live_amount_at(samples, time_ns); }});
+  bound_live(result);
+  const std::uint64_t most_bytes = result.bounds ? result.bounds->peak_bytes : collect::never;
+  add_course(
+      result,
+      {.bytes_at =
+           [&](std::uint64_t time_ns) {
+             return std::min(live_bytes_at(course, time_ns), static_cast<double>(most_bytes));
+           },
+       .amount_at = [&](std::uint64_t time_ns) { return bounded(live_amount_at(samples, time_ns), most_bytes); }});
   if (options.resolve_all_frames) frames.resolve_all();
   result.findings = find_all(result);
   return result;

@@ -31,6 +31,8 @@ std::uint64_t resident_about(const collect::process_record& record, std::uint64_
 // What the heap then holds free was live at the peak, and is no waste of it.
 bool follows_frees(const process_profile& profile, const memory_breakdown& memory, const amount& live) {
   if (memory.time_ns <= profile.live_peak_time_ns) return false;
+  // Of a process that is mostly something else, the heap explains nothing.
+  if (profile.live_at_peak.bytes.value < 0.1 * static_cast<double>(memory.resident_bytes)) return false;
   const bool is_far_below = live.bytes.value < 0.5 * profile.live_at_peak.bytes.value;
   const double resident_at_live_peak = static_cast<double>(resident_about(profile.record, profile.live_peak_time_ns));
   return is_far_below && resident_at_live_peak >= 0.8 * static_cast<double>(memory.resident_bytes);

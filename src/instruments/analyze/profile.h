@@ -146,6 +146,15 @@ struct full_account {
   bool is_complete = false;  // it was recorded to its end
 };
 
+// What the heap counted itself, exactly: at no time was more live than it had taken, and at the end no more than it had
+// handed out.
+struct live_bounds {
+  std::uint64_t peak_bytes = 0;
+  std::uint64_t exit_bytes = 0;
+  bool applies_at_peak = false;  // samples said more, and what was live was scaled down to it
+  bool applies_at_exit = false;
+};
+
 struct process_profile {
   collect::process_record record;
   std::optional<full_account> full;        // with it, what others estimate was counted, and record.samples stays empty
@@ -155,6 +164,7 @@ struct process_profile {
   amount allocated;
   amount live_at_peak;
   amount live_at_exit;
+  std::optional<live_bounds> bounds;  // of a sampled process whose heap told its counters
   lifetime_summary lifetimes;
   std::uint64_t live_peak_time_ns = 0;  // when the sampled live bytes were at their greatest
 

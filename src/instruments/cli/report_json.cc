@@ -5,6 +5,7 @@
 #include <boost/json/src.hpp>
 #include <cmath>
 
+#include "instruments/analyze/aggregate.h"
 #include "instruments/analyze/ledger.h"
 #include "instruments/analyze/memory_parts.h"
 #include "instruments/cli/recording_parts.h"
@@ -188,13 +189,25 @@ json::array unwatched_json(const collect::recording& run) {
 }
 
 json::object sampling_json(const collect::process_record& of) {
+  const analyze::interval_range range = analyze::intervals_of(of.samples);
   return {{"interval_bytes", of.sample_interval_bytes},
+          {"least_interval_bytes", range.least_bytes},
+          {"greatest_interval_bytes", range.greatest_bytes},
+          {"mean_interval_bytes", range.mean_bytes},
           {"samples", of.samples.size()},
           {"dropped_events", of.dropped_events},
           {"dropped_bytes", of.dropped_bytes},
           {"lost_bytes", of.lost_bytes},
           {"refused_events", of.refused_events},
           {"unmatched_frees", of.unmatched_frees}};
+}
+
+json::value bounds_json(const std::optional<analyze::live_bounds>& of) {
+  if (!of) return nullptr;
+  return json::object{{"peak_bytes", of->peak_bytes},
+                      {"exit_bytes", of->exit_bytes},
+                      {"applies_at_peak", of->applies_at_peak},
+                      {"applies_at_exit", of->applies_at_exit}};
 }
 
 json::object recording_json(const analyze::full_account& of) {
@@ -266,6 +279,7 @@ json::object process_json(const process_profile& of, std::size_t site_limit) {
   result["allocated"] = amount_json(of.allocated);
   result["live_at_peak"] = amount_json(of.live_at_peak);
   result["live_at_exit"] = amount_json(of.live_at_exit);
+  result["live_bounds"] = bounds_json(of.bounds);
   result["lifetimes"] = lifetimes_json(of.lifetimes);
   result["sampling"] = sampling_json(record);
   if (of.full) result["recording"] = recording_json(*of.full);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "instruments/analyze/aggregate.h"
 #include "instruments/analyze/format.h"
 #include "instruments/analyze/ledger.h"
 #include "instruments/analyze/memory_parts.h"
@@ -53,6 +54,35 @@ std::string recorded_text(const analyze::full_account& full) {
   return text;
 }
 
+// A figure that rests on one sample or two says less than the heap's own count does.
+std::string live_text(const analyze::amount& live, const process_profile& process, bool is_at_exit) {
+  constexpr double least_error = 0.7;
+  if (!process.bounds) return format_with_error(live.bytes);
+  const bool applies = is_at_exit ? process.bounds->applies_at_exit : process.bounds->applies_at_peak;
+  if (!applies && live.bytes.relative_error() < least_error) return format_with_error(live.bytes);
+  return "at most " + size_of(is_at_exit ? process.bounds->exit_bytes : process.bounds->peak_bytes);
+}
+
+std::string live_line(const process_profile& process) {
+  const std::string at_peak = live_text(process.live_at_peak, process, false);
+  const std::string at_exit = live_text(process.live_at_exit, process, true);
+  std::string text = fmt::format("{} at its peak after {}, {} at exit", at_peak,
+                                 since_start(process, process.live_peak_time_ns), at_exit);
+  if (at_peak.starts_with("at most") || at_exit.starts_with("at most"))
+    text += "; at most: by the heap's own count, where too few samples tell or they say more";
+  return text;
+}
+
+std::string samples_text(const collect::process_record& record) {
+  const analyze::interval_range range = analyze::intervals_of(record.samples);
+  std::string text = fmt::format("{}, one in {}", record.samples.size(), size_of(range.least_bytes));
+  if (range.greatest_bytes != range.least_bytes) text += " to " + size_of(range.greatest_bytes);
+  text += fmt::format(" allocated; {} dropped", record.dropped_events);
+  if (range.greatest_bytes != range.least_bytes)
+    text += "; threads that allocate fast are sampled less often (TENURE_SAMPLE_SPACING)";
+  return text;
+}
+
 std::string summary(const process_profile& process, int columns) {
   const auto& record = process.record;
   const double seconds = std::max(1e-9, static_cast<double>(record.end_ns - record.start_ns) / 1e9);
@@ -76,18 +106,14 @@ std::string summary(const process_profile& process, int columns) {
     line("samples", "none: " + reason);
     return text;
   }
-  const std::string live =
-      fmt::format("{} at its peak after {}, {} at exit", format_with_error(process.live_at_peak.bytes),
-                  since_start(process, process.live_peak_time_ns), format_with_error(process.live_at_exit.bytes));
-  line("live heap", live);
+  line("live heap", live_line(process));
   text +=
       fmt::format("  allocated     {} in {} blocks, {}/s\n", format_with_error(process.allocated.bytes),
                   format_count(process.allocated.blocks.value), format_bytes(process.allocated.bytes.value / seconds));
   if (process.full)
     line("recorded", recorded_text(*process.full));
   else
-    line("samples", fmt::format("{}, one in {} allocated; {} dropped", record.samples.size(),
-                                size_of(record.sample_interval_bytes), record.dropped_events));
+    line("samples", samples_text(record));
   return text;
 }
 
@@ -157,7 +183,7 @@ std::string where_it_lives(const process_profile& process, const palette& paint,
   if (exit && process.record.end != collect::process_end::exited)
     note += fmt::format("{} last mappings were read after {}", note.empty() ? "The" : "; the",
                         since_start(process, exit->time_ns));
-  if (!note.empty()) text += fmt::format("  {}{}.{}\n", paint.dim, note, paint.reset);
+  if (!note.empty()) text += wrapped(fmt::format("{}{}.{}", paint.dim, note, paint.reset), columns, 2);
   return text;
 }
 
@@ -262,8 +288,8 @@ bool has_lines(const process_profile& process) {
 std::string who_owns_it(const process_profile& process, const report_options& options, const palette& paint) {
   std::string text =
       heading(paint, "Who owns it",
-              fmt::format("{} live at the peak, {} at exit", format_bytes(process.live_at_peak.bytes.value),
-                          format_bytes(process.live_at_exit.bytes.value)));
+              fmt::format("{} live at the peak, {} at exit", live_text(process.live_at_peak, process, false),
+                          live_text(process.live_at_exit, process, true)));
   text += owners_table(process, process.by_function, options.top, "function", true, paint, options.columns);
   const std::size_t side_rows = std::min(options.top, side_table_rows);
   if (has_lines(process))

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "instruments/analyze/aggregate.h"
 #include "instruments/analyze/format.h"
 #include "instruments/analyze/user_frame.h"
 
@@ -130,6 +131,34 @@ TEST(Analyze, HoldsNothingAgainstAMapThatFollowsFrees) {
   const auto [late, loud] = codes_when_resident(heap_bytes / 4);
   EXPECT_FALSE(late);
   EXPECT_EQ(std::count(loud.begin(), loud.end(), "free-pages"), 1);
+}
+
+TEST(Analyze, BoundsWhatWasLiveByTheHeapsOwnCount) {
+  collect::recording run = make_recording();
+  for (collect::sample& one : run.processes[0].samples) one.interval_bytes = 64 * mebibyte;
+  run.processes[0].samples[0].interval_bytes = 16 * mebibyte;
+  run.processes[0].statistics.chunk_bytes = 50 * mebibyte;
+  run.processes[0].statistics.free_clean_bytes = 5 * mebibyte;
+  run.processes[0].statistics.free_dirty_bytes = 5 * mebibyte;
+  run.processes[0].statistics.peak_committed_bytes = 45 * mebibyte;
+  symbols::symbolizer symbolizer;
+  const profile result = analyze(std::move(run), symbolizer, {});
+  const process_profile& process = result.processes[0];
+  ASSERT_TRUE(process.bounds);
+  EXPECT_TRUE(process.bounds->applies_at_peak && process.bounds->applies_at_exit);
+  EXPECT_NEAR(process.live_at_peak.usable_bytes.value, 45.0 * mebibyte, 1);
+  EXPECT_NEAR(process.live_at_exit.usable_bytes.value, 40.0 * mebibyte, 1);
+  EXPECT_GT(process.live_at_exit.bytes.variance, 0);
+  double by_module = 0, by_stack = 0;
+  for (const site_group& one : process.by_module) by_module += one.totals.live_at_peak.usable_bytes.value;
+  for (const call_site& one : process.sites) by_stack += one.live_at_peak.usable_bytes.value;
+  EXPECT_NEAR(by_module, 45.0 * mebibyte, 1);
+  EXPECT_NEAR(by_stack, 45.0 * mebibyte, 1);
+  for (const timeline_point& one : process.timeline) EXPECT_LE(one.live_bytes, 45.0 * mebibyte);
+  const interval_range range = intervals_of(process.record.samples);
+  EXPECT_EQ(range.least_bytes, 16 * mebibyte);
+  EXPECT_EQ(range.greatest_bytes, 64 * mebibyte);
+  EXPECT_EQ(range.mean_bytes, (79 * 64 + 16) * mebibyte / 80);
 }
 
 TEST(Analyze, SaysNothingFromFewSamples) {
