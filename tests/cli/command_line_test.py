@@ -250,6 +250,25 @@ answer["no such option"] = [heap.tenure_option_get(b"no such option", ctypes.byr
             self.assertIn(option["environment"], text)
             self.assertEqual(told.pop(option["name"]), [1, option["default"], 0, 1], option)
 
+    def test_what_the_command_itself_reads_is_told_too(self):
+        answer = json.loads(run("options", "--json").stdout)
+        page = pathlib.Path(SOURCE, "docs/reference/options.md").read_text()
+        manual = (GENERATED / "man" / "tenure-options.7").read_text()
+        names = [one["environment"] for one in answer["command"]]
+        self.assertIn("TENURE_LIBRARY", names)
+        self.assertNotIn("TENURE_*", names)
+        for name in names:
+            for text in (run("options").stdout, page, manual):
+                self.assertIn(name, text)
+
+    def test_defaults_stand_in_one_place(self):
+        """Help says what the table says."""
+        options = {one["name"]: one for one in json.loads(run("options", "--json").stdout)["options"]}
+        told = " ".join(run("help", "run").stdout.split())
+        interval = options["sample_interval"]["default"]
+        self.assertIn(f"{interval >> 10} KiB by default", told)
+        self.assertIn(f"TENURE_SAMPLE_SPACING, {options['sample_spacing']['default']} us by default", told)
+
     def test_a_mistyped_name_is_told_once(self):
         """By the heap, in a program that goes on as if the variable were not there."""
         environment = {"LD_PRELOAD": str(LIBRARY), "TENURE_DECY": "5", "TENURE_LIBRARY": "/x", "TENURE_TEST_X": "1"}

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "instruments/cli/analysis_options.h"
+#include "instruments/cli/options_table.h"
 #include "instruments/cli/simulate_options.h"
 
 namespace tenure::cli {
@@ -25,7 +27,21 @@ constexpr std::array<exit_code_entry, 3> common_codes = {{
     {"2", "The command line was wrong; one sentence on standard error says how."},
 }};
 
-constexpr std::array<option_entry, 13> options_of_run = {{
+// Made from the heap's options, so that a default stands in one place.
+std::string_view summary_of_sample_interval() {
+  static const std::string text =
+      "Mean distance, in bytes allocated, between two sampled allocations; " +
+      heap_option_named("sample_interval").default_text() +
+      " by default. It is a lower bound: a thread that allocates so fast that samples come closer than "
+      "TENURE_SAMPLE_SPACING, " +
+      heap_option_named("sample_spacing").default_text() +
+      " by default, is sampled at twice, four times ... the distance until they do not, and its figures carry the "
+      "larger "
+      "error. TENURE_SAMPLE_SPACING=0 takes that away.";
+  return text;
+}
+
+const std::array<option_entry, 13> options_of_run = {{
     {.name = "output",
      .letter = 'o',
      .kind = value_kind::file,
@@ -44,11 +60,7 @@ constexpr std::array<option_entry, 13> options_of_run = {{
     {.name = "sample-interval",
      .kind = value_kind::bytes,
      .value_name = "BYTES",
-     .summary =
-         "Mean distance, in bytes allocated, between two sampled allocations; 512K by default. It is a lower "
-         "bound: a thread that allocates so fast that samples come closer than TENURE_SAMPLE_SPACING, 400 us, is "
-         "sampled at twice, four times ... the distance until they do not, and its figures carry the larger "
-         "error. TENURE_SAMPLE_SPACING=0 takes that away."},
+     .summary = summary_of_sample_interval()},
     {.name = "full",
      .summary = "Records every allocation and free instead of sampling: the figures are counts, without an error. CMD "
                 "runs slower, and the recording takes room in $TMPDIR or /var/tmp until the report is there."},

@@ -63,6 +63,8 @@ struct command_entry {
 struct environment_entry {
   std::string_view name;
   std::string_view meaning;
+
+  bool is_of_heap() const { return name == "TENURE_*"; }  // stands for the heap's options
 };
 
 std::span<const environment_entry> environment_variables();  // what the command itself reads

@@ -150,6 +150,10 @@ std::string manual_of_options() {
     page += ".TP\n" + bold(option.environment()) + "\n" + marked(option.summary) + "\n" + marked(option.when) + "\n";
     page += ".br\nDefault " + escaped(option.default_text()) + "; " + escaped(option.range_text()) + ".\n";
   }
+  page += section("ENVIRONMENT") + "The command itself reads:\n";
+  for (const environment_entry& variable : environment_variables()) {
+    if (!variable.is_of_heap()) page += item(bold(variable.name), variable.meaning);
+  }
   return page + see_also("tenure-options");
 }
 

@@ -1,7 +1,10 @@
 #include "instruments/cli/options_table.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 
+#include "instruments/cli/command_table.h"
 #include "instruments/cli/help_text.h"
 #include "instruments/cli/json_text.h"
 
@@ -46,6 +49,10 @@ std::string heap_option::range_text() const {
 
 std::span<const heap_option> heap_options() { return table; }
 
+const heap_option& heap_option_named(std::string_view name) {
+  return *std::find_if(std::begin(table), std::end(table), [&](const heap_option& one) { return one.name == name; });
+}
+
 std::string options_as_text(int columns, bool color) {
   const palette& paint = colors(color);
   std::string text;
@@ -54,10 +61,17 @@ std::string options_as_text(int columns, bool color) {
             option.default_text() + " (" + option.range_text() + ")" + std::string(paint.reset) + "\n";
     text += wrapped(option.summary, columns, 4) + wrapped(option.when, columns, 4) + "\n";
   }
-  return text + wrapped(
-                    "They are read from the environment when a program starts. Bytes take K, M and G; switches take "
-                    "on and off.",
-                    columns, 0);
+  text += wrapped(
+      "They are read from the environment when a program starts. Bytes take K, M and G; switches take on and off. The "
+      "command itself reads:",
+      columns, 0);
+  text += "\n";
+  for (const environment_entry& variable : environment_variables()) {
+    if (variable.is_of_heap()) continue;
+    text += std::string(paint.bold) + std::string(variable.name) + std::string(paint.reset) + "\n" +
+            wrapped(variable.meaning, columns, 4);
+  }
+  return text;
 }
 
 std::string options_as_json() {
@@ -76,6 +90,15 @@ std::string options_as_json() {
     json.member("unit", option.unit);
     json.member("summary", option.summary);
     json.member("when", option.when);
+    json.end_object();
+  }
+  json.end_array();
+  json.begin_array("command");
+  for (const environment_entry& variable : environment_variables()) {
+    if (variable.is_of_heap()) continue;
+    json.begin_object();
+    json.member("environment", variable.name);
+    json.member("summary", variable.meaning);
     json.end_object();
   }
   json.end_array();

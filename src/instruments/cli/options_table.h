@@ -23,6 +23,8 @@ struct heap_option {
 };
 
 std::span<const heap_option> heap_options();
+// One that is in the table.
+const heap_option& heap_option_named(std::string_view name);
 
 // `tenure options`
 std::string options_as_text(int columns, bool color);

@@ -80,6 +80,10 @@ std::string reference_of_options() {
     text += "| " + code(option.environment()) + " | " + option.default_text() + " | " + option.range_text() + " | " +
             cell(option.summary) + " | " + cell(option.when) + " |\n";
   }
+  text += "\nThe `tenure` command itself reads:\n\n| variable | what it does |\n|---|---|\n";
+  for (const environment_entry& variable : environment_variables()) {
+    if (!variable.is_of_heap()) text += "| " + code(variable.name) + " | " + cell(variable.meaning) + " |\n";
+  }
   return text;
 }
 
