@@ -139,6 +139,12 @@ std::string process_text(const fragmented_process& process, const fragmentation_
   return text + sites_text(process, view, paint) + classes_text(process, view, paint) + map_text(process, paint);
 }
 
+// A wrapper script, an `env`: nobody asked about those.
+bool became_another(const fragmented_process& process) {
+  const collect::process_record& record = process.profile.record;
+  return !record.heap_map && !record.scan && record.end == collect::process_end::replaced;
+}
+
 bool is_worth_showing(const fragmentation_report& report, const fragmented_process& process,
                       const fragmentation_view& view) {
   std::uint64_t largest = 0;
@@ -270,14 +276,20 @@ std::string fragmentation_text(const fragmentation_report& report, const fragmen
   if (!view.selected.empty()) text += fmt::format("  call sites of blocks {} only\n", view.selected);
   for (const std::string& note : report.notes) text += fmt::format("  {}{}.{}\n", paint.warning, note, paint.reset);
   std::size_t small = 0;
+  std::size_t replaced = 0;
   for (const fragmented_process& one : report.processes) {
-    if (is_worth_showing(report, one, view))
+    if (!view.shows_all && became_another(one))
+      ++replaced;
+    else if (is_worth_showing(report, one, view))
       text += process_text(one, view, paint);
     else
       ++small;
   }
   if (small != 0)
     text += fmt::format("\n  and {} smaller process{}; --all shows them\n", small, small == 1 ? "" : "es");
+  if (replaced != 0)
+    text +=
+        fmt::format("\n  and {} that became another program and could not be looked at; --all shows them\n", replaced);
   return text;
 }
 
