@@ -21,8 +21,9 @@
 // (arena); blocks of a fixed small size (fixed_pool).
 //
 // Thread-safe, apart from construction and destruction; a single handle is for one thread at a time. Nobody may write to what
-// others have slices of. Buffers must be back when the pool ends: otherwise a message names the pool, where the first was taken
-// and where the pool ended, and the process ends. With checks on a write into a buffer that has come back ends in a message, too.
+// others have slices of. Nobody may have a buffer when the pool ends, but one may be on its way back on another thread: the end
+// waits for it. Otherwise a message names the pool, where the first was taken and where the pool ended, and the process ends.
+// With checks on a write into a buffer that has come back ends in a message, too.
 // Errors: std::bad_alloc at the limit and without memory; std::out_of_range for a slice that is none.
 // Cost: docs/library/buffer_pool.md. 128 bytes a buffer beside it. The account's held bytes are exact; what it shows as used is up
 // to 64 buffers a shard behind, while statistics() is not.
@@ -53,7 +54,7 @@ struct buffer_pool_options {
   std::size_t smallest_bytes = 512;      // powers of two, up to 1 GiB
   std::size_t largest_bytes = 1 << 20;
   std::uint64_t keep_bytes = 64 << 20;
-  std::chrono::nanoseconds keep_for = std::chrono::seconds(10);  // 0: until trim(), the limit or the end
+  std::chrono::nanoseconds keep_for = std::chrono::seconds(10);  // 0, or a century: until trim(), the limit, the end
   bool has_thread = true;                // which gives back; without it maintain() is to be called each keep_for
   resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
@@ -101,13 +102,15 @@ struct alignas(64) buffer_header {
   buffer_store* store = nullptr;
   std::uint8_t unit_shift = 0;
   std::uint8_t number = 0;  // of its class
+  std::uint8_t shard = 0;   // that counted it as taken, and counts it back
   std::atomic<bool> is_leased{false};
-  std::atomic<bool> is_released{false};  // a lease that stands as a token somewhere
   std::atomic<std::uint32_t> generation{0};
   buffer_header* newer = nullptr;
   buffer_header* older = nullptr;
   std::atomic<std::uint64_t> taken_at{0};
   std::atomic<std::uint64_t> sliced_at{0};
+  std::uint64_t word = 0;  // that stands for its lease
+  buffer_header* next_of_words = nullptr;
 
   std::uint64_t holds_of(std::size_t slice_bytes) const noexcept {
     return one_reference + ((slice_bytes + (std::size_t{1} << unit_shift) - 1) >> unit_shift);
@@ -162,8 +165,9 @@ class buffer_slice {
   std::span<const std::byte> span() const noexcept { return {data_, size_}; }
   std::string_view text() const noexcept { return {reinterpret_cast<const char*>(data_), size_}; }
 
-  // A part of it, with a reference of its own. Throws std::out_of_range.
-  buffer_slice slice(std::size_t offset, std::size_t bytes) const {
+  // A part of it, with a reference of its own. Throws std::out_of_range. This and its like are inlined in every build: where they
+  // are called is the place of the slice.
+  [[gnu::always_inline]] buffer_slice slice(std::size_t offset, std::size_t bytes) const {
     if (offset > size_ || bytes > size_ - offset) detail::throw_out_of_range(buffer_, offset, bytes, size_);
     if (buffer_ == nullptr) return {};
     detail::hold(buffer_, bytes);
@@ -171,7 +175,7 @@ class buffer_slice {
     return {buffer_, data_ + offset, bytes};
   }
   // The first bytes, which are its own no longer. Throws std::out_of_range.
-  buffer_slice split_front(std::size_t bytes) {
+  [[gnu::always_inline]] buffer_slice split_front(std::size_t bytes) {
     buffer_slice front = slice(0, bytes);
     const std::uint64_t before = buffer_ == nullptr ? 0 : buffer_->holds_of(size_);
     data_ += bytes;
@@ -218,7 +222,7 @@ class buffer_lease {
   explicit operator bool() const noexcept { return buffer_ != nullptr; }
 
   // What is written already; the rest may still be. Throws std::out_of_range.
-  buffer_slice slice(std::size_t offset, std::size_t bytes) const {
+  [[gnu::always_inline]] buffer_slice slice(std::size_t offset, std::size_t bytes) const {
     if (offset > size() || bytes > size() - offset) detail::throw_out_of_range(buffer_, offset, bytes, size());
     if (buffer_ == nullptr) return {};
     detail::hold(buffer_, bytes);
@@ -226,14 +230,14 @@ class buffer_lease {
     return {buffer_, buffer_->bytes + offset, bytes};
   }
   // The first bytes as a slice, in place of the lease. Throws std::out_of_range.
-  buffer_slice share(std::size_t bytes) && {
+  [[gnu::always_inline]] buffer_slice share(std::size_t bytes) && {
     buffer_slice whole = slice(0, bytes);
     reset();
     return whole;
   }
 
-  // The lease as a word, for a kernel's or a C library's user data; adopt() makes a lease of it again. A word that stands for
-  // nothing, or was adopted before, ends in a message.
+  // The lease as a word, for a kernel's or a C library's user data; adopt() makes a lease of it again. No word is given out twice,
+  // and none is an address: one that stands for nothing, was adopted before or never came from here ends in a message.
   [[nodiscard]] TENURE_API void* release() noexcept;
   [[nodiscard]] TENURE_API static buffer_lease adopt(void* word);
 

@@ -4,16 +4,15 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "core/base/bits.h"
 #include "library/pool/buffer_store.h"
+#include "library/pool/lease_words.h"
 #include "library/resource/call_sites.h"
 
 namespace tenure {
 namespace {
-
-// A word is the header's address, with the low bits of its generation: an old word is known.
-constexpr std::uintptr_t generation_mask = alignof(detail::buffer_header) - 1;
 
 std::uint64_t as_address(const void* of) noexcept { return reinterpret_cast<std::uintptr_t>(of); }
 
@@ -52,20 +51,16 @@ void throw_out_of_range(const buffer_header* of, std::size_t offset, std::size_t
 
 void* buffer_lease::release() noexcept {
   if (buffer_ == nullptr) return nullptr;
-  buffer_->is_released.store(true, std::memory_order_release);
-  const std::uintptr_t generation = buffer_->generation.load(std::memory_order_relaxed) & generation_mask;
-  return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(std::exchange(buffer_, nullptr)) | generation);
+  return detail::word_for(std::exchange(buffer_, nullptr));
 }
 
 buffer_lease buffer_lease::adopt(void* word) {
   if (word == nullptr) return {};
-  const auto bits = reinterpret_cast<std::uintptr_t>(word);
-  auto* const buffer = reinterpret_cast<detail::buffer_header*>(bits & ~generation_mask);
-  const bool is_of_now =
-      (buffer->generation.load(std::memory_order_relaxed) & generation_mask) == (bits & generation_mask);
-  if (!is_of_now || !buffer->is_released.exchange(false, std::memory_order_acquire)) {
-    buffer->store->report("adopt of a word that stands for no lease any more", buffer, "adopted");
-    return {};
+  detail::buffer_header* const buffer = detail::take_of_word(word);
+  if (buffer == nullptr) {
+    const call_site here = resources::capture_site();
+    resources::report_misuse("adopt of a word that stands for no lease, or no longer", word, 0, "type",
+                             "tenure::buffer_lease", {{"adopted", &here}});
   }
   return buffer_lease(buffer);
 }
@@ -77,9 +72,10 @@ buffer_pool::buffer_pool(const buffer_pool_options& options) {
 
 buffer_pool::~buffer_pool() {
   store_->end_thread();
-  if (store_->is_in_use()) {
-    store_->report_left(resources::capture_site());
-    return;  // what comes back later finds its store still there
+  while (store_->is_in_use()) {
+    if (store_->report_left(resources::capture_site())) return;  // what comes back later finds its store still there
+    // Nobody has the buffer any more: another thread is bringing it back.
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   delete store_;
 }

@@ -84,16 +84,17 @@ void buffer_store::report(const char* what, const buffer_header* about, const ch
       {{"taken", &known.taken}, {"last sliced", &known.sliced}, {"came back", &known.returned}, {here_is, &here}});
 }
 
-void buffer_store::report_left(const call_site& here) const noexcept {
+bool buffer_store::report_left(const call_site& here) const noexcept {
   const std::vector<seen_buffer> left = in_use();
-  if (left.empty()) return;
-  const buffer_header* first = left.front().header;
+  if (left.empty()) return false;
+  const seen_buffer& first = left.front();
   char what[96];
   std::snprintf(what, sizeof what, "pool destroyed with %llu buffers in use, the first of them",
                 static_cast<unsigned long long>(left.size()));
-  const sites known = sites_of(first);
-  resources::report_misuse(what, first->bytes, first->size, kind, name(),
+  const sites known = sites_of(first.header);
+  resources::report_misuse(what, first.bytes, first.size, kind, name(),
                            {{"taken", &known.taken}, {"last sliced", &known.sliced}, {"destroyed", &here}});
+  return true;
 }
 
 // --- figures
@@ -130,10 +131,12 @@ std::vector<buffer_store::seen_buffer> buffer_store::in_use() const {
   return all;
 }
 
+// Of one moment: a buffer that goes and one that comes meanwhile in another shard are not added up.
 buffer_pool_statistics buffer_store::statistics() const noexcept {
   buffer_pool_statistics told;
+  std::array<std::unique_lock<std::mutex>, shard_count> held;
+  for (std::size_t i = 0; i < shard_count; ++i) held[i] = std::unique_lock(shards_[i].lock);
   for (const shard& each : shards_) {
-    const std::lock_guard held(each.lock);
     told.used_buffers += each.used_buffers;
     told.used_bytes += each.used_bytes;
     told.kept_bytes += each.kept_bytes;

@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t most_alignment = 4096;
 constexpr unsigned unit_bits = 12;
 constexpr std::uint32_t calls_until_told = 64;
+// Who keeps for longer keeps for ever: no clock comes near to the end of its range.
+constexpr std::chrono::nanoseconds longest_kept = std::chrono::hours(24 * 36525);
 
 std::size_t alignment_of(std::size_t bytes) noexcept {
   return core::is_power_of_two(bytes) ? std::min(bytes, most_alignment) : 64;
@@ -42,7 +44,9 @@ buffer_store::buffer_store(const buffer_pool_options& options)
       account_(name_.c_str(), "buffer pool", options.parent),
       use_(account_.is_counted() ? tenure_account_publish_use(account_.handle()) : &own_use_) {
   if (!account_.try_charge(sizeof *this, 0)) throw std::bad_alloc();
-  if (options.has_thread && options.keep_for > std::chrono::nanoseconds()) start_thread(options.keep_for);
+  if (options.has_thread && options.keep_for > std::chrono::nanoseconds() && options.keep_for < longest_kept) {
+    start_thread(options.keep_for);
+  }
   if (account_.is_counted()) shrinker_ = tenure_shrinker_register(account_.handle(), 0, shrink, this);
 }
 
@@ -98,9 +102,7 @@ std::uint8_t buffer_store::class_of(std::size_t bytes) const noexcept {
 void buffer_store::unlink(kept_class& from, buffer_header* buffer) noexcept {
   (buffer->newer == nullptr ? from.newest : buffer->newer->older) = buffer->older;
   (buffer->older == nullptr ? from.oldest : buffer->older->newer) = buffer->newer;
-  const std::uint32_t left = from.count.load(std::memory_order_relaxed) - 1;
-  from.count.store(left, std::memory_order_relaxed);
-  from.fewest = std::min(from.fewest, left);
+  from.count.store(from.count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }
 
 bool buffer_store::reserve(shard& in, std::uint64_t bytes) noexcept {
@@ -132,6 +134,7 @@ buffer_header* buffer_store::pop(shard& from, std::uint8_t number) noexcept {
   buffer_header* buffer = kept.newest;
   if (buffer == nullptr) return nullptr;
   unlink(kept, buffer);
+  kept.fewest = std::min(kept.fewest, kept.count.load(std::memory_order_relaxed));
   from.kept_bytes -= buffer->size;
   unreserve(from, buffer->size);
   return buffer;
@@ -163,13 +166,13 @@ std::uint64_t buffer_store::drain(HowMany how_many) noexcept {
         for (std::uint64_t left = how_many(kept, there); left != 0; --left) {
           buffer_header* oldest = kept.oldest;
           unlink(kept, oldest);
+          kept.fewest -= kept.fewest != 0;
           each.kept_bytes -= oldest->size;
           unreserve(each, oldest->size);
           oldest->older = gone;
           gone = oldest;
           ++each.decayed;
         }
-        kept.fewest = kept.count.load(std::memory_order_relaxed);
         tell_account(each);
       }
       while (gone != nullptr) {
@@ -185,7 +188,10 @@ std::uint64_t buffer_store::drain(HowMany how_many) noexcept {
 }
 
 std::uint64_t buffer_store::decay() noexcept {
-  return drain([](const kept_class& kept, std::uint64_t) { return std::uint64_t{kept.fewest}; });
+  return drain([](kept_class& kept, std::uint64_t there) {
+    // A new round: those that go now are taken off again.
+    return std::uint64_t{std::exchange(kept.fewest, static_cast<std::uint32_t>(there))};
+  });
 }
 std::uint64_t buffer_store::trim() noexcept {
   return drain([](const kept_class&, std::uint64_t there) { return there; });
@@ -193,14 +199,15 @@ std::uint64_t buffer_store::trim() noexcept {
 
 // --- taking and giving
 
-void buffer_store::count_take(shard& in, std::uint64_t bytes, bool is_made) noexcept {
+void buffer_store::count_take(shard& in, buffer_header* buffer, bool is_made) noexcept {
+  buffer->shard = static_cast<std::uint8_t>(&in - shards_.data());
   ++in.takes;
   ++in.untold_takes;
   in.made += is_made;
   ++in.used_buffers;
   ++in.untold_buffers;
-  in.used_bytes += bytes;
-  in.untold_bytes += bytes;
+  in.used_bytes += buffer->size;
+  in.untold_bytes += buffer->size;
   if (++in.untold_calls == calls_until_told) tell_account(in);
 }
 void buffer_store::count_return(shard& in, std::uint64_t bytes) noexcept {
@@ -232,13 +239,13 @@ buffer_header* buffer_store::take(std::size_t bytes, std::uint64_t caller) {
       if (i != 0 && from.classes[number].count.load(std::memory_order_relaxed) == 0) continue;
       const std::lock_guard held(from.lock);
       buffer = pop(from, number);
-      if (buffer != nullptr) count_take(from, buffer->size, false);
+      if (buffer != nullptr) count_take(from, buffer, false);
     }
   }
   if (buffer == nullptr) {
     buffer = make(number == no_class ? bytes : std::size_t{1} << number, number);
     const std::lock_guard held(own.lock);
-    count_take(own, buffer->size, true);
+    count_take(own, buffer, true);
   }
   buffer->taken_at.store(caller, std::memory_order_relaxed);
   buffer->sliced_at.store(0, std::memory_order_relaxed);
@@ -251,14 +258,20 @@ buffer_header* buffer_store::take(std::size_t bytes, std::uint64_t caller) {
 
 void buffer_store::give(buffer_header* buffer) noexcept {
   if (has_checks_) note_returned(buffer);
-  shard& own = mine();
+  shard& home = shards_[buffer->shard];
+  const std::size_t bytes = buffer->size;
   {
-    const std::lock_guard held(own.lock);
-    count_return(own, buffer->size);
-    if (keep(own, buffer)) return;
-    ++own.dropped;
+    const std::lock_guard held(home.lock);
+    if (keep(home, buffer)) {
+      count_return(home, bytes);
+      return;
+    }
+    ++home.dropped;
   }
   unmake(buffer);
+  // The last that is done here: the pool may end as soon as no buffer is in use.
+  const std::lock_guard held(home.lock);
+  count_return(home, bytes);
 }
 
 // --- buffers and headers

@@ -2,13 +2,16 @@
 //
 //   shard    class 512 B   newest ⇄ … ⇄ oldest      a lock for each shard; threads are spread over them, and look into
 //            class 1 KiB   newest ⇄ … ⇄ oldest      the others when theirs has none
-//            …
+//            …                                    and a buffer comes back to the one it was taken from
 //   headers  [64 headers][64] …                     under a lock of their own; a header outlives the buffers it
 //   describes
 //
 // Kept bytes are reserved from one sum for all shards, in portions, so that a buffer that comes and goes changes
 // nothing that other threads write. Decay: a class remembers the fewest buffers that it had since the last round: so
-// many were not needed, and the oldest of them go.
+// many were not needed, and the oldest of them go. What trim() and pressure take meanwhile counts as of those.
+//
+// A buffer on its way back is counted as used until the last access to the store, which is that under the shard's lock:
+// who sees no buffer in use may end the store.
 #pragma once
 
 #include <array>
@@ -45,12 +48,14 @@ class buffer_store {
   std::uint64_t trim() noexcept;
   void check() const;
 
+  // False once the last thread that brings a buffer back has done with the store.
   bool is_in_use() const noexcept { return statistics().used_buffers != 0; }
   void end_thread() noexcept;
   void note_sliced(const buffer_header* of) noexcept;
   // With the buffer's sites, and where this is.
   [[gnu::cold]] void report(const char* what, const buffer_header* about, const char* here_is) const noexcept;
-  void report_left(const call_site& here) const noexcept;
+  // False where nobody has a buffer.
+  bool report_left(const call_site& here) const noexcept;
 
  private:
   static constexpr std::size_t shard_count = 8;
@@ -72,7 +77,7 @@ class buffer_store {
     std::array<kept_class, class_count> classes;
     std::uint64_t allowance_bytes = 0;  // reserved and not kept
     std::uint64_t kept_bytes = 0;
-    // May wrap: what is taken here may come back elsewhere.
+    // What is counted here as taken comes back here, on whatever thread: no sum of these is below 0.
     std::uint64_t used_buffers = 0, used_bytes = 0;
     std::uint64_t takes = 0, made = 0, dropped = 0, decayed = 0;
     // Of these, what the account has not been told.
@@ -101,7 +106,7 @@ class buffer_store {
   static void unlink(kept_class& from, buffer_header* buffer) noexcept;
   bool reserve(shard& in, std::uint64_t bytes) noexcept;
   void unreserve(shard& in, std::uint64_t bytes) noexcept;
-  void count_take(shard& in, std::uint64_t bytes, bool is_made) noexcept;
+  void count_take(shard& in, buffer_header* buffer, bool is_made) noexcept;
   void count_return(shard& in, std::uint64_t bytes) noexcept;
   void tell_account(shard& of) noexcept;
   template <class HowMany>

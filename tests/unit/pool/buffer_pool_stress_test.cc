@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -106,6 +107,82 @@ TEST(BufferPoolStress, SlicesKeepTheirBytesUntilTheLastGoes) {
   EXPECT_EQ(pool.statistics().used_buffers, 0u);
   EXPECT_EQ(pool.statistics().takes, 4u * rounds);
   pool.check();
+}
+
+// The figures are those of one moment: a thread that has one buffer at a time, of two shards by turns, never has two,
+// and what other threads give back never leaves less than none.
+TEST(BufferPoolStress, FiguresAreOfOneMoment) {
+  buffer_pool pool({.name = "moment", .has_thread = false, .checks = resource_checks::off});
+  // Each thread keeps in a shard of its own, at least two of these.
+  for (const std::size_t bytes : {512u, 1024u, 2048u}) {
+    std::thread([&] { static_cast<void>(pool.take(bytes)); }).join();
+  }
+  std::atomic<bool> done = false;
+  std::thread takes([&] {
+    for (int i = 0; i < 10 * rounds; ++i) {
+      for (const std::size_t bytes : {512u, 1024u, 2048u}) static_cast<void>(pool.take(bytes));
+    }
+    done = true;
+  });
+  std::uint64_t too_many = 0;
+  while (!done) too_many += pool.statistics().used_buffers > 1;
+  takes.join();
+  EXPECT_EQ(too_many, 0u);
+}
+
+TEST(BufferPoolStress, NoFigureFallsBelowNone) {
+  buffer_pool pool({.name = "belt", .has_thread = false, .checks = resource_checks::off});
+  std::mutex lock;
+  std::vector<buffer_lease> belt;
+  std::atomic<bool> done = false;
+  std::thread takes([&] {
+    while (!done) {
+      buffer_lease one = pool.take(4096);
+      const std::lock_guard held(lock);
+      if (belt.size() < 1000) belt.push_back(std::move(one));
+    }
+  });
+  std::thread returns([&] {
+    while (!done) {
+      std::vector<buffer_lease> all;
+      const std::lock_guard held(lock);
+      all.swap(belt);
+    }
+  });
+  std::uint64_t wrapped = 0;
+  for (int i = 0; i < rounds; ++i) {
+    tenure_account_stats figures{};
+    figures.struct_size = sizeof figures;
+    tenure_account_statistics(pool.account(), &figures);
+    const std::uint64_t most = std::uint64_t{1} << 40;
+    wrapped += pool.statistics().used_bytes > most || figures.used_bytes > most || figures.used_blocks > most ||
+               figures.peak_used_bytes > most;
+  }
+  done = true;
+  takes.join();
+  returns.join();
+  belt.clear();
+  EXPECT_EQ(wrapped, 0u);
+  pool.check();
+}
+
+// Whoever sees no buffer in use may end the pool, though the thread that brought the last one back is hardly out of it.
+TEST(BufferPoolStress, EndsWhileTheLastComesBack) {
+  for (int round = 0; round < rounds / 100; ++round) {
+    auto pool = std::make_unique<buffer_pool>(buffer_pool_options{.name = "ends",
+                                                                  .keep_bytes = (round % 2) * (std::uint64_t{1} << 20),
+                                                                  .has_thread = false,
+                                                                  .checks = resource_checks::off});
+    buffer_slice last = pool->take(4096).share(100);
+    std::atomic<bool> goes = false;
+    std::thread returns([&] {
+      goes = true;
+      last.reset();
+    });
+    while (!goes || pool->statistics().used_buffers != 0) std::this_thread::yield();
+    pool.reset();
+    returns.join();
+  }
 }
 
 // At a limit that all of them meet all the time.

@@ -1,14 +1,17 @@
 // Buffer pools: sizes, slices, what is kept and for how long, limits, what small slices pin, misuse.
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <tenure/buffer_pool.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <memory>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -172,6 +175,52 @@ TEST(BufferPool, ItsThreadSeesToThat) {
   EXPECT_EQ(pool.statistics().decayed, 1u);
 }
 
+TEST(BufferPool, WhatOthersTakeAwayDoesNotCountAsNeeded) {
+  buffer_pool pool(options());
+  const auto need = [&](int buffers) {
+    std::vector<buffer_lease> all;
+    for (int i = 0; i < buffers; ++i) all.push_back(pool.take(4096));
+  };
+  static_cast<void>(pool.take(512));
+  need(100);
+  pool.maintain();
+  need(100);
+  EXPECT_EQ(tenure_relieve_pressure(1), 512u);
+  EXPECT_EQ(pool.maintain(), 0u) << "all hundred were needed, and pressure took none of them";
+  need(30);
+  EXPECT_EQ(tenure_relieve_pressure(50 * 4096), 50u * 4096);
+  EXPECT_EQ(pool.maintain(), 20u * 4096) << "thirty were needed, and fifty of the others are gone";
+  EXPECT_EQ(pool.statistics().kept_bytes, 30u * 4096);
+  EXPECT_EQ(pool.trim(), 30u * 4096);
+  EXPECT_EQ(pool.maintain(), 0u);
+  pool.check();
+}
+
+TEST(BufferPool, MayKeepForEver) {
+  using std::chrono::nanoseconds;
+  for (const nanoseconds for_ever : {nanoseconds::max(), nanoseconds::max() - std::chrono::hours(1), nanoseconds()}) {
+    buffer_pool pool({.keep_for = for_ever});
+    static_cast<void>(pool.take(4096));
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    EXPECT_EQ(pool.statistics().kept_bytes, 4096u);
+    EXPECT_EQ(pool.statistics().decayed, 0u);
+  }
+}
+
+TEST(BufferPool, LeavesNothingChargedWhereItsThreadCannotStart) {
+  const tenure::account server("server");
+  pthread_attr_t usual, too_large;
+  ASSERT_EQ(pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(pthread_attr_init(&too_large), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&too_large, std::size_t{1} << 47), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&too_large), 0);
+  EXPECT_THROW(buffer_pool({.name = "threadless", .parent = &server}), std::system_error);
+  EXPECT_EQ(pthread_setattr_default_np(&usual), 0);
+  EXPECT_EQ(server.statistics().held_bytes, 0u);
+  pthread_attr_destroy(&too_large);
+  pthread_attr_destroy(&usual);
+}
+
 TEST(BufferPool, HoldsNoMoreThanItsLimit) {
   auto of = options();
   of.name = "limited";  // peaks are kept by name
@@ -222,6 +271,31 @@ TEST(BufferPool, IsInTheLedger) {
   std::uint64_t live = 0;
   pool.for_each_live([&](const live_block& one) { live += one.bytes; });
   EXPECT_EQ(live, 64u * 1024);
+}
+
+// What other threads give back is counted off where it was counted: neither figures nor account fall below what is in
+// use.
+TEST(BufferPool, CountsWhatOtherThreadsGiveBack) {
+  const auto account_of = [](const buffer_pool& pool) {
+    tenure_account_stats figures{};
+    figures.struct_size = sizeof figures;
+    EXPECT_EQ(tenure_account_statistics(pool.account(), &figures), 1);
+    return figures;
+  };
+  auto of = options();
+  of.name = "elsewhere";
+  buffer_pool pool(of);
+  std::vector<buffer_lease> all;
+  for (int i = 0; i < 63; ++i) all.push_back(pool.take(16 << 10));
+  std::thread([&] {
+    all.push_back(pool.take(16 << 10));
+    all.clear();
+  }).join();
+  EXPECT_EQ(pool.statistics().used_buffers, 0u);
+  EXPECT_LE(account_of(pool).used_bytes, 64u * (16 << 10));
+  EXPECT_LE(account_of(pool).used_blocks, 64u);
+  EXPECT_LE(account_of(pool).peak_used_bytes, 64u * (16 << 10));
+  pool.check();
 }
 
 [[gnu::noinline]] buffer_lease take_here(buffer_pool& pool) {
@@ -288,17 +362,57 @@ TEST(BufferPool, ALeaseMayBeAWordForAWhile) {
   {
     const buffer_lease again = buffer_lease::adopt(word);
     EXPECT_EQ(again.data(), data);
-    EXPECT_DEATH(
-        static_cast<void>(buffer_lease::adopt(word)),
-        "adopt of a word that stands for no lease any more: 0x.*buffer pool \"network\"(.|\n)*taken\n(.|\n)*at "
-        "0x(.|\n)*adopted\n(.|\n)*at 0x");
+    EXPECT_DEATH(static_cast<void>(buffer_lease::adopt(word)),
+                 "adopt of a word that stands for no lease, or no longer: 0x.*type "
+                 "\"tenure::buffer_lease\"(.|\n)*adopted\n(.|\n)*at 0x");
   }
   EXPECT_EQ(pool.statistics().used_buffers, 0u);
   // Also when the buffer is another one's word by now.
   void* const other = pool.take(100).release();
-  EXPECT_DEATH(static_cast<void>(buffer_lease::adopt(word)), "stands for no lease any more");
+  EXPECT_DEATH(static_cast<void>(buffer_lease::adopt(word)), "stands for no lease, or no longer");
   static_cast<void>(buffer_lease::adopt(other));
   EXPECT_FALSE(buffer_lease::adopt(nullptr));
+}
+
+TEST(BufferPool, NoWordComesTwice) {
+  std::vector<void*> words;
+  {
+    buffer_pool pool(options());
+    for (int i = 0; i < 5000; ++i) {
+      words.push_back(pool.take(100).release());
+      if (i % 2 == 0) static_cast<void>(buffer_lease::adopt(words.back()));
+    }
+    EXPECT_EQ(pool.statistics().used_buffers, 2500u);
+    for (std::size_t i = 1; i < words.size(); i += 2) ASSERT_TRUE(buffer_lease::adopt(words[i]));
+    EXPECT_EQ(pool.statistics().used_buffers, 0u);
+    std::vector<void*> sorted = words;
+    std::sort(sorted.begin(), sorted.end());
+    EXPECT_EQ(std::adjacent_find(sorted.begin(), sorted.end()), sorted.end());
+    void* const latest = pool.take(100).release();
+    EXPECT_DEATH(static_cast<void>(buffer_lease::adopt(words.front())), "stands for no lease, or no longer");
+    static_cast<void>(buffer_lease::adopt(latest));
+  }
+  EXPECT_DEATH(static_cast<void>(buffer_lease::adopt(words.back())), "stands for no lease, or no longer") << "no pool";
+  EXPECT_DEATH(static_cast<void>(buffer_lease::adopt(&words)), "stands for no lease, or no longer") << "never a word";
+}
+
+// One of two threads with the same word has the lease, whenever they ask.
+TEST(BufferPool, AWordIsOneLease) {
+  buffer_pool pool(options());
+  void* const word = pool.take(100).release();
+  const auto both = [&] {
+    std::atomic<int> ready = 0;
+    const auto adopts = [&] {
+      for (++ready; ready < 2;) {
+      }
+      const buffer_lease mine = buffer_lease::adopt(word);
+    };
+    std::thread other(adopts);
+    adopts();
+    other.join();
+  };
+  EXPECT_DEATH(both(), "stands for no lease, or no longer");
+  static_cast<void>(buffer_lease::adopt(word));
 }
 
 TEST(BufferPool, EndsMisuseInAMessage) {
@@ -326,6 +440,45 @@ TEST(BufferPool, EndsMisuseInAMessage) {
       "found\n(.|\n)*at 0x";
   EXPECT_DEATH(write_late(true), late);
   EXPECT_DEATH(write_late(false), late);
+}
+
+// An upstream that takes its time over what it is given back.
+class slow_upstream final : public std::pmr::memory_resource {
+ public:
+  std::atomic<bool> is_asked = false, may_go_on = false;
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+  }
+  void do_deallocate(void* block, std::size_t bytes, std::size_t alignment) override {
+    is_asked = true;
+    while (!may_go_on) std::this_thread::yield();
+    std::pmr::new_delete_resource()->deallocate(block, bytes, alignment);
+  }
+  bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override { return this == &other; }
+};
+
+TEST(BufferPool, EndsAfterWhatIsOnItsWayBack) {
+  slow_upstream upstream;
+  auto of = options(&upstream);
+  of.keep_bytes = 0;
+  auto pool = std::make_unique<buffer_pool>(of);
+  buffer_slice last = write(*pool, "text");
+  std::thread returns([&] { last.reset(); });
+  while (!upstream.is_asked) std::this_thread::yield();
+  EXPECT_EQ(pool->statistics().used_buffers, 1u) << "it still needs the pool";
+  std::atomic<bool> has_ended = false;
+  std::thread ends([&] {
+    pool.reset();
+    has_ended = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_FALSE(has_ended);
+  upstream.may_go_on = true;
+  returns.join();
+  ends.join();
+  EXPECT_TRUE(has_ended);
 }
 
 TEST(BufferPool, RefusesOptionsThatCannotBe) {
