@@ -119,7 +119,8 @@ std::string process_text(const fragmented_process& process, const fragmentation_
   std::string text = fmt::format("\n{}{}{}  pid {}{}\n", paint.bold, command_text(record), paint.reset, record.pid,
                                  view.is_at_exit ? ", when it ended" : ", as it runs");
   if (!record.heap_map) {
-    const std::string why = record.scan ? refusal_text(record.scan->header.refusal) : unscanned_text(record.end);
+    std::string why = record.scan ? refusal_text(record.scan->header.refusal) : unscanned_text(record.end);
+    if (why.empty()) why = "it ended before that";
     return text + fmt::format("  {}not looked at: {}{}\n", paint.warning, why, paint.reset);
   }
   const wire::leak_scan_header& header = record.heap_map->header;
@@ -142,7 +143,9 @@ std::string process_text(const fragmented_process& process, const fragmentation_
 // A wrapper script, an `env`: nobody asked about those.
 bool became_another(const fragmented_process& process) {
   const collect::process_record& record = process.profile.record;
-  return !record.heap_map && !record.scan && record.end == collect::process_end::replaced;
+  const bool is_replaced =
+      record.end == collect::process_end::replaced || record.end == collect::process_end::unwatched;
+  return !record.heap_map && !record.scan && is_replaced;
 }
 
 bool is_worth_showing(const fragmentation_report& report, const fragmented_process& process,
