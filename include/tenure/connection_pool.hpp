@@ -9,9 +9,11 @@
 //     if (!query(*one, "SELECT 1")) one.discard();  // broken: it is closed and not lent again
 //
 //   bounded     at no moment are more than maximum_pool_size connections open, those being opened and closed included
-//   fair        who waits longest gets the next connection, and nobody passes those who wait
+//   fair        who waits longest gets the next connection, and nobody passes those who wait; a pool without threads passes
+//               who is opening one for itself meanwhile, and it keeps its place
 //   punctual    threads of the pool's own connect, close and keep alive: acquire() returns at its timeout whatever the
-//               server does, as long as `validate` keeps to the time that it is given
+//               server does, as long as `validate` keeps to the time that it is given; that is never less than 250 ms,
+//               by which a validation may go beyond the timeout
 //
 // Names, defaults and meanings of the options are HikariCP's. A connection that has reached its lifetime goes when it is idle
 // or comes back, each a little earlier than the next; the one that was used last is lent first, so that those which nobody
@@ -80,7 +82,7 @@ struct connection_pool_options {
   std::size_t threads = 2;
   std::uint64_t connection_bytes = 0;  // of a connection, as it is known; charged to the account while it is open
   const tenure::account* parent = nullptr;
-  // For tests; without it, the steady clock. Whoever waits looks at it each millisecond.
+  // For tests; without it, the steady clock. Whoever waits looks at it each millisecond. It throws nothing.
   std::function<duration()> clock{};
 };
 
@@ -155,7 +157,8 @@ class typed_connection_actions final : public connection_actions {
     if (!hooks_.connect) throw std::invalid_argument("tenure::connection_pool: a pool needs a connect hook");
   }
   void* connect(std::chrono::nanoseconds timeout) override {
-    return std::make_unique<C>(hooks_.connect(timeout)).release();
+    // The memory before the connection, which then is made there: nothing can fail once it is open.
+    return new C(hooks_.connect(timeout));  // NOLINT(cppcoreguidelines-owning-memory)
   }
   bool can_validate() const noexcept override { return static_cast<bool>(hooks_.validate); }
   bool validate(void* connection, std::chrono::nanoseconds timeout) override {
@@ -270,7 +273,7 @@ class connection_pool : public connection_pool_base {
 
   [[nodiscard]] handle acquire() { return handle(core_, lend(duration(-1), true)); }
   [[nodiscard]] handle acquire(duration timeout) { return handle(core_, lend(std::max(timeout, duration()), true)); }
-  // Empty where acquire() would throw.
+  // Empty where acquire() would throw. What it would have waited for is opened all the same, by a thread or maintain().
   [[nodiscard]] handle try_acquire(duration timeout = duration::zero()) {
     return handle(core_, lend(std::max(timeout, duration()), false));
   }

@@ -21,14 +21,13 @@ nanoseconds connection_core::tend_idle(nanoseconds moment) {
       retire(slot, reason_of(slot));
     } else if (idle_timeout_ > nanoseconds() && left > minimum_idle_ && moment - slot->used >= idle_timeout_) {
       retire(slot, figures_.unneeded);
-    } else if (slot->next_keepalive <= moment) {
-      slot->state = slot_state::validating;
-      ++validating_;
-      to_validate_.push_back(slot);
-      workers_wake_.notify_one();
-      ++left;  // it comes back
     } else {
-      due = std::min({due, slot->expires, slot->next_keepalive});
+      due = std::min(due, slot->expires);
+      if (is_keepalive_due(slot, moment)) {
+        workers_wake_.notify_one();  // it stays until one of them has time for it
+      } else {
+        due = std::min(due, next_keepalive(slot));
+      }
       return false;
     }
     --left;
@@ -36,7 +35,7 @@ nanoseconds connection_core::tend_idle(nanoseconds moment) {
   };
   std::erase_if(idle_, goes);
   if (!idle_.empty() && left > minimum_idle_ && idle_timeout_ > nanoseconds()) {
-    due = std::min(due, idle_.front()->used + idle_timeout_);
+    due = std::min(due, after(idle_.front()->used, idle_timeout_));
   }
   return due;
 }
@@ -48,7 +47,7 @@ nanoseconds connection_core::tend_borrowed(nanoseconds moment, std::vector<told_
     if (slot.state != slot_state::borrowed || slot.is_leak_told) continue;
     const nanoseconds age = moment - slot.borrowed_at;
     if (age < leak_detection_threshold_) {
-      due = std::min(due, slot.borrowed_at + leak_detection_threshold_);
+      due = std::min(due, after(slot.borrowed_at, leak_detection_threshold_));
       continue;
     }
     slot.is_leak_told = true;
@@ -85,10 +84,10 @@ void connection_core::keep() {
 void connection_core::work() {
   lock_type lock = take_lock();
   for (;;) {
-    if (close_one(lock)) continue;
+    if (close_one(lock, nullptr)) continue;
     const bool is_wanted = wants_connection();
     if (is_wanted && connect_again_ <= now()) {
-      connect_one(lock, connection_timeout_);
+      connect_one(lock, connection_timeout_, nullptr);
       continue;
     }
     if (validate_one(lock)) continue;
@@ -102,8 +101,8 @@ void connection_core::maintain() {
   lock_type lock = take_lock();
   tend(leaks);
   if (!has_threads_) {
-    while (close_one(lock) || validate_one(lock) ||
-           (connect_again_ <= now() && connect_one(lock, connection_timeout_))) {
+    while (close_one(lock, nullptr) || validate_one(lock) ||
+           (connect_again_ <= now() && connect_one(lock, connection_timeout_, nullptr))) {
     }
   }
   lock.unlock();
@@ -146,16 +145,10 @@ std::size_t connection_core::shutdown(nanoseconds grace) {
     idle_.clear();
     wake_waiters();
   }
-  if (!has_threads_) {
-    while (close_one(lock) || validate_one(lock)) {
-    }
-  }
+  close_without_threads(lock);
   const nanoseconds started = now();
-  while (open_ != 0 && now() - started < grace) {
-    wait(lock, emptied_, grace >= never - started ? never : started + grace);
-  }
-  return static_cast<std::size_t>(std::count_if(
-      slots_.begin(), slots_.end(), [](const connection_slot& one) { return one.state == slot_state::borrowed; }));
+  while (open_ != 0 && now() - started < grace) wait(lock, emptied_, after(started, grace));
+  return count_of(slot_state::borrowed);
 }
 
 void connection_core::stop() noexcept {
@@ -168,6 +161,9 @@ void connection_core::stop() noexcept {
   }
   for (std::thread& each : threads_) each.join();
   threads_.clear();
+  // Without threads, whoever gave the last one back may still be closing it.
+  lock_type lock = take_lock();
+  while (open_ != 0 && open_ == count_of(slot_state::closing)) wait(lock, emptied_, never);
 }
 
 }  // namespace tenure::detail

@@ -21,7 +21,7 @@ void check_options(const connection_pool_options& of) {
   if (of.connection_timeout < milliseconds(250)) refuse("connection_timeout is at least 250 ms");
   if (of.validation_timeout < milliseconds(250)) refuse("validation_timeout is at least 250 ms");
   if (of.validate_after < nanoseconds()) refuse("validate_after is not negative");
-  if (of.lifetime_jitter < 0 || of.lifetime_jitter >= 1) refuse("lifetime_jitter is at least 0 and less than 1");
+  if (!(of.lifetime_jitter >= 0 && of.lifetime_jitter < 1)) refuse("lifetime_jitter is at least 0 and less than 1");
   const auto is_less = [](nanoseconds time, seconds least) { return time != nanoseconds() && time < least; };
   if (is_less(of.idle_timeout, seconds(10))) refuse("idle_timeout is at least 10 s, or 0 for none");
   if (is_less(of.max_lifetime, seconds(30))) refuse("max_lifetime is at least 30 s, or 0 for none");
@@ -50,24 +50,27 @@ connection_core::connection_core(const connection_pool_options& options, std::un
       keepalive_time_(actions_->can_validate() ? options.keepalive_time : nanoseconds()),
       leak_detection_threshold_(options.leak_detection_threshold),
       connection_bytes_(options.connection_bytes),
-      own_bytes_(sizeof *this + options.maximum_pool_size * (sizeof(connection_slot) + 3 * sizeof(void*))),
+      own_bytes_(sizeof *this + options.maximum_pool_size * (sizeof(connection_slot) + 2 * sizeof(void*))),
       clock_(options.clock),
       has_threads_(options.threads != 0),
+      most_validating_(options.threads > 1 ? options.threads - 1 : 1),
       account_(name_.c_str(), "connection pool", options.parent),
       use_(account_.is_counted() ? tenure_account_publish_use(account_.handle()) : &own_use_),
       slots_(options.maximum_pool_size),
       dice_(static_cast<std::minstd_rand::result_type>(std::hash<const void*>()(this) >> 4)) {
-  for (auto* list : {&idle_, &to_close_, &to_validate_}) list->reserve(options.maximum_pool_size);
+  for (auto* list : {&idle_, &to_close_}) list->reserve(options.maximum_pool_size);
   if (!account_.try_charge(own_bytes_, 0)) throw std::bad_alloc();
-  if (!has_threads_) return;
+}
+
+void connection_core::start(std::size_t workers) {
+  if (workers == 0) return;
   try {
-    threads_.reserve(options.threads + 1);
+    threads_.reserve(workers + 1);
     threads_.emplace_back([this] { keep(); });
-    for (std::size_t i = 0; i < options.threads; ++i) threads_.emplace_back([this] { work(); });
+    for (std::size_t i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
   } catch (...) {
     shutdown({});
     stop();
-    account_.release(own_bytes_, 0);
     throw;
   }
 }
@@ -83,13 +86,18 @@ connection_pool_base::connection_pool_base(const connection_pool_options& option
                                            std::unique_ptr<detail::connection_actions> actions) {
   check_options(options);
   core_ = std::make_unique<detail::connection_core>(options, std::move(actions)).release();
+  // Its threads run hooks, which may ask the pool.
+  try {
+    core_->start(options.threads);
+  } catch (...) {
+    delete core_;
+    throw;
+  }
 }
 
 connection_pool_base::~connection_pool_base() {
-  if (core_->shutdown({}) != 0) {
-    core_->report_abandoned(resources::capture_site());
-    return;  // what comes back later finds its core still there
-  }
+  // What comes back after the message finds its core still there.
+  if (core_->shutdown({}) != 0 && core_->report_abandoned(resources::capture_site())) return;
   core_->stop();
   delete core_;
 }

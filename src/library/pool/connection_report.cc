@@ -109,36 +109,37 @@ void connection_core::tell_borrower(const connection_borrower& of) const {
   write_about(what + " since " + seconds_text(of.age), name(), "borrowed", of.site);
 }
 
-void connection_core::report_abandoned(const call_site& here) const {
-  const std::vector<connection_borrower> left = who();
-  const std::string what = "pool destroyed with " + std::to_string(left.size()) +
-                           " of its connections out, for the longest time connection " +
-                           std::to_string(left.front().connection);
-  const void* connection = nullptr;
-  for (const connection_slot& slot : slots_) {
-    if (slot.number == left.front().connection) connection = slot.connection;
+bool connection_core::report_abandoned(const call_site& here) const {
+  std::size_t left = 0;
+  connection_slot oldest;
+  {
+    const lock_type lock = take_lock();
+    for (const connection_slot& slot : slots_) {
+      if (slot.state != slot_state::borrowed) continue;
+      if (left++ == 0 || slot.borrowed_at < oldest.borrowed_at) oldest = slot;
+    }
   }
-  resources::report_misuse(what.c_str(), connection, 0, kind, name(),
-                           {{"borrowed", &left.front().site}, {"destroyed", &here}});
+  if (left == 0) return false;
+  const std::string what = "pool destroyed with " + std::to_string(left) +
+                           " of its connections out, for the longest time connection " + std::to_string(oldest.number);
+  resources::report_misuse(what.c_str(), oldest.connection, 0, kind, name(),
+                           {{"borrowed", &oldest.site}, {"destroyed", &here}});
+  return true;
 }
 
 void connection_core::check() const {
   const lock_type lock = take_lock();
-  const auto count = [&](slot_state of) {
-    return static_cast<std::size_t>(
-        std::count_if(slots_.begin(), slots_.end(), [&](const connection_slot& one) { return one.state == of; }));
-  };
   const auto all_are = [](const std::vector<connection_slot*>& list, slot_state state) {
     return std::all_of(list.begin(), list.end(), [&](const connection_slot* one) { return one->state == state; });
   };
-  TENURE_CHECK(all_are(idle_, slot_state::idle) && idle_.size() == count(slot_state::idle));
-  TENURE_CHECK(all_are(to_close_, slot_state::closing) && to_close_.size() <= count(slot_state::closing));
-  TENURE_CHECK(all_are(to_validate_, slot_state::validating) && validating_ == count(slot_state::validating));
+  TENURE_CHECK(all_are(idle_, slot_state::idle) && idle_.size() == count_of(slot_state::idle));
+  TENURE_CHECK(all_are(to_close_, slot_state::closing) && to_close_.size() <= count_of(slot_state::closing));
+  TENURE_CHECK(validating_ == count_of(slot_state::validating));
   TENURE_CHECK(std::is_sorted(idle_.begin(), idle_.end(),
                               [](const auto* one, const auto* other) { return one->used < other->used; }));
-  TENURE_CHECK(connecting_ == count(slot_state::connecting));
-  TENURE_CHECK(open_ == slots_.size() - count(slot_state::empty));
-  TENURE_CHECK(use_->used_blocks == count(slot_state::borrowed));
+  TENURE_CHECK(connecting_ == count_of(slot_state::connecting));
+  TENURE_CHECK(open_ == slots_.size() - count_of(slot_state::empty));
+  TENURE_CHECK(use_->used_blocks == count_of(slot_state::borrowed));
   TENURE_CHECK(figures_.created - figures_.closed == open_ - connecting_);
   std::size_t waiting = 0;
   const waiter* last = nullptr;
@@ -149,8 +150,8 @@ void connection_core::check() const {
     ++waiting;
   }
   TENURE_CHECK(waiting == waiters_ && last == last_waiter_);
-  // Nobody waits beside an idle connection.
-  TENURE_CHECK(waiting == 0 || idle_.empty() || is_suspended_);
+  // Nobody waits beside an idle connection, apart from those that connect or close.
+  TENURE_CHECK(first_to_serve() == nullptr || idle_.empty() || is_suspended_);
 }
 
 }  // namespace tenure::detail

@@ -3,6 +3,7 @@
 #include <tenure/connection_pool.hpp>
 
 #include <atomic>
+#include <cmath>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -130,6 +131,77 @@ TEST_F(ConnectionPool, ValidatesWhatHasRestedForLong) {
   EXPECT_EQ(server_.validated, 2u);
   EXPECT_EQ(pool.statistics().validation_failures, 1u);
   EXPECT_EQ(pool.statistics().open, 1u);
+}
+
+TEST_F(ConnectionPool, AShortTimeoutLeavesHealthyOnesAlone) {
+  auto of = options(5);
+  of.minimum_idle = 5;
+  pool_type pool(server_.hooks(), of);
+  pool.maintain();
+  advance(600ms);
+  EXPECT_TRUE(pool.try_acquire());
+  advance(600ms);
+  EXPECT_TRUE(pool.try_acquire(1us));
+  EXPECT_EQ(server_.validated, 2u);
+  EXPECT_EQ(pool.statistics().validation_failures, 0u);
+  EXPECT_EQ(server_.closed, 0u);
+}
+
+TEST_F(ConnectionPool, WaitsForOneValidationBeyondItsTimeAndNoMore) {
+  auto hooks = server_.hooks();
+  hooks.validate = [&](testing::fake_connection&, std::chrono::nanoseconds left) {
+    EXPECT_EQ(left, 250ms);
+    advance(left);
+    return false;
+  };
+  auto of = options(5);
+  of.minimum_idle = 5;
+  pool_type pool(std::move(hooks), of);
+  pool.maintain();
+  advance(600ms);
+  EXPECT_FALSE(pool.try_acquire(1ms));
+  EXPECT_EQ(pool.statistics().validation_failures, 1u);
+  EXPECT_EQ(pool.statistics().idle, 4u);
+}
+
+TEST_F(ConnectionPool, WhoPollsHasOneOpened) {
+  pool_type pool(server_.hooks(), options(3));
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(pool.try_acquire());
+  EXPECT_EQ(server_.opened, 0u);
+  pool.maintain();
+  EXPECT_EQ(server_.opened, 1u) << "one, however often it was asked for";
+  auto first = pool.try_acquire();
+  ASSERT_TRUE(first);
+  pool.maintain();
+  EXPECT_EQ(server_.opened, 1u);
+  EXPECT_FALSE(pool.try_acquire());
+  first.reset();  // what was wanted is there
+  first = pool.try_acquire();
+  pool.maintain();
+  EXPECT_EQ(server_.opened, 1u);
+}
+
+TEST_F(ConnectionPool, UseAndValidationPutAKeepAliveOff) {
+  const auto count = [&](std::chrono::nanoseconds validate_after) {
+    const std::uint64_t before = server_.validated;
+    auto of = options(1);
+    of.validate_after = validate_after;
+    of.keepalive_time = 30s;
+    pool_type pool(server_.hooks(), of);
+    static_cast<void>(pool.acquire());
+    for (int i = 0; i < 6; ++i) {
+      advance(20s);
+      static_cast<void>(pool.acquire());
+      pool.maintain();
+    }
+    const std::uint64_t meanwhile = server_.validated - before;
+    advance(30s);
+    pool.maintain();
+    EXPECT_EQ(server_.validated - before, meanwhile + 1);
+    return meanwhile;
+  };
+  EXPECT_EQ(count(500ms), 6u) << "those before it was lent";
+  EXPECT_EQ(count(1h), 0u);
 }
 
 TEST_F(ConnectionPool, AValidationThatThrowsHasFailed) {
@@ -433,6 +505,7 @@ TEST_F(ConnectionPool, IsInTheLedger) {
   auto of = options(10);
   of.connection_bytes = 1 << 20;
   of.parent = &server;
+  of.clock = [this] { return std::chrono::nanoseconds(now_ += 10'000'000); };  // waits end by themselves
   pool_type pool(server_.hooks(), of);
   std::vector<pool_type::handle> all;
   for (int i = 0; i < 4; ++i) all.push_back(pool.acquire());
@@ -450,11 +523,15 @@ TEST_F(ConnectionPool, IsInTheLedger) {
   EXPECT_EQ(figures.peak_used_bytes, 4u << 20);
   all.push_back(pool.acquire());
   // The fifth and the pool itself are more than there is.
+  ASSERT_EQ(pool.statistics().connect_failures, 0u);
   try {
-    static_cast<void>(pool.acquire(0s));
-  } catch (const connection_unavailable&) {
+    static_cast<void>(pool.acquire(1s));
+    FAIL();
+  } catch (const connection_unavailable& why) {
+    EXPECT_NE(std::string(why.what()).find("the last connect failed: the budget has no room for it"), std::string::npos)
+        << why.what();
   }
-  pool.maintain();
+  EXPECT_GE(pool.statistics().connect_failures, 1u);
   EXPECT_EQ(server_.opened, 4u);
 }
 
@@ -478,6 +555,7 @@ TEST_F(ConnectionPool, RefusesOptionsThatCannotBe) {
   says([](auto& of) { of.keepalive_time = 30min; }, "keepalive_time is less than max_lifetime");
   says([](auto& of) { of.leak_detection_threshold = 1s; }, "leak_detection_threshold is at least 2 s, or 0 for none");
   says([](auto& of) { of.lifetime_jitter = 1; }, "lifetime_jitter is at least 0 and less than 1");
+  says([](auto& of) { of.lifetime_jitter = std::nan(""); }, "lifetime_jitter is at least 0 and less than 1");
   EXPECT_THROW(pool_type({}, options(1)), std::invalid_argument);
 }
 

@@ -34,8 +34,10 @@ struct fake_server {
     }
     return {this, ++opened, era, new std::atomic<std::uint32_t>(0)};
   }
-  bool answers(const fake_connection& one) {
+  // It takes some time, as with any server.
+  bool answers(const fake_connection& one, std::chrono::nanoseconds timeout) {
     ++validated;
+    if (timeout < std::chrono::milliseconds(1)) return false;
     claim(one, validator);
     const bool good = !is_down && one.era == era;
     unclaim(one, validator);
@@ -58,9 +60,10 @@ struct fake_server {
   void restart() { ++era; }
 
   connection_hooks<fake_connection> hooks() {
-    return {.connect = [this](std::chrono::nanoseconds) { return connect(); },
-            .validate = [this](fake_connection& one, std::chrono::nanoseconds) { return answers(one); },
-            .close = [this](fake_connection& one) { close(one); }};
+    return {
+        .connect = [this](std::chrono::nanoseconds) { return connect(); },
+        .validate = [this](fake_connection& one, std::chrono::nanoseconds timeout) { return answers(one, timeout); },
+        .close = [this](fake_connection& one) { close(one); }};
   }
 
   static constexpr std::uint32_t validator = ~0u, closer = ~0u - 1;
