@@ -131,11 +131,16 @@ std::vector<buffer_store::seen_buffer> buffer_store::in_use() const {
   return all;
 }
 
+buffer_store::all_locks buffer_store::lock_all() const {
+  all_locks held;
+  for (std::size_t i = 0; i < shard_count; ++i) held[i] = std::unique_lock(shards_[i].lock);
+  return held;
+}
+
 // Of one moment: a buffer that goes and one that comes meanwhile in another shard are not added up.
 buffer_pool_statistics buffer_store::statistics() const noexcept {
   buffer_pool_statistics told;
-  std::array<std::unique_lock<std::mutex>, shard_count> held;
-  for (std::size_t i = 0; i < shard_count; ++i) held[i] = std::unique_lock(shards_[i].lock);
+  const all_locks held = lock_all();
   for (const shard& each : shards_) {
     told.used_buffers += each.used_buffers;
     told.used_bytes += each.used_bytes;
@@ -183,8 +188,15 @@ std::vector<pinned_buffers> buffer_store::pinned() const {
 void buffer_store::check() const {
   std::uint64_t used_buffers = 0, used_bytes = 0, kept_bytes = 0, reserved = 0, buffers = 0;
   for (const seen_buffer& one : in_use()) ++used_buffers, used_bytes += one.size;
+  const buffer_pool_statistics told = statistics();
+  // The pool's own thread and pressure may give buffers back meanwhile: not before this is through.
+  all_locks all = lock_all();
+  while (going_.load(std::memory_order_acquire) != 0) {
+    all = all_locks();
+    std::this_thread::yield();
+    all = lock_all();
+  }
   for (const shard& each : shards_) {
-    const std::lock_guard held(each.lock);
     std::uint64_t in_shard = 0;
     for (std::size_t number = 0; number < class_count; ++number) {
       const kept_class& kept = each.classes[number];
@@ -204,15 +216,14 @@ void buffer_store::check() const {
     reserved += in_shard + each.allowance_bytes;
   }
   TENURE_CHECK(reserved == reserved_bytes_.load() && reserved <= keep_bytes_);
-  const buffer_pool_statistics told = statistics();
   TENURE_CHECK(told.used_buffers == used_buffers && told.used_bytes == used_bytes);
   const std::lock_guard held(headers_lock_);
   std::uint64_t free_headers = 0;
   for (const buffer_header* one = free_headers_; one != nullptr; one = one->older) ++free_headers;
   TENURE_CHECK(free_headers + used_buffers + buffers ==
                chunk_count_ * std::tuple_size_v<decltype(header_chunk::headers)>);
-  TENURE_CHECK(!account_.is_counted() ||
-               told.held_bytes == used_bytes + kept_bytes + sizeof *this + chunk_count_ * sizeof(header_chunk));
+  TENURE_CHECK(!account_.is_counted() || account_.statistics().held_bytes == used_bytes + kept_bytes + sizeof *this +
+                                                                                 chunk_count_ * sizeof(header_chunk));
 }
 
 }  // namespace tenure::detail

@@ -171,6 +171,7 @@ std::uint64_t buffer_store::drain(HowMany how_many) noexcept {
           unreserve(each, oldest->size);
           oldest->older = gone;
           gone = oldest;
+          going_.fetch_add(1, std::memory_order_relaxed);
           ++each.decayed;
         }
         tell_account(each);
@@ -180,6 +181,7 @@ std::uint64_t buffer_store::drain(HowMany how_many) noexcept {
         freed += gone->size;
         if (has_checks_) find_late_write(gone);
         unmake(gone);
+        going_.fetch_sub(1, std::memory_order_release);
         gone = next;
       }
     }

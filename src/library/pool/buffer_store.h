@@ -109,6 +109,8 @@ class buffer_store {
   void count_take(shard& in, buffer_header* buffer, bool is_made) noexcept;
   void count_return(shard& in, std::uint64_t bytes) noexcept;
   void tell_account(shard& of) noexcept;
+  using all_locks = std::array<std::unique_lock<std::mutex>, shard_count>;
+  all_locks lock_all() const;
   template <class HowMany>
   std::uint64_t drain(HowMany how_many) noexcept;
 
@@ -141,6 +143,7 @@ class buffer_store {
 
   std::array<shard, shard_count> shards_;
   alignas(64) std::atomic<std::uint64_t> reserved_bytes_{0};
+  std::atomic<std::uint64_t> going_{0};  // neither kept any more nor given back yet
 
   alignas(64) mutable std::mutex headers_lock_;
   header_chunk* chunks_ = nullptr;
