@@ -14,8 +14,8 @@
 // Thread-safe as above. Errors: as rc. Cost: two words; 16 bytes beside the object, 24 from a resource; a copy is one
 // locked instruction, and a plain one while the process has one thread; letting go of the only reference needs none
 // (docs/library/rc.md).
-// Source: std::shared_ptr; Rust's Arc. That a process with one thread needs no locked instructions, and that both counts
-// at one tell that nobody else is there, is libstdc++'s observation.
+// Source: std::shared_ptr; Rust's Arc. That a process with one thread needs no locked instructions, and that both
+// counts at one tell that nobody else is there, is libstdc++'s observation.
 #pragma once
 
 #include <tenure/ref/counts.hpp>

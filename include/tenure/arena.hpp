@@ -50,7 +50,7 @@ struct arena_options {
   std::size_t seal_bytes = 1 << 30;   // with checks: address space that is not used again yet
   resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
-  memory_resource* part_of = nullptr;  // a resource that counts it, in place of an account
+  memory_resource* part_of = nullptr;             // a resource that counts it, in place of an account
   std::pmr::memory_resource* upstream = nullptr;  // null: operator new; not asked with checks on, which map
 };
 

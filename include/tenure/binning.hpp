@@ -19,8 +19,8 @@
 // With checks on each block is recorded: a second release, one with another size, and one of what is not its own end in
 // a message with both sites. Without them such a release goes to the wrong bin.
 //
-// One thread at a time. Errors: those of the bins; std::invalid_argument for bins that do not ascend. Cost: an adaptor's,
-// docs/library/binning.md. Source: rmm's binning_memory_resource.
+// One thread at a time. Errors: those of the bins; std::invalid_argument for bins that do not ascend. Cost: an
+// adaptor's, docs/library/binning.md. Source: rmm's binning_memory_resource.
 #pragma once
 
 #include <memory>
@@ -55,8 +55,7 @@ class TENURE_API binning final : public resource_adaptor {
   ~binning() override;
 
   // Who serves such a request.
-  std::pmr::memory_resource& route(std::size_t bytes,
-                                   std::size_t alignment = alignof(std::max_align_t)) const noexcept;
+  std::pmr::memory_resource& route(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t)) const noexcept;
 
   bool owns(const void* block) const noexcept override;
   std::size_t trim() noexcept override;
@@ -67,7 +66,7 @@ class TENURE_API binning final : public resource_adaptor {
   void do_deallocate(void* block, std::size_t bytes, std::size_t alignment) override;
 
   std::vector<bin> bins_;
-  std::vector<memory_resource*> seen_;  // each resource of Tenure's once, the rest among them
+  std::vector<memory_resource*> seen_;                 // each resource of Tenure's once, the rest among them
   std::unique_ptr<resources::block_records> records_;  // with checks on
 };
 

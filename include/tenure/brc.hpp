@@ -10,8 +10,8 @@
 //
 // All that arc.hpp says of arc holds for brc, with one difference: where the last reference is one that the owner made
 // and another thread lets go of, the object ends when its owner comes by, which is when it makes another brc, at
-// settle_brc(), and when it ends. Then the destructor runs on the owner's thread. Objects of a thread that has ended are
-// ended by whoever lets go.
+// settle_brc(), and when it ends. Then the destructor runs on the owner's thread. Objects of a thread that has ended
+// are ended by whoever lets go.
 //
 // When: trees, documents, messages that one thread makes and works on, and that others may see. When not: objects that
 // are made by one thread and used by another (arc); destructors that must run at once, wherever the last one goes;
@@ -19,8 +19,9 @@
 //
 // Thread-safe as arc; in a child of fork() the objects of threads that are not there are ended by whoever lets go.
 // Errors: as rc. An object may have 268,435,455 references; one of those beyond, which may be as many again, ends in a
-// message. Cost: two words; 32 bytes beside the object, 40 from a resource; a copy by the owner is a plain increment, by
-// others a locked one (docs/library/brc.md). 4096 threads can be owners at a time; what further ones make has no owner.
+// message. Cost: two words; 32 bytes beside the object, 40 from a resource; a copy by the owner is a plain increment,
+// by others a locked one (docs/library/brc.md). 4096 threads can be owners at a time; what further ones make has no
+// owner.
 // Source: Choi, Shull and Torrellas, Biased Reference Counting, PACT 2018; as in Swift and CPython without its lock.
 #pragma once
 

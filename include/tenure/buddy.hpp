@@ -14,8 +14,8 @@
 //
 // When: large blocks of a range that is given. When not: small objects (up to half of each block may be unused).
 //
-// A release of what is no block in use, or with a size of another block, ends in a message, always: the table knows. With
-// checks on it has the sites of allocation and of the first release as well.
+// A release of what is no block in use, or with a size of another block, ends in a message, always: the table knows.
+// With checks on it has the sites of allocation and of the first release as well.
 //
 // One thread at a time. Errors: std::bad_alloc when no block is free; std::invalid_argument for a range that does not
 // fit. Cost: some 5 ns for each level of the tree, each way (docs/library/buddy.md); 3 bytes a smallest block.
@@ -36,15 +36,15 @@ class block_records;
 
 struct buddy_options {
   std::string_view name = "buddy";
-  void* begin = nullptr;             // aligned to smallest_bytes; null: a range of its own from the upstream
-  std::size_t bytes = 0;             // a multiple of smallest_bytes, no power of two needed
+  void* begin = nullptr;              // aligned to smallest_bytes; null: a range of its own from the upstream
+  std::size_t bytes = 0;              // a multiple of smallest_bytes, no power of two needed
   std::size_t smallest_bytes = 4096;  // a power of two
   resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
   // Blocks go to the lowest address that will do, and not to where they leave large ones whole: for a range whose end
   // costs more than its beginning.
   bool fills_from_begin = false;
-  memory_resource* part_of = nullptr;  // a resource that counts it, in place of an account
+  memory_resource* part_of = nullptr;             // a resource that counts it, in place of an account
   std::pmr::memory_resource* upstream = nullptr;  // for a range of its own; null: operator new
 };
 

@@ -8,27 +8,27 @@
 //
 // The bound is in bytes that are measured, or in entries. Measured is what the heap says of every block that an entry
 // takes: itself, its key, its value and what they own (cache/measure.hpp says which types that is known of; nothing is
-// asked of the user). The table, the policy and the cache itself count too. At no moment, with any number of threads, does the cache
-// hold a byte more than its bound: room is made before it is taken. What has been evicted counts until it is freed,
-// so handles are to be kept for a short time.
+// asked of the user). The table, the policy and the cache itself count too. At no moment, with any number of threads,
+// does the cache hold a byte more than its bound: room is made before it is taken. What has been evicted counts until
+// it is freed, so handles are to be kept for a short time.
 //
 // Which entry goes is for the policy to say (tenure/eviction.hpp): adaptive, where no other is named.
 //
-//   get()          a hit takes no lock and writes nothing that other threads read, besides a word when entries expire after
-//                  access; a miss may have to look again while the table changes
+//   get()          a hit takes no lock and writes nothing that other threads read, besides a word when entries expire
+//                  after access; a miss may have to look again while the table changes
 //   get_or_load()  one load for each key at a time: others wait for it, and get what it threw. A loader gives a V or a
 //                  std::optional<V>; that there is none is remembered too.
-//   put()          false when the value was not kept: there was no room, or the policy finds it not worth it. Whatever was
-//                  kept for the key before is gone then.
+//   put()          false when the value was not kept: there was no room, or the policy finds it not worth it. Whatever
+//                  was kept for the key before is gone then.
 //
-// A std::weak_ptr as V is a weak value, of a cache bounded in entries: when what it points to is gone, there is no entry any
-// more. Every value is soft: it goes when memory is wanted elsewhere.
+// A std::weak_ptr as V is a weak value, of a cache bounded in entries: when what it points to is gone, there is no
+// entry any more. Every value is soft: it goes when memory is wanted elsewhere.
 //
-// Thread-safe, apart from construction, destruction, on_removal() and add_shadow(). Loaders, listeners, and destructors of
-// keys and values run without any lock held, and may use the cache. Listeners and destructors must not throw. A cache is a
-// shrinker: where its account, or one above it, meets a limit, or the process is short, it evicts.
-// Errors: get() throws std::bad_alloc for the first call of a thread when there is no memory at all; get_or_load() what the
-// loader threw; put() what the copy of a key or value throws, apart from std::bad_alloc, which is a refusal.
+// Thread-safe, apart from construction, destruction, on_removal() and add_shadow(). Loaders, listeners, and destructors
+// of keys and values run without any lock held, and may use the cache. Listeners and destructors must not throw. A
+// cache is a shrinker: where its account, or one above it, meets a limit, or the process is short, it evicts.
+// Errors: get() throws std::bad_alloc for the first call of a thread when there is no memory at all; get_or_load() what
+// the loader threw; put() what the copy of a key or value throws, apart from std::bad_alloc, which is a refusal.
 //
 // When: what is read more often than it changes, and can be got again. When not: what must not be lost; values of
 // which many are in use at once (ref/). Cost: docs/library/cache.md.
@@ -67,9 +67,10 @@ class cache : eviction::not_copied {
 
   // Throws std::invalid_argument below 128 KiB.
   explicit cache(limit_bytes limit, cache_options options = {}) : cache(std::move(options), limit.value, no_limit) {
-    static_assert(is_measured,
-                  "it is not known what a K or a V owns (tenure/cache/measure.hpp): bound the cache by limit_entries, or "
-                  "let the type take a std::pmr::polymorphic_allocator");
+    static_assert(
+        is_measured,
+        "it is not known what a K or a V owns (tenure/cache/measure.hpp): bound the cache by limit_entries, or "
+        "let the type take a std::pmr::polymorphic_allocator");
   }
   // Throws std::invalid_argument for none.
   explicit cache(limit_entries limit, cache_options options = {}) : cache(std::move(options), no_limit, limit.value) {}
@@ -136,7 +137,8 @@ class cache : eviction::not_copied {
   void remove_expired() { entries_.remove_expired(now()); }
   // Evicts until so many bytes have come back, or nothing is left. Bytes that did.
   std::uint64_t trim(std::uint64_t bytes = no_limit) { return entries_.trim(bytes); }
-  // In the unit that the cache was made with, or std::invalid_argument. What no longer fits goes, held entries when they are let go.
+  // In the unit that the cache was made with, or std::invalid_argument. What no longer fits goes, held entries when
+  // they are let go.
   void set_limit(limit_bytes limit) { entries_.set_limit(limit.value, no_limit); }
   void set_limit(limit_entries limit) { entries_.set_limit(no_limit, limit.value); }
 
@@ -313,8 +315,10 @@ class cache : eviction::not_copied {
     const auto began = std::chrono::steady_clock::now();
     try {
       std::optional<V> value = [&]() -> std::optional<V> {
-        if constexpr (std::is_same_v<std::remove_cvref_t<loaded>, std::optional<V>>) return loader(key);
-        else return std::optional<V>(std::in_place, loader(key));
+        if constexpr (std::is_same_v<std::remove_cvref_t<loaded>, std::optional<V>>)
+          return loader(key);
+        else
+          return std::optional<V>(std::in_place, loader(key));
       }();
       count_load(began);
       return keep(key, value.has_value() ? std::addressof(*value) : nullptr, over);
@@ -362,8 +366,8 @@ class cache : eviction::not_copied {
     bool is_done_ = false;
   };
 
-  // By the one that comes first; all others go on with the value that there is. What a refresh throws, or the executor that
-  // does not take it, is counted and otherwise nobody's.
+  // By the one that comes first; all others go on with the value that there is. What a refresh throws, or the executor
+  // that does not take it, is counted and otherwise nobody's.
   template <class Loader>
   void refresh_if_due(handle& old, Loader&& loader) {
     entry& one = *old.entry_;

@@ -12,9 +12,10 @@
 //     ada.reset(), bob.reset();             // each has one reference left: the other's
 //     tenure::collect_cycles();             // both end
 //
-// trace() visits each cyclic_rc that the object holds, once: members, containers of them, optionals, pairs, and whatever
-// has a trace() itself, inside of one another too; of other things nothing is visited. One that it leaves out keeps what it leads to alive; one visited twice ends in a message. It runs
-// during a collection, must not throw and must not make or let go of references. A type without trace() is a leaf.
+// trace() visits each cyclic_rc that the object holds, once: members, containers of them, optionals, pairs, and
+// whatever has a trace() itself, inside of one another too; of other things nothing is visited. One that it leaves out
+// keeps what it leads to alive; one visited twice ends in a message. It runs during a collection, must not throw and
+// must not make or let go of references. A type without trace() is a leaf.
 //
 // Objects end with their last reference, at once, as with rc. What is left when references go from an object that has
 // others is a candidate; a collection takes away, on trial, all references that lie among what candidates lead to:
@@ -22,15 +23,15 @@
 // is. It is made by collect_cycles(), and by make_cyclic() when enough candidates have come together; never while the
 // destructor of a counted object runs.
 //
-// The objects of a cycle end in no particular order: a destructor must not use what its references lead to, and must not
-// keep a reference to one of them elsewhere, which ends in a message.
+// The objects of a cycle end in no particular order: a destructor must not use what its references lead to, and must
+// not keep a reference to one of them elsewhere, which ends in a message.
 //
-// When: graphs that lead back to themselves, in one thread, with destructors that run promptly for all the rest. When not:
-// trees (rc and weak_rc); several threads (gc).
+// When: graphs that lead back to themselves, in one thread, with destructors that run promptly for all the rest. When
+// not: trees (rc and weak_rc); several threads (gc).
 //
 // Not thread-safe: objects and their references belong to the thread that made them. Candidates are collected once more
-// when it ends; what static objects keep until after main() is not. Errors: std::bad_alloc; a collection takes no memory. Cost: two words; 32 bytes beside the object; a copy as rc
-// (docs/library/cyclic_rc.md).
+// when it ends; what static objects keep until after main() is not. Errors: std::bad_alloc; a collection takes no
+// memory. Cost: two words; 32 bytes beside the object; a copy as rc (docs/library/cyclic_rc.md).
 // Source: Bacon and Rajan, Concurrent Cycle Collection in Reference Counted Systems, ECOOP 2001, the synchronous
 // algorithm, with lists through the objects in place of recursion.
 #pragma once
@@ -119,7 +120,9 @@ inline void release_cyclic(cyclic_header* of) noexcept {
 namespace detail {
 
 template <class T>
-concept traced = requires(const T& of, cycle_visitor& visit) { of.trace(visit); };
+concept traced = requires(const T& of, cycle_visitor& visit) {
+  of.trace(visit);
+};
 
 // Whether there is something to visit in a T.
 template <class T>
@@ -130,8 +133,8 @@ template <class T>
 inline constexpr bool has_references<cyclic_rc<T>> = true;
 // A path is a range of paths.
 template <std::ranges::input_range T>
-  requires(!traced<T> && !std::same_as<std::ranges::range_value_t<T>, T>)
-inline constexpr bool has_references<T> = has_references<std::ranges::range_value_t<T>>;
+requires(!traced<T> && !std::same_as<std::ranges::range_value_t<T>, T>) inline constexpr bool has_references<T> =
+    has_references<std::ranges::range_value_t<T>>;
 template <class T>
 inline constexpr bool has_references<std::optional<T>> = has_references<T>;
 template <class A, class B>
@@ -157,8 +160,7 @@ class cycle_visitor {
     of.trace(*this);
   }
   template <std::ranges::input_range Range>
-    requires(!detail::traced<Range>)
-  void operator()(const Range& all) {
+  requires(!detail::traced<Range>) void operator()(const Range& all) {
     if constexpr (detail::has_references<Range>) {
       for (const auto& one : all) (*this)(one);
     }

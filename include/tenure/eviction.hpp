@@ -1,8 +1,8 @@
 // tenure::eviction: which entry goes when there is no room.
 //
 // All policies have one interface (eviction/policy.hpp), work on nodes that are embedded in the entries, and keep a
-// capacity in entries or in bytes. tenure::cache takes one as a parameter; simulation<policy> and optimal_hits() say what
-// a policy, and what the best of all, would have hit on a trace.
+// capacity in entries or in bytes. tenure::cache takes one as a parameter; simulation<policy> and optimal_hits() say
+// what a policy, and what the best of all, would have hit on a trace.
 #pragma once
 
 #include <tenure/eviction/adaptive.hpp>

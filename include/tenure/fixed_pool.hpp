@@ -36,11 +36,11 @@ struct fixed_pool_options {
   std::size_t alignment = alignof(std::max_align_t);  // of every block
   std::size_t first_slab_blocks = 64;                 // each slab has twice the blocks of the one before, up to
   std::size_t largest_slab_bytes = 1 << 20;
-  std::uint64_t limit_blocks = TENURE_NO_LIMIT;       // in use at once
+  std::uint64_t limit_blocks = TENURE_NO_LIMIT;  // in use at once
   resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
-  memory_resource* part_of = nullptr;  // a resource that counts it, in place of an account
-  std::pmr::memory_resource* upstream = nullptr;      // null: operator new
+  memory_resource* part_of = nullptr;             // a resource that counts it, in place of an account
+  std::pmr::memory_resource* upstream = nullptr;  // null: operator new
 };
 
 class TENURE_API fixed_pool final : public memory_resource {

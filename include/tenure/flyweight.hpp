@@ -7,15 +7,16 @@
 //     a->family;                                 // to be read; a = font{...} takes another one
 //
 // A flyweight is one word, which is never empty, and is copied and let go of like an arc. The value goes with the last
-// flyweight that has it. All flyweights of the same T, Hash and Tag share one set; a Tag of one's own makes another one.
+// flyweight that has it. All flyweights of the same T, Hash and Tag share one set; a Tag of one's own makes another
+// one.
 //
 // When: many equal values that are read and not changed: fonts, styles, types, paths. When not: strings alone
 // (counted_interner, which finds them without a lock); values that are mostly different.
 //
-// Thread-safe as std::shared_ptr: one flyweight is for one thread at a time. Errors: std::bad_alloc, also at a hard limit of
-// the account, and what T's copy constructor, Hash and operator== throw. Cost: finding a value takes the lock of one of
-// 16 parts of the set; a copy is a locked instruction; beside T, 24 bytes, two words of a table, and one block of the
-// heap (docs/library/interner.md). The account counts these, and not what a T has taken besides.
+// Thread-safe as std::shared_ptr: one flyweight is for one thread at a time. Errors: std::bad_alloc, also at a hard
+// limit of the account, and what T's copy constructor, Hash and operator== throw. Cost: finding a value takes the lock
+// of one of 16 parts of the set; a copy is a locked instruction; beside T, 24 bytes, two words of a table, and one
+// block of the heap (docs/library/interner.md). The account counts these, and not what a T has taken besides.
 // Source: Gamma and others, Design Patterns (1994); boost::flyweight.
 #pragma once
 
@@ -186,9 +187,7 @@ class flyweight {
  public:
   flyweight(const T& value) : value_(set::get().take(value)) {}
   flyweight(T&& value) : value_(set::get().take(std::move(value))) {}
-  flyweight()
-    requires std::default_initializable<T>
-      : flyweight(T()) {}
+  flyweight() requires std::default_initializable<T> : flyweight(T()) {}
   flyweight(const flyweight& other) noexcept : value_(other.value_) { set::add(value_); }
   // Never empty: what is moved from has the value still.
   flyweight& operator=(const flyweight& other) noexcept {

@@ -4,9 +4,10 @@
 //   [objects....]      [objects...]       [objects. ^cursor   ]     three frames
 //    retired by the next advance()         current
 //
-// Allocation bumps in the current frame. advance() begins the next one, and the oldest frame retires: what was allocated
-// in it goes, destructors first, and its memory is used again. So a thing lives for as many advances as the ring has
-// frames: what one stage makes another may still read while the next is being made. Once warm a loop allocates nothing.
+// Allocation bumps in the current frame. advance() begins the next one, and the oldest frame retires: what was
+// allocated in it goes, destructors first, and its memory is used again. So a thing lives for as many advances as the
+// ring has frames: what one stage makes another may still read while the next is being made. Once warm a loop allocates
+// nothing.
 //
 //     tenure::frame_ring memory({.name = "frames", .frames = 2});
 //     for (;;) {

@@ -8,9 +8,9 @@
 //     tenure::counted_interner labels({.name = "labels", .grace = std::chrono::seconds(10)});
 //     tenure::counted_symbol label = labels.intern(text);   // copied and let go of like an arc
 //
-// interner keeps strings for as long as it lives itself. counted_interner keeps a string while a symbol of it lives, and
-// then, where `grace` is not 0, for so long at least, so that one that comes and goes is not made anew each time (weak).
-// What is over its grace goes in passing, when others come, and with sweep().
+// interner keeps strings for as long as it lives itself. counted_interner keeps a string while a symbol of it lives,
+// and then, where `grace` is not 0, for so long at least, so that one that comes and goes is not made anew each time
+// (weak). What is over its grace goes in passing, when others come, and with sweep().
 //
 // A string that is there is found without a lock and without a write to anything that other threads read but, in
 // counted_interner, its own count. Strings may hold any bytes; c_str() ends in a 0 besides.
@@ -18,11 +18,12 @@
 // When: the same strings over and over: identifiers, labels, header names, keys to compare. When not: strings of which
 // each is different; values of other types (flyweight).
 //
-// Thread-safe, apart from construction and destruction; shrinkers of the account may intern, let go and sweep. Symbols must be gone before their counted_interner: one that is
-// left ends in a message. Symbols of different interners compare unequal. Errors: std::bad_alloc, also at a hard limit of
-// the account; std::length_error from 2^32 - 1 bytes on.
-// Cost: some 10 ns for a string of a dozen bytes that is there; beside the bytes of a string, 9 to 16 for an entry, 25 to
-// 40 where it is counted, and 21 to 43 for the tables (docs/library/interner.md).
+// Thread-safe, apart from construction and destruction; shrinkers of the account may intern, let go and sweep. Symbols
+// must be gone before their counted_interner: one that is left ends in a message. Symbols of different interners
+// compare unequal. Errors: std::bad_alloc, also at a hard limit of the account; std::length_error from 2^32 - 1 bytes
+// on.
+// Cost: some 10 ns for a string of a dozen bytes that is there; beside the bytes of a string, 9 to 16 for an entry, 25
+// to 40 where it is counted, and 21 to 43 for the tables (docs/library/interner.md).
 // Source: symbols of Lisp; sharded open addressing; memory that keeps its type, as in Linux's SLAB_TYPESAFE_BY_RCU.
 #pragma once
 
@@ -37,8 +38,8 @@
 #include <string_view>
 #include <utility>
 
-#include <tenure/account.hpp>
 #include <tenure/api.h>
+#include <tenure/account.hpp>
 #include <tenure/ref/counts.hpp>
 
 namespace tenure {

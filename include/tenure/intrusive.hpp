@@ -8,8 +8,9 @@
 //
 // T derives from rc_counted<T> or arc_counted<T> (four bytes), or a base class of it does, which then has a virtual
 // destructor. The last reference calls `T::end(T*)`, where T has such a public static function, as to give the object
-// back to a pool; otherwise, also where `end` is something else or cannot be called from outside, `delete`. A new object
-// has one reference, which make_intrusive() and adopt() take over. One that ends must not make references to itself.
+// back to a pool; otherwise, also where `end` is something else or cannot be called from outside, `delete`. A new
+// object has one reference, which make_intrusive() and adopt() take over. One that ends must not make references to
+// itself.
 //
 //     struct packet : tenure::rc_counted<packet> {
 //       static void end(packet* one) noexcept { packets.destroy(one); }
@@ -155,7 +156,5 @@ intrusive_ptr<T> make_intrusive(Arguments&&... arguments) {
 
 template <class T>
 struct std::hash<tenure::intrusive_ptr<T>> {
-  std::size_t operator()(const tenure::intrusive_ptr<T>& of) const noexcept {
-    return std::hash<T*>()(of.get());
-  }
+  std::size_t operator()(const tenure::intrusive_ptr<T>& of) const noexcept { return std::hash<T*>()(of.get()); }
 };

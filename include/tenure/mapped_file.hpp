@@ -38,10 +38,10 @@ namespace tenure {
 
 struct mapped_file_options {
   std::string_view name = "mapped file";
-  const char* folder = "/var/tmp";               // on the disk that is to hold it
+  const char* folder = "/var/tmp";                 // on the disk that is to hold it
   std::size_t limit_bytes = std::size_t{1} << 30;  // address space; a power of two
-  std::size_t grow_bytes = 1 << 20;              // the file's length is a multiple of it; a power of two
-  std::size_t smallest_bytes = 4096;             // a power of two
+  std::size_t grow_bytes = 1 << 20;                // the file's length is a multiple of it; a power of two
+  std::size_t smallest_bytes = 4096;               // a power of two
   resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
 };

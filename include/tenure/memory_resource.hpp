@@ -33,8 +33,8 @@
 #include <string_view>
 #include <utility>
 
-#include <tenure/account.hpp>
 #include <tenure/api.h>
+#include <tenure/account.hpp>
 
 namespace tenure {
 
@@ -106,9 +106,7 @@ class TENURE_API memory_resource : public std::pmr::memory_resource {
   }
   tenure_account_use& use() noexcept { return *use_; }
   bool is_part() const noexcept { return whole_ != nullptr; }
-  static void store(std::uint64_t& to, std::uint64_t value) noexcept {
-    __atomic_store_n(&to, value, __ATOMIC_RELAXED);
-  }
+  static void store(std::uint64_t& to, std::uint64_t value) noexcept { __atomic_store_n(&to, value, __ATOMIC_RELAXED); }
 
   // What it holds. Throws std::bad_alloc at the limit.
   void hold(std::uint64_t bytes, std::uint64_t blocks = 1);
@@ -133,15 +131,15 @@ class TENURE_API memory_resource : public std::pmr::memory_resource {
 // What templates over resources ask for.
 template <class Resource>
 concept resource = std::derived_from<Resource, std::pmr::memory_resource> &&
-                   requires(Resource& of, const Resource& seen, const void* block, memory_resource::live_visitor visit,
-                            void* context, account_limits limits) {
-                     { seen.name() } -> std::convertible_to<const char*>;
-                     { seen.account() } -> std::same_as<tenure_account*>;
-                     { seen.statistics() } -> std::same_as<resource_statistics>;
-                     { seen.owns(block) } -> std::same_as<bool>;
-                     { of.trim() } -> std::same_as<std::size_t>;
-                     { seen.visit_live(visit, context) };
-                     { of.set_limits(limits) };
-                   };
+    requires(Resource& of, const Resource& seen, const void* block, memory_resource::live_visitor visit, void* context,
+             account_limits limits) {
+  { seen.name() } -> std::convertible_to<const char*>;
+  { seen.account() } -> std::same_as<tenure_account*>;
+  { seen.statistics() } -> std::same_as<resource_statistics>;
+  { seen.owns(block) } -> std::same_as<bool>;
+  { of.trim() } -> std::same_as<std::size_t>;
+  {seen.visit_live(visit, context)};
+  {of.set_limits(limits)};
+};
 
 }  // namespace tenure

@@ -6,8 +6,8 @@
 //   numa_policy::preferred    to the first of `nodes` while it has room, then anywhere
 //   numa_policy::interleaved  to `nodes` in turn, page by page
 //
-// Regions come from the system and are bound before anybody touches them. bytes_by_node() tells where their pages really
-// are, and migrate() moves them.
+// Regions come from the system and are bound before anybody touches them. bytes_by_node() tells where their pages
+// really are, and migrate() moves them.
 //
 //     tenure::numa table_memory({.name = "routes", .policy = tenure::numa_policy::interleaved});
 //     tenure::numa mine({.name = "shard 1", .policy = tenure::numa_policy::bind, .nodes = {1}});
@@ -58,8 +58,8 @@ class TENURE_API numa final : public detail::region_resource {
 
   // Where the pages lie that have been touched, by node; asks the kernel for each page.
   std::vector<numa_share> bytes_by_node() const;
-  // From now on `nodes` instead; pages that lie elsewhere are moved, as far as the kernel can (pages that are shared, after
-  // fork(), stay). Takes a copy of each page, with the threads that touch it meanwhile waiting. Throws
+  // From now on `nodes` instead; pages that lie elsewhere are moved, as far as the kernel can (pages that are shared,
+  // after fork(), stay). Takes a copy of each page, with the threads that touch it meanwhile waiting. Throws
   // std::invalid_argument, std::system_error, and for policy `local`, which names no nodes, std::logic_error.
   void migrate(const std::vector<unsigned>& nodes);
 

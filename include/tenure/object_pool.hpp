@@ -19,8 +19,8 @@
 //
 // Thread-safe: everything but construction, destruction and, against the end of the very object it visits or returns,
 // for_each_live() and weak_handle::get(). Errors: std::bad_alloc beyond limit_objects, which counts objects in use and
-// nothing else, and where there is no memory; what T's constructor throws. A second destroy() ends in a message, always;
-// with checks on the message has the sites of creation and both ends, and objects of another pool are told too.
+// nothing else, and where there is no memory; what T's constructor throws. A second destroy() ends in a message,
+// always; with checks on the message has the sites of creation and both ends, and objects of another pool are told too.
 // The account's held bytes are exact; what it shows as used is up to a magazine (64 objects) a thread behind, while
 // statistics() asks all threads.
 // Cost: some 3 ns for a pair, at any number of threads (docs/library/object_pool.md); 24 bytes a slot beyond T. Memory
@@ -125,16 +125,11 @@ class object_pool {
   };
 
   template <class... Arguments>
-    requires(!keeps_objects && std::constructible_from<T, Arguments...>)
-  handle create(Arguments&&... arguments) {
+  requires(!keeps_objects && std::constructible_from<T, Arguments...>) handle create(Arguments&&... arguments) {
     return handle(this, make(std::forward<Arguments>(arguments)...));
   }
   // One that came back, or a new one.
-  handle acquire()
-    requires(keeps_objects && std::default_initializable<T>)
-  {
-    return handle(this, make());
-  }
+  handle acquire() requires(keeps_objects&& std::default_initializable<T>) { return handle(this, make()); }
 
   // The same without a handle. destroy() also takes what handle::release() gave.
   template <class... Arguments>

@@ -17,17 +17,17 @@
 //     //       at list.cc:7 in int main()
 //
 // The rules are those of Rust's RefCell. A borrow of what is mutably borrowed, a mutable borrow of what is borrowed, an
-// owner that is moved, assigned, or ends while its value is borrowed, and use of a borrow that was moved from end in such
-// a message, which names every place that is in the way (up to eight). Where the option abort_on_misuse is off the
+// owner that is moved, assigned, or ends while its value is borrowed, and use of a borrow that was moved from end in
+// such a message, which names every place that is in the way (up to eight). Where the option abort_on_misuse is off the
 // message is all: a second borrow is given, and those whose owner has gone say so when they are used.
 //
 // When: an invariant of the sort "nobody reads this while it changes", such as a container that callbacks may reach; in
-// tests and in production, since it is always on. When not: values that threads share (a mutex); hot inner loops (borrow
-// once, outside).
+// tests and in production, since it is always on. When not: values that threads share (a mutex); hot inner loops
+// (borrow once, outside).
 //
 // Not thread-safe: an owner and its borrows are one thread's at a time. Errors: none besides the messages; try_borrow()
-// and try_borrow_mut() give nothing instead. Cost: the value lies in the owner, with 24 bytes beside it; a borrow has 40
-// bytes and costs 2 to 3 ns, to take and to end (docs/library/owned.md).
+// and try_borrow_mut() give nothing instead. Cost: the value lies in the owner, with 24 bytes beside it; a borrow has
+// 40 bytes and costs 2 to 3 ns, to take and to end (docs/library/owned.md).
 // Source: Rust's RefCell; std::source_location for the sites of callers.
 #pragma once
 
@@ -183,14 +183,13 @@ class owned {
   explicit owned(T value, std::source_location at = std::source_location::current()) : value_(std::move(value)) {
     state_.site = at;
   }
-  owned(std::source_location at = std::source_location::current())
-    requires std::is_default_constructible_v<T>
+  owned(std::source_location at = std::source_location::current()) requires std::is_default_constructible_v<T>
       : value_() {
     state_.site = at;
   }
   // The value moves, so nobody may have borrowed it.
-  owned(owned&& other, std::source_location at = std::source_location::current()) noexcept(
-      std::is_nothrow_move_constructible_v<T>)
+  owned(owned&& other,
+        std::source_location at = std::source_location::current()) noexcept(std::is_nothrow_move_constructible_v<T>)
       : value_(std::move(other.unborrowed("owner moved while its value is borrowed", &at))) {
     state_.site = at;
   }

@@ -18,8 +18,8 @@
 // threads (arc, brc); cycles (cyclic_rc, gc).
 //
 // Not thread-safe: all references to one object belong to one thread at a time. Errors: std::bad_alloc, and what T's
-// constructor throws. Cost: a reference is two words; a block has 16 bytes beside the object, 24 from a resource; a copy is
-// one plain increment (docs/library/rc.md).
+// constructor throws. Cost: a reference is two words; a block has 16 bytes beside the object, 24 from a resource; a
+// copy is one plain increment (docs/library/rc.md).
 // Source: std::shared_ptr for the interface; Rust's Rc for counts that need no atomics.
 #pragma once
 

@@ -6,8 +6,9 @@
 // A secret does not reach the swap (its pages are locked), a core dump or a child process; it is overwritten when it is
 // given back, and so are regions before they go. A child of fork() finds zeros: it must not allocate, what it releases
 // or ends is passed over in silence. A read or write that runs off a region faults on its guard pages; a
-// write that runs off a secret at either end is found when the secret is given back, and ends in a message. Many secrets
-// share a region, so one costs nanoseconds and some dozens of bytes instead of four system calls and four pages.
+// write that runs off a secret at either end is found when the secret is given back, and ends in a message. Many
+// secrets share a region, so one costs nanoseconds and some dozens of bytes instead of four system calls and four
+// pages.
 //
 //     tenure::secure keys({.name = "session keys"});
 //     std::pmr::vector<unsigned char> key(32, &keys);

@@ -13,7 +13,8 @@
 //     std::pmr::map<std::pmr::string, document> documents(&memory);
 //
 // When: containers of several node sizes and strings, with lives of their own. When not: one size (fixed_pool); one
-// lifetime (arena); several threads, which need a synchronized_resource_adaptor, or the heap, which has a cache for each.
+// lifetime (arena); several threads, which need a synchronized_resource_adaptor, or the heap, which has a cache for
+// each.
 //
 // With checks on misuse ends in messages as it does in a fixed_pool, and larger blocks have the same records.
 //
@@ -43,9 +44,9 @@ struct slab_options {
   std::size_t largest_slab_bytes = 256 << 10;
   resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
-  memory_resource* part_of = nullptr;             // a resource that counts it, in place of an account
-  // Null: operator new. Asked for alignments up to 4096, whatever those of the requests are: a class's slabs are aligned
-  // as its blocks can be.
+  memory_resource* part_of = nullptr;  // a resource that counts it, in place of an account
+  // Null: operator new. Asked for alignments up to 4096, whatever those of the requests are: a class's slabs are
+  // aligned as its blocks can be.
   std::pmr::memory_resource* upstream = nullptr;
 };
 

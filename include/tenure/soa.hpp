@@ -9,17 +9,17 @@
 //     for (auto [px, py, m] : particles) m *= 2;                   // row by row; px, py, m refer to the fields
 //     auto [px, py, m] = particles[0];
 //
-// A loop over one field of many reads that field alone, and can be vectorized. What std::vector promises holds: rows lie
-// in order, push_back is amortized O(1) and changes nothing where it throws, growing moves rows and so ends spans,
+// A loop over one field of many reads that field alone, and can be vectorized. What std::vector promises holds: rows
+// lie in order, push_back is amortized O(1) and changes nothing where it throws, growing moves rows and so ends spans,
 // iterators and references. Fields that take an allocator are given the resource.
 //
-// When: many rows of which loops use a few fields at a time. When not: rows that are used as a whole, in random order (a
-// row of n fields is n cache lines); a handful of rows.
+// When: many rows of which loops use a few fields at a time. When not: rows that are used as a whole, in random order
+// (a row of n fields is n cache lines); a handful of rows.
 //
-// Not thread-safe, as std::vector. Fields must be movable without exceptions. Errors: std::bad_alloc; std::length_error;
-// std::out_of_range from at(); what constructors of fields throw. Cost: docs/library/soa.md. Iterators have all operations
-// of random access, but what they refer to is a tuple of references, so algorithms that move values (std::sort) take
-// them no more than those of other such containers: swap_rows() is for that.
+// Not thread-safe, as std::vector. Fields must be movable without exceptions. Errors: std::bad_alloc;
+// std::length_error; std::out_of_range from at(); what constructors of fields throw. Cost: docs/library/soa.md.
+// Iterators have all operations of random access, but what they refer to is a tuple of references, so algorithms that
+// move values (std::sort) take them no more than those of other such containers: swap_rows() is for that.
 // Source: structures of arrays, as Zig's MultiArrayList and entity component systems have them.
 #pragma once
 
@@ -138,8 +138,8 @@ class soa {
   }
   // A row of one value for each field, from which that is constructed; they may refer to the rows that are there.
   template <class... Values>
-    requires(sizeof...(Values) == sizeof...(Fields) && (std::is_constructible_v<Fields, Values &&> && ...))
-  void push_back(Values&&... values) {
+  requires(sizeof...(Values) == sizeof...(Fields) &&
+           (std::is_constructible_v<Fields, Values&&> && ...)) void push_back(Values&&... values) {
     const auto construct = [&](columns& to) {
       construct_row(to, size_, std::forward_as_tuple(std::forward<Values>(values)...));
     };
@@ -166,9 +166,7 @@ class soa {
     for_each_column([&](auto* column) { swap(column[a], column[b]); });
   }
   // New rows have fields as their default constructors make them. Where one throws, there are no new rows.
-  void resize(std::size_t rows)
-    requires(std::is_default_constructible_v<Fields> && ...)
-  {
+  void resize(std::size_t rows) requires(std::is_default_constructible_v<Fields>&&...) {
     while (size_ > rows) pop_back();
     if (rows > capacity_) reserve(std::max(rows, grown()));
     const std::size_t before = size_;

@@ -37,8 +37,8 @@
 #include <utility>
 #include <vector>
 
-#include <tenure/detail/symbol_names.hpp>
 #include <tenure/tenure.h>
+#include <tenure/detail/symbol_names.hpp>
 
 namespace tenure {
 
@@ -99,20 +99,29 @@ inline std::string count_of(std::uint64_t count, const char* what) {
 // Frames of the heap itself, with which every stack begins.
 inline bool is_of_the_heap(const named_address& one, const std::string& heap_module, bool heap_is_program) {
   if (!heap_is_program && one.module == heap_module) return true;
-  static constexpr std::string_view names[] = {"malloc",       "calloc",         "realloc",  "reallocarray",
+  static constexpr std::string_view names[] = {"malloc",        "calloc",         "realloc",  "reallocarray",
                                                "aligned_alloc", "posix_memalign", "memalign", "valloc"};
   return one.function.starts_with("operator new") || one.function.starts_with("tenure::core::") ||
-         one.function.starts_with("tenure::telemetry::") ||
-         one.function.find("tenure::wire::") != std::string::npos ||
+         one.function.starts_with("tenure::telemetry::") || one.function.find("tenure::wire::") != std::string::npos ||
          std::find(std::begin(names), std::end(names), one.function) != std::end(names);
 }
 
 // The block is the C library's own, and stays until the process ends.
 inline bool keeps_for_itself(std::string_view function) {
-  static constexpr std::string_view beginnings[] = {
-      "_IO_file_doallocate", "_IO_wfile_doallocate", "setlocale",  "pthread_create",      "__pthread_create",
-      "_dl_allocate_tls",    "_dl_",                 "dlopen",     "__cxa_thread_atexit", "tzset",
-      "bindtextdomain",      "textdomain",           "getpw",      "getgr"};
+  static constexpr std::string_view beginnings[] = {"_IO_file_doallocate",
+                                                    "_IO_wfile_doallocate",
+                                                    "setlocale",
+                                                    "pthread_create",
+                                                    "__pthread_create",
+                                                    "_dl_allocate_tls",
+                                                    "_dl_",
+                                                    "dlopen",
+                                                    "__cxa_thread_atexit",
+                                                    "tzset",
+                                                    "bindtextdomain",
+                                                    "textdomain",
+                                                    "getpw",
+                                                    "getgr"};
   return std::any_of(std::begin(beginnings), std::end(beginnings),
                      [&](std::string_view one) { return function.starts_with(one); });
 }
@@ -145,7 +154,8 @@ class memory_scope {
 
   memory_figures figures() const noexcept {
     const tenure_tally_stats told = statistics();
-    return {told.allocations, told.allocated_bytes, told.frees, told.live_blocks, told.live_bytes, told.peak_live_bytes};
+    return {told.allocations, told.allocated_bytes, told.frees,
+            told.live_blocks, told.live_bytes,      told.peak_live_bytes};
   }
 
   // Each may be asked several times; the scope goes on.
@@ -185,10 +195,11 @@ class memory_scope {
   }
 
   static expectation cannot_count() {
-    return {false, counts_allocations()
-                       ? "the system has no memory to count allocations with"
-                       : "malloc of this program is not Tenure's, so nothing can be counted: link tenure::malloc, or run "
-                         "it under LD_PRELOAD=libtenure-malloc.so"};
+    return {false,
+            counts_allocations()
+                ? "the system has no memory to count allocations with"
+                : "malloc of this program is not Tenure's, so nothing can be counted: link tenure::malloc, or run "
+                  "it under LD_PRELOAD=libtenure-malloc.so"};
   }
 
   expectation at_most(std::uint64_t tenure_tally_stats::*which, std::uint64_t most, const char* unit,
@@ -246,8 +257,7 @@ class memory_scope {
     }
     if (all.size() > most_sites) text += "\n  and " + detail::count_of(all.size() - most_sites, "more call site");
     const std::uint64_t missed = statistics().missed;
-    if (missed != 0)
-      text += "\n  " + detail::count_of(missed, "call") + " of signal handlers could not be counted";
+    if (missed != 0) text += "\n  " + detail::count_of(missed, "call") + " of signal handlers could not be counted";
     return text;
   }
 

@@ -6,18 +6,18 @@
 //     other = std::move(kept);       // its resource is another one: every order is moved by itself
 //     watched.report_copies();       // says how often, and from where
 //
-// A std::pmr container does not take its resource along when it is assigned. Move assignment, a move constructor that is
-// given an allocator and a splice ask whether the resources are equal, and where they are not the elements are copied or
-// moved one by one into new memory, or the splice is undefined. Nothing says so. This adaptor counts the questions that
-// it answers with no, and keeps the stack of each.
+// A std::pmr container does not take its resource along when it is assigned. Move assignment, a move constructor that
+// is given an allocator and a splice ask whether the resources are equal, and where they are not the elements are
+// copied or moved one by one into new memory, or the splice is undefined. Nothing says so. This adaptor counts the
+// questions that it answers with no, and keeps the stack of each.
 //
 // Only one of the two resources is asked, and which depends on the container: of libstdc++'s vector and list the one
 // moved from, of its map the one assigned to. So put an adaptor on either side; where the other side is the
 // default resource, std::pmr::set_default_resource(&adaptor) finds who forgot to pass one. Whoever compares resources
 // himself is counted too. swap() of containers with different resources asks nobody, and is undefined.
 //
-// One thread at a time. Errors: those of the upstream. Cost: nothing more than any adaptor for an allocation; some 200 ns
-// for a question answered with no (docs/library/adaptors.md).
+// One thread at a time. Errors: those of the upstream. Cost: nothing more than any adaptor for an allocation; some 200
+// ns for a question answered with no (docs/library/adaptors.md).
 #pragma once
 
 #include <memory>

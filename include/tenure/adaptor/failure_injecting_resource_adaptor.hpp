@@ -23,9 +23,9 @@
 namespace tenure {
 
 struct failure_plan {
-  std::uint64_t nth = 0;    // this request fails, counted from 1; 0: none
+  std::uint64_t nth = 0;     // this request fails, counted from 1; 0: none
   bool from_nth_on = false;  // and all later ones
-  double probability = 0;   // of each request
+  double probability = 0;    // of each request
   std::uint64_t seed = 1;
   std::size_t from_bytes = SIZE_MAX;  // requests of at least so many bytes
 };

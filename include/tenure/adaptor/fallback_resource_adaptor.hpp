@@ -29,7 +29,7 @@ class TENURE_API fallback_resource_adaptor final : public resource_adaptor {
  public:
   explicit fallback_resource_adaptor(const fallback_options& options);
 
-  std::uint64_t fallbacks() const noexcept { return fallbacks_; }              // requests that the first one refused
+  std::uint64_t fallbacks() const noexcept { return fallbacks_; }             // requests that the first one refused
   std::size_t second_blocks() const noexcept { return from_second_.size(); }  // in use
 
   bool owns(const void* block) const noexcept override;

@@ -4,8 +4,8 @@
 //     std::pmr::vector<row> rows(&tenant);   // std::bad_alloc where the 64 MiB do not suffice
 //
 // What counts are bytes as requested. Shrinkers of the account are asked before a request is refused
-// (<tenure/account.hpp>); set_limits() changes the limit at any time. Every resource has a limit of its own; this one is
-// for a part of what an upstream gives, or for an upstream that has none.
+// (<tenure/account.hpp>); set_limits() changes the limit at any time. Every resource has a limit of its own; this one
+// is for a part of what an upstream gives, or for an upstream that has none.
 //
 // One thread at a time. Errors: std::bad_alloc at the limit. Cost: docs/library/adaptors.md.
 #pragma once

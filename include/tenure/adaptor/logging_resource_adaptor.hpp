@@ -90,8 +90,8 @@ class TENURE_API resource_log {
     std::uint64_t refusals = 0;  // by the resource that it is done on; their releases are left out
     std::uint64_t elapsed_ns = 0;
   };
-  // Does the allocations and releases in their order, as fast as can be, without touching a block. What the log leaves in
-  // use is given back at the end, outside of the time.
+  // Does the allocations and releases in their order, as fast as can be, without touching a block. What the log leaves
+  // in use is given back at the end, outside of the time.
   replay_figures replay(std::pmr::memory_resource& on) const;
 
  private:

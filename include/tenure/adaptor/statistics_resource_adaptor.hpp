@@ -7,9 +7,9 @@
 //       std::printf("at most %lld bytes at once\n", (long long)parsing.counters().bytes.peak);
 //     }
 //
-// statistics() has what every resource counts, since the beginning. Scopes count by themselves, one within another: each
-// begins at nothing, and what it has seen is in those around it too. A scope's value is negative where more was given
-// back within it than taken.
+// statistics() has what every resource counts, since the beginning. Scopes count by themselves, one within another:
+// each begins at nothing, and what it has seen is in those around it too. A scope's value is negative where more was
+// given back within it than taken.
 //
 // One thread at a time. Errors: those of the upstream. Cost: docs/library/adaptors.md.
 // Source: rmm's statistics_resource_adaptor, whose counters are pushed and popped.

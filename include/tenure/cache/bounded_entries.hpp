@@ -4,9 +4,9 @@
 //         what had to go is told and freed, with no lock held   <--------
 //   get:  table without a lock; the hit goes to the log, and from there to the policy (read_log.hpp)
 //
-// Of a bound in bytes the policy has what is left after the cache itself, the table, the policy's own memory, and one part
-// in 64 that lets entries be built before the policy has made room for them. Where that does not do, entries go at once.
-// What has been taken out and is still held by readers waits in a list, and counts.
+// Of a bound in bytes the policy has what is left after the cache itself, the table, the policy's own memory, and one
+// part in 64 that lets entries be built before the policy has made room for them. Where that does not do, entries go at
+// once. What has been taken out and is still held by readers waits in a list, and counts.
 #pragma once
 
 #include <algorithm>
@@ -63,7 +63,9 @@ class bounded_entries : eviction::not_copied {
       : memory_(options.name, options.parent, checked(bytes, entries), make_room, this),
         is_in_bytes_(bytes != no_limit),
         entry_limit_(entries),
-        policy_reserve_(!is_in_bytes_ ? 0 : options.policy_bytes != 0 ? options.policy_bytes : bytes / 16),
+        policy_reserve_(!is_in_bytes_               ? 0
+                        : options.policy_bytes != 0 ? options.policy_bytes
+                                                    : bytes / 16),
         table_bytes_(table_.least_bytes),
         counted_bytes_(object_bytes + policy_reserve_ + table_bytes_),
         capacity_(capacity_of(bytes)),
@@ -102,9 +104,9 @@ class bounded_entries : eviction::not_copied {
 
   // --- changing
 
-  // An entry that is in nobody's way yet; null where there is no room for it. `owned(e)` measures what the entry owns outside
-  // of memory(); what it is going to own where `e` is null. `build(block)` builds it; `take_back(e)` gets back what that took
-  // when there was no room after all.
+  // An entry that is in nobody's way yet; null where there is no room for it. `owned(e)` measures what the entry owns
+  // outside of memory(); what it is going to own where `e` is null. `build(block)` builds it; `take_back(e)` gets back
+  // what that took when there was no room after all.
   template <class measure, class builder, class undo>
   entry* make(std::uint64_t identity, measure owned, builder build, undo take_back) {
     cache_memory::batch batch(memory_, is_in_bytes_ ? capacity() : no_limit);
@@ -124,8 +126,8 @@ class bounded_entries : eviction::not_copied {
     return refuse(one, take_back);
   }
 
-  // Takes the entry over; false when it is not kept. Where `over` is given, only in its place. `is_same` finds the entry
-  // that it replaces.
+  // Takes the entry over; false when it is not kept. Where `over` is given, only in its place. `is_same` finds the
+  // entry that it replaces.
   template <class predicate>
   bool insert(entry& fresh, const entry* over, std::int64_t now, predicate is_same) {
     removed gone;
@@ -287,7 +289,8 @@ class bounded_entries : eviction::not_copied {
     std::uint64_t owned = 0;
   };
 
-  // A shrinker must not wait: the lock may be this thread's own, where the policy took memory and the process was short.
+  // A shrinker must not wait: the lock may be this thread's own, where the policy took memory and the process was
+  // short.
   enum class when_locked { wait, leave };
 
   // By then the policy knows what is asked for how often.
@@ -481,7 +484,8 @@ class bounded_entries : eviction::not_copied {
     }
     destroy(free);
     // Somebody may have let go of what waits, and nobody else looks where the bound is no matter of bytes.
-    if (waiting_count_.load(std::memory_order_relaxed) >= waiting_looked_at_.load(std::memory_order_relaxed)) free_waiting();
+    if (waiting_count_.load(std::memory_order_relaxed) >= waiting_looked_at_.load(std::memory_order_relaxed))
+      free_waiting();
     publish();
   }
 
@@ -517,7 +521,8 @@ class bounded_entries : eviction::not_copied {
       }
       while (entry* const one = held.pop()) waiting_.push(*one, one->cause);
       // As much again may come before the next look, so that each that waits is looked at a few times only.
-      waiting_looked_at_.store(2 * waiting_count_.load(std::memory_order_relaxed) + least_waiting, std::memory_order_relaxed);
+      waiting_looked_at_.store(2 * waiting_count_.load(std::memory_order_relaxed) + least_waiting,
+                               std::memory_order_relaxed);
     }
     const bool has_freed = !free.empty();
     destroy(free);

@@ -2,8 +2,9 @@
 //
 //   entry   [ policy's node 32..48 | pins, flags | owned | times | next | key | value ]    one block
 //
-// A handle holds its entry by a hazard slot of the thread that asked (hazards.hpp); when those are used up, or when it is
-// copied, by a count in the entry. An entry that was taken out of the cache is freed, by the cache, when neither is left.
+// A handle holds its entry by a hazard slot of the thread that asked (hazards.hpp); when those are used up, or when it
+// is copied, by a count in the entry. An entry that was taken out of the cache is freed, by the cache, when neither is
+// left.
 #pragma once
 
 #include <atomic>
@@ -107,7 +108,7 @@ struct cache_entry : node {
  private:
   // What takes an allocator is copied where it can be, so that `from` is as it was when there is no room.
   template <class T>
-  static constexpr bool is_copied = std::uses_allocator_v<T, allocator> && std::is_copy_constructible_v<T>;
+  static constexpr bool is_copied = std::uses_allocator_v<T, allocator>&& std::is_copy_constructible_v<T>;
 
   template <class T>
   static void construct(T* at, const allocator& memory, T& from) {
@@ -128,9 +129,9 @@ struct cache_entry : node {
   }
 };
 
-// What get() returns. True when there is a value; it stays as it is for as long as the handle lives. Cheap to make, to be
-// kept for a short time: what it holds is counted, so a cache whose values are all held has room for no other. A handle
-// may be moved and copied to other threads. It must be gone before the cache.
+// What get() returns. True when there is a value; it stays as it is for as long as the handle lives. Cheap to make, to
+// be kept for a short time: what it holds is counted, so a cache whose values are all held has room for no other. A
+// handle may be moved and copied to other threads. It must be gone before the cache.
 template <class K, class V, class node>
 class cache_handle {
   using entry = cache_entry<K, V, node>;

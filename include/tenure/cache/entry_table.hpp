@@ -43,9 +43,7 @@ class entry_table : eviction::not_copied {
   // Slots follow the head.
   struct slots {
     std::size_t mask;
-    std::atomic<word>& at(std::size_t index) noexcept {
-      return reinterpret_cast<std::atomic<word>*>(this + 1)[index];
-    }
+    std::atomic<word>& at(std::size_t index) noexcept { return reinterpret_cast<std::atomic<word>*>(this + 1)[index]; }
   };
   static constexpr std::size_t bytes_of(std::size_t count) noexcept { return sizeof(slots) + count * sizeof(word); }
 
@@ -194,7 +192,8 @@ class entry_table : eviction::not_copied {
         if (here == 0) continue;
         ++count;
         for (std::size_t at = home(entry_of(here)->identity) & all.mask; at != index; at = (at + 1) & all.mask) {
-          eviction::structure_check(all.at(at).load(std::memory_order_relaxed) != 0, "an entry behind a gap of the table");
+          eviction::structure_check(all.at(at).load(std::memory_order_relaxed) != 0,
+                                    "an entry behind a gap of the table");
         }
       }
       eviction::structure_check(count == one.count, "count of a shard");

@@ -2,8 +2,8 @@
 //
 //   bucket   [ lock | flight -> flight ]     16 of them, by the key's identity
 //
-// A flight is made before the lock is taken and ends after it: no constructor, destructor or allocation is under a lock,
-// since each may end in the cache (keys are the user's, and memory may be had from shrinkers).
+// A flight is made before the lock is taken and ends after it: no constructor, destructor or allocation is under a
+// lock, since each may end in the cache (keys are the user's, and memory may be had from shrinkers).
 #pragma once
 
 #include <array>
@@ -58,8 +58,8 @@ class flights : eviction::not_copied {
     std::exception_ptr failure_;
   };
 
-  // The flight for `key`, and whether the caller is to load. `look` is asked with the lock held: a load that landed just now
-  // has left its result in the cache. Null when look() found it.
+  // The flight for `key`, and whether the caller is to load. `look` is asked with the lock held: a load that landed
+  // just now has left its result in the cache. Null when look() found it.
   template <class function>
   std::pair<std::shared_ptr<flight>, bool> join(const K& key, std::uint64_t identity, function look) {
     bucket& in = bucket_of(identity);
@@ -90,7 +90,7 @@ class flights : eviction::not_copied {
  private:
   struct bucket {
     std::shared_ptr<flight> find(const K& key, std::uint64_t identity) const {
-      for (const flight* one = first.get(), *before = nullptr; one != nullptr; before = one, one = one->next_.get()) {
+      for (const flight *one = first.get(), *before = nullptr; one != nullptr; before = one, one = one->next_.get()) {
         if (one->identity_ == identity && Equal{}(one->key_, key)) return before == nullptr ? first : before->next_;
       }
       return nullptr;

@@ -29,8 +29,8 @@ struct alignas(64) hazard_record {
   std::atomic<std::uint32_t> in_use{0};
   std::uint32_t number = 0;
 
-  // Null when the thread has that many handles. Acquire: another thread may have let the slot's handle go, and whoever sees
-  // what this thread puts there next has to see what that one did before.
+  // Null when the thread has that many handles. Acquire: another thread may have let the slot's handle go, and whoever
+  // sees what this thread puts there next has to see what that one did before.
   hazard_slot* free_slot() noexcept {
     for (hazard_slot& one : held) {
       if (one.load(std::memory_order_acquire) == nullptr) return &one;

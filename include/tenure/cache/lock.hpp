@@ -1,5 +1,5 @@
-// The lock of a cache: one word. Unlike std::mutex it may be tried by the thread that holds it, which fails: memory that
-// is taken under the lock can ask shrinkers, and the cache is one.
+// The lock of a cache: one word. Unlike std::mutex it may be tried by the thread that holds it, which fails: memory
+// that is taken under the lock can ask shrinkers, and the cache is one.
 #pragma once
 
 #include <atomic>

@@ -1,8 +1,9 @@
 // What a cache takes, counted to the byte and never beyond its limit.
 //
-// A std::pmr::memory_resource that the entries of a cache, and those of their keys and values that take an allocator, get
-// their memory from. A block counts with what the heap says that it offers (malloc_usable_size), whatever was asked for.
-// Room is reserved before a block is taken, so that there is no moment at which the cache holds more than its limit.
+// A std::pmr::memory_resource that the entries of a cache, and those of their keys and values that take an allocator,
+// get their memory from. A block counts with what the heap says that it offers (malloc_usable_size), whatever was asked
+// for. Room is reserved before a block is taken, so that there is no moment at which the cache holds more than its
+// limit.
 //
 // Within a `batch` what the thread takes and gives back is put to the account once, at its end: what is freed there
 // counts until then.
@@ -15,8 +16,8 @@
 #include <memory_resource>
 #include <string_view>
 
-#include <tenure/account.hpp>
 #include <tenure/api.h>
+#include <tenure/account.hpp>
 
 namespace tenure::detail {
 
@@ -98,8 +99,8 @@ class TENURE_API cache_memory final : public std::pmr::memory_resource {
 // Bytes of the block at `block`, as the heap that it is from tells.
 TENURE_API std::size_t block_bytes(const void* block) noexcept;
 
-// Arrays of zeros for tables. A large one can be discarded: its pages go back and it reads as zeros from then on, so that
-// whoever still reads it finds nothing. Null when there is no memory.
+// Arrays of zeros for tables. A large one can be discarded: its pages go back and it reads as zeros from then on, so
+// that whoever still reads it finds nothing. Null when there is no memory.
 TENURE_API void* make_table(std::size_t bytes) noexcept;
 TENURE_API bool discard_table(void* table, std::size_t bytes) noexcept;
 TENURE_API void free_table(void* table, std::size_t bytes) noexcept;

@@ -53,16 +53,16 @@ enum class removal_cause : std::uint8_t {
   erased,    // by erase() or clear()
   expired,
   collected,  // a weak value, and what it points to is gone
-  evicted,   // for want of room
-  pressure,  // of the budget, or trim()
-  refused,   // was never in the cache; listeners are not told
+  evicted,    // for want of room
+  pressure,   // of the budget, or trim()
+  refused,    // was never in the cache; listeners are not told
 };
 
 // Each exact, though not all of one moment while others use the cache.
 struct cache_statistics {
   std::uint64_t hits = 0;
-  std::uint64_t misses = 0;  // expired entries included
-  std::uint64_t puts = 0;    // those that were kept
+  std::uint64_t misses = 0;    // expired entries included
+  std::uint64_t puts = 0;      // those that were kept
   std::uint64_t refusals = 0;  // those that were not: too large, or not worth it to the policy
   std::uint64_t loads = 0;
   std::uint64_t load_failures = 0;

@@ -2,12 +2,12 @@
 //
 //   stripe of a thread   [ hits | misses | told | drained ]  [ identity x 32 ]
 //
-// A hit adds one and leaves the identity; whoever holds the lock next empties the stripes. When nobody comes in time, the
-// oldest identities are written over and the policy does not hear of them; hits and misses are counted exactly all the same.
-// A single thread loses nothing, and its policy hears everything in order.
+// A hit adds one and leaves the identity; whoever holds the lock next empties the stripes. When nobody comes in time,
+// the oldest identities are written over and the policy does not hear of them; hits and misses are counted exactly all
+// the same. A single thread loses nothing, and its policy hears everything in order.
 //
-// Where nothing comes and nothing goes, the order of the entries matters to nobody: the policy is told of one hit in eight
-// then (thin), until something comes.
+// Where nothing comes and nothing goes, the order of the entries matters to nobody: the policy is told of one hit in
+// eight then (thin), until something comes.
 // Source: the striped read buffers of Caffeine, which follow Ding and others, BP-Wrapper, ICDE 2009.
 #pragma once
 
@@ -31,8 +31,8 @@ class read_log {
     stripe& mine = stripes_[thread % stripes_.size()];
     const std::uint64_t number = mine.hits.fetch_add(1, std::memory_order_relaxed);
     if (is_thin_.load(std::memory_order_relaxed) && number % 8 != 0) return false;
-    // Two threads of one stripe may tell the same place: one of the hits is lost then. One that stops here for long sets
-    // `told` back, below `drained` even; drain() puts that right.
+    // Two threads of one stripe may tell the same place: one of the hits is lost then. One that stops here for long
+    // sets `told` back, below `drained` even; drain() puts that right.
     const std::uint64_t place = mine.told.load(std::memory_order_relaxed);
     TENURE_CACHE_STEP();
     mine.identities[place % kept].store(identity, std::memory_order_relaxed);
@@ -43,8 +43,12 @@ class read_log {
     stripes_[thread % stripes_.size()].misses.fetch_add(1, std::memory_order_relaxed);
   }
 
-  std::uint64_t hits() const noexcept { return sum([](const stripe& one) { return one.hits.load(); }); }
-  std::uint64_t misses() const noexcept { return sum([](const stripe& one) { return one.misses.load(); }); }
+  std::uint64_t hits() const noexcept {
+    return sum([](const stripe& one) { return one.hits.load(); });
+  }
+  std::uint64_t misses() const noexcept {
+    return sum([](const stripe& one) { return one.misses.load(); });
+  }
 
   // Under the lock: something comes, or nothing has for so many hits.
   void end_quiet() noexcept {

@@ -1,7 +1,8 @@
 // A shadow: what another policy, or another size, would have hit on the requests that a cache serves.
 //
-// It sees what the cache's policy sees, keeps identities and weights and no values, and looks at one in 2^shift identities
-// with a capacity as much smaller, so that it costs little. Source: Waldspurger and others, FAST 2015 (SHARDS).
+// It sees what the cache's policy sees, keeps identities and weights and no values, and looks at one in 2^shift
+// identities with a capacity as much smaller, so that it costs little. Source: Waldspurger and others, FAST 2015
+// (SHARDS).
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// Where a thread may be stopped between two steps of the cache's protocols: empty, except in the systematic tests, which
-// hand the turn to another thread there.
+// Where a thread may be stopped between two steps of the cache's protocols: empty, except in the systematic tests,
+// which hand the turn to another thread there.
 #pragma once
 
 #ifdef TENURE_SYSTEMATIC

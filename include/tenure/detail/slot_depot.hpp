@@ -22,8 +22,8 @@
 #include <mutex>
 #include <string_view>
 
-#include <tenure/account.hpp>
 #include <tenure/api.h>
+#include <tenure/account.hpp>
 #include <tenure/memory_resource.hpp>
 
 namespace tenure::detail {

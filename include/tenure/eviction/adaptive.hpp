@@ -7,9 +7,9 @@
 // rest makes room for newcomers. So a change costs no request more than a constant; while all identities are simulated,
 // which is for no more than a thousand entries, what the winner would hold moves over at once.
 //
-// When to use it: unless you know better. Cost: 48 bytes an entry, what the current policy remembers, and the contest, which
-// is at most about a MiB whatever the capacity; a hit costs that of the current policy, and of four more for a sampled
-// identity.
+// When to use it: unless you know better. Cost: 48 bytes an entry, what the current policy remembers, and the contest,
+// which is at most about a MiB whatever the capacity; a hit costs that of the current policy, and of four more for a
+// sampled identity.
 #pragma once
 
 #include <algorithm>
@@ -143,9 +143,8 @@ class adaptive : public policy_base<adaptive> {
     }
     template <class evict_function>
     void set_capacity(std::uint64_t capacity, evict_function&& evict) {
-      std::visit(
-          [&](auto& mine) { mine.set_capacity(capacity, [&](auto& gone) { evict(static_cast<node&>(gone)); }); },
-          policy_);
+      std::visit([&](auto& mine) { mine.set_capacity(capacity, [&](auto& gone) { evict(static_cast<node&>(gone)); }); },
+                 policy_);
     }
 
    private:

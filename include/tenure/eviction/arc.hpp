@@ -6,11 +6,11 @@
 //                       T1 + T2 <= c, all four <= 2c
 //
 // A miss that B1 remembers says that T1 should have been larger and raises the target of T1; one in B2 lowers it.
-// Source: Megiddo and Modha, ARC: a self-tuning, low overhead replacement cache, FAST 2003, figure 4; where entries have
-// weights, its comparisons are of sums of weights and its steps are repeated until there is room.
+// Source: Megiddo and Modha, ARC: a self-tuning, low overhead replacement cache, FAST 2003, figure 4; where entries
+// have weights, its comparisons are of sums of weights and its steps are repeated until there is room.
 //
-// When to use it: a mixture of recency and frequency that changes slowly. When not: loops longer than the cache. Cost: 32 bytes
-// an entry and 40 to 80 for each remembered one.
+// When to use it: a mixture of recency and frequency that changes slowly. When not: loops longer than the cache. Cost:
+// 32 bytes an entry and 40 to 80 for each remembered one.
 #pragma once
 
 #include <algorithm>
@@ -91,7 +91,8 @@ class arc : public policy_base<arc> {
     again_ghosts_.check();
     structure_check(used() <= capacity_, "more than the capacity");
     structure_check(once_.weight() + once_ghosts_.weight() <= capacity_, "L1 is longer than the capacity");
-    structure_check(used() + once_ghosts_.weight() + again_ghosts_.weight() <= 2 * capacity_, "the directory is too long");
+    structure_check(used() + once_ghosts_.weight() + again_ghosts_.weight() <= 2 * capacity_,
+                    "the directory is too long");
     structure_check(target_ >= 0 && target_ <= static_cast<double>(capacity_), "the target is out of its range");
   }
 
@@ -127,8 +128,8 @@ class arc : public policy_base<arc> {
   template <class evict_function>
   void replace(bool in_again_ghosts, evict_function& evict) {
     const double once_weight = static_cast<double>(once_.weight());
-    const bool from_once = again_.empty() || (!once_.empty() && (once_weight > target_ ||
-                                                                 (in_again_ghosts && once_weight == target_)));
+    const bool from_once =
+        again_.empty() || (!once_.empty() && (once_weight > target_ || (in_again_ghosts && once_weight == target_)));
     node& victim = from_once ? once_.back() : again_.back();
     erase(victim);
     (from_once ? once_ghosts_ : again_ghosts_).add(victim.identity, victim.weight);

@@ -1,8 +1,8 @@
 // OPT: what a cache that knew the future would hit. No policy can hit more when all entries weigh the same.
 //
-// Gives up what is asked for again the latest, the newcomer included. Source: Belady, A study of replacement algorithms for a
-// virtual-storage computer, 1966. Where entries have weights that is a good choice and not the best, which is hard to
-// find. Needs the whole trace: O(n log n) time, and 40 bytes a request.
+// Gives up what is asked for again the latest, the newcomer included. Source: Belady, A study of replacement algorithms
+// for a virtual-storage computer, 1966. Where entries have weights that is a good choice and not the best, which is
+// hard to find. Needs the whole trace: O(n log n) time, and 40 bytes a request.
 #pragma once
 
 #include <cstddef>

@@ -7,8 +7,8 @@
 // The ring is a list whose back is where the hand stands: what the hand passes goes to the front, which is the place
 // just behind the hand. Source: Corbato, A paging experiment with the Multics system, 1968.
 //
-// When to use it: LRU's hit ratio, nearly, where moving a list entry on each hit is too much. Cost: 32 bytes an entry; a
-// hit stores one byte.
+// When to use it: LRU's hit ratio, nearly, where moving a list entry on each hit is too much. Cost: 32 bytes an entry;
+// a hit stores one byte.
 #pragma once
 
 #include <tenure/eviction/policy.hpp>

@@ -1,14 +1,15 @@
-// Which of several policies would hit most: each simulated on the same sample of the identities, with a capacity as much
-// smaller as the sample.
+// Which of several policies would hit most: each simulated on the same sample of the identities, with a capacity as
+// much smaller as the sample.
 //
 // Sampling is by hash of the identity, so that an identity is in the sample with all its requests or with none
-// (Waldspurger and others, Efficient MRC construction with SHARDS, FAST 2015). All are, while the cache is small; when the
-// simulations hold more entries than they may, half of the identities leave the sample and the capacities are halved.
+// (Waldspurger and others, Efficient MRC construction with SHARDS, FAST 2015). All are, while the cache is small; when
+// the simulations hold more entries than they may, half of the identities leave the sample and the capacities are
+// halved.
 //
 // For each candidate the hits by which it is ahead of the active one are summed up, never below zero: a CUSUM test
 // (Page, Continuous inspection schemes, 1954), which needs no window. It has won when the sum reaches what a change
-// costs, which is a miss for each entry that it holds and the active one does not. Two policies that hold different parts
-// of a loop are ahead by turns, and by as much as that at most: they do not relieve each other.
+// costs, which is a miss for each entry that it holds and the active one does not. Two policies that hold different
+// parts of a loop are ahead by turns, and by as much as that at most: they do not relieve each other.
 #pragma once
 
 #include <algorithm>
@@ -54,7 +55,9 @@ class contest {
   // Whether the candidate would hold it now; of an identity in the sample.
   bool holds(std::size_t candidate, std::uint64_t identity) {
     bool found = false;
-    each([&](std::size_t number, const auto& cache) { found = found || (number == candidate && cache.contains(identity)); });
+    each([&](std::size_t number, const auto& cache) {
+      found = found || (number == candidate && cache.contains(identity));
+    });
     return found;
   }
   // One in 2^shift identities is sampled.
@@ -75,7 +78,12 @@ class contest {
 
   template <class function>
   void each(function call) {
-    std::apply([&](auto&... cache) { std::size_t number = 0; (call(number++, cache), ...); }, simulations_);
+    std::apply(
+        [&](auto&... cache) {
+          std::size_t number = 0;
+          (call(number++, cache), ...);
+        },
+        simulations_);
   }
 
   bool is_sampled(std::uint64_t identity) const noexcept {
@@ -134,7 +142,7 @@ class contest {
   std::tuple<simulation<candidates>...> simulations_;
   std::array<int, count> lead_{};
   int caution_ = least_caution;
-  std::size_t quiet_ = 0;  // requests since the last change
+  std::size_t quiet_ = 0;       // requests since the last change
   int next_look_ = least_lead;  // the lead at which the cost is worked out again
   std::uint64_t capacity_;
   std::size_t most_entries_;

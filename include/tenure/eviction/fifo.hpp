@@ -1,6 +1,7 @@
 // FIFO: what came first goes first, whatever was asked for since.
 //
-// When to use it: as a yardstick, or when order of arrival is what matters. Cost: 32 bytes an entry; a hit does nothing.
+// When to use it: as a yardstick, or when order of arrival is what matters. Cost: 32 bytes an entry; a hit does
+// nothing.
 #pragma once
 
 #include <tenure/eviction/policy.hpp>

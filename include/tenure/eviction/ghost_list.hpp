@@ -27,7 +27,8 @@ class ghost_list {
  public:
   // `side_limit_bytes` counts the arrays while they grow, when the old ones and the new ones are both there.
   ghost_list(std::uint64_t weight_limit, std::size_t side_limit_bytes) noexcept
-      : weight_limit_(weight_limit), record_limit_(side_limit_bytes == no_limit ? most : records_in(side_limit_bytes)) {}
+      : weight_limit_(weight_limit),
+        record_limit_(side_limit_bytes == no_limit ? most : records_in(side_limit_bytes)) {}
 
   bool empty() const noexcept { return newest_ == none; }
   std::uint64_t weight() const noexcept { return weight_; }

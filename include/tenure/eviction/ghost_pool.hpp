@@ -2,8 +2,8 @@
 //
 //   chunks  [ node x 32 ]...     nodes stay where they are; a free one is linked by its first `next`
 //
-// Their second links make a list in order of arrival. Chunks are added while the limit in bytes allows; then full() says
-// so, and the policy forgets one before it adds one.
+// Their second links make a list in order of arrival. Chunks are added while the limit in bytes allows; then full()
+// says so, and the policy forgets one before it adds one.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// Nodes found by identity: an array of pointers, at most half full, with linear probing and no marks for what was removed.
+// Nodes found by identity: an array of pointers, at most half full, with linear probing and no marks for what was
+// removed.
 //
 //   [ node* ]...    null: free. A removal moves up what would not be found past the gap.
 #pragma once

@@ -1,8 +1,8 @@
 // LFU: what has been asked for the least often since it came goes first; among equals, what was not asked for the
 // longest.
 //
-// When to use it: a popularity that does not change. When not: anywhere else, since yesterday's favourites stay. Cost: 40
-// bytes an entry and 8 in an array; a hit is O(log n).
+// When to use it: a popularity that does not change. When not: anywhere else, since yesterday's favourites stay. Cost:
+// 40 bytes an entry and 8 in an array; a hit is O(log n).
 #pragma once
 
 #include <tenure/eviction/order_heap.hpp>

@@ -1,17 +1,17 @@
-// LIRS: what goes is what has the longest distance between its last two accesses, not what was last asked for the longest
-// ago.
+// LIRS: what goes is what has the longest distance between its last two accesses, not what was last asked for the
+// longest ago.
 //
 //   S  newest [ L h g L h L g ... L ] oldest    L: low distance, stays. h: high distance, here, next to go.
 //   Q  newest [ h h h ] oldest -> gone          g: high distance, gone, remembered (a ghost)
 //
-// S orders by last access whatever was asked for more recently than the oldest L, which is always its last; Q holds all h.
-// An h or g that is asked for while it is in S has a shorter distance than the oldest L, and the two change places.
-// 99 % of the capacity is for L. Source: Jiang and Zhang, LIRS: an efficient low inter-reference recency set replacement
-// policy, SIGMETRICS 2002. The paper sets no limit to g; here their weights sum to at most twice the capacity, and the one
-// that has been gone the longest is forgotten first.
+// S orders by last access whatever was asked for more recently than the oldest L, which is always its last; Q holds all
+// h. An h or g that is asked for while it is in S has a shorter distance than the oldest L, and the two change places.
+// 99 % of the capacity is for L. Source: Jiang and Zhang, LIRS: an efficient low inter-reference recency set
+// replacement policy, SIGMETRICS 2002. The paper sets no limit to g; here their weights sum to at most twice the
+// capacity, and the one that has been gone the longest is forgotten first.
 //
-// When to use it: loops and scans longer than the cache. When not: pure recency in a small cache, where 1 % is little to
-// learn in. Cost: 48 bytes an entry and 64 to 112 for each remembered one.
+// When to use it: loops and scans longer than the cache. When not: pure recency in a small cache, where 1 % is little
+// to learn in. Cost: 48 bytes an entry and 64 to 112 for each remembered one.
 #pragma once
 
 #include <algorithm>
@@ -122,7 +122,9 @@ class lirs : public policy_base<lirs> {
   // mark: whether it is in S. A ghost always is.
   enum : std::uint8_t { low = 1, high = 2, gone = 3 };
 
-  std::uint64_t low_limit() const noexcept { return capacity_ - std::min(std::max<std::uint64_t>(capacity_ / 100, 1), capacity_); }
+  std::uint64_t low_limit() const noexcept {
+    return capacity_ - std::min(std::max<std::uint64_t>(capacity_ / 100, 1), capacity_);
+  }
 
   // `one` is at the front of S and in no queue.
   void promote(node& one) noexcept {

@@ -1,7 +1,8 @@
 // LRU: what has not been asked for the longest goes first.
 //
 // When to use it: what was just used will be used again (sessions, a working set that moves). When not: loops longer
-// than the cache, where it hits nothing, and scans, which flush it. Cost: 32 bytes an entry; a hit moves one list entry.
+// than the cache, where it hits nothing, and scans, which flush it. Cost: 32 bytes an entry; a hit moves one list
+// entry.
 #pragma once
 
 #include <tenure/eviction/policy.hpp>

@@ -1,12 +1,12 @@
-// LRU-K with K = 2: what was asked for twice the longest ago goes first. Entries that were asked for once only go before
-// all others, the one not asked for the longest first.
+// LRU-K with K = 2: what was asked for twice the longest ago goes first. Entries that were asked for once only go
+// before all others, the one not asked for the longest first.
 //
 // The time of an entry's last two accesses is kept; that of the last one also after it has gone (the paper's retained
 // information), for as many entries as the cache holds. The correlated reference period is zero: each access counts.
 // Source: O'Neil, O'Neil and Weikum, The LRU-K page replacement algorithm for database disk buffering, SIGMOD 1993.
 //
-// When to use it: database pages, where a scan must not flush an index. Cost: 40 bytes an entry and 8 in an array, 40 to 80 for each
-// remembered one; a hit is O(log n).
+// When to use it: database pages, where a scan must not flush an index. Cost: 40 bytes an entry and 8 in an array, 40
+// to 80 for each remembered one; a hit is O(log n).
 #pragma once
 
 #include <tenure/eviction/ghost_list.hpp>

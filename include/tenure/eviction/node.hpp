@@ -4,8 +4,8 @@
 //   [ previous | next | identity | weight|place|mark|owner ]
 //
 // The policy's node is embedded in the entry (a base class or a member), so that a hit allocates nothing and a list is
-// changed in constant time. `identity` is the 64-bit hash of the key: it is all that a policy remembers of an entry that
-// has gone. Two keys with one hash share their past and nothing else.
+// changed in constant time. `identity` is the 64-bit hash of the key: it is all that a policy remembers of an entry
+// that has gone. Two keys with one hash share their past and nothing else.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,9 @@
 
 namespace tenure::eviction {
 
-// A pair of links, of whatever list. All lists read and write this one type: two functions that are the same but for the
-// type of their links would be folded into one by g++ 12, which then forgets that the other one may change those links.
+// A pair of links, of whatever list. All lists read and write this one type: two functions that are the same but for
+// the type of their links would be folded into one by g++ 12, which then forgets that the other one may change those
+// links.
 struct link_ring {
   link_ring* previous = nullptr;
   link_ring* next = nullptr;

@@ -17,9 +17,9 @@
 //   erase(node)            the entry goes for another reason; nothing is remembered of it
 //   evict_one(evict)       gives up the entry that would go next, and no other; false when there is none
 //   set_capacity(n, evict) gives up what no longer fits
-//   side_bytes()           heap memory besides the nodes: what is remembered of entries that have gone, sketches, arrays.
-//                          Never more than the limit given to the constructor, not even while it grows: when that is
-//                          reached, the oldest is forgotten first, or an entry is given up.
+//   side_bytes()           heap memory besides the nodes: what is remembered of entries that have gone, sketches,
+//                          arrays. Never more than the limit given to the constructor, not even while it grows: when
+//                          that is reached, the oldest is forgotten first, or an entry is given up.
 //
 // Not thread-safe. Nothing is allocated on a hit; what is remembered grows by doubling and within its limit.
 #pragma once
@@ -38,21 +38,21 @@ inline constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 
 template <class type>
 concept policy = std::derived_from<typename type::node, weighed> &&
-                 requires(type one, const type& same, typename type::node& entry, void (*evict)(typename type::node&),
-                          std::uint64_t capacity, std::size_t side_limit_bytes) {
-                   type(capacity, side_limit_bytes);
-                   one.insert(entry, evict);
-                   one.hit(entry);
-                   one.erase(entry);
-                   { one.evict_one(evict) } -> std::same_as<bool>;
-                   one.set_capacity(capacity, evict);
-                   { same.capacity() } -> std::same_as<std::uint64_t>;
-                   { same.used() } -> std::same_as<std::uint64_t>;
-                   { same.count() } -> std::same_as<std::size_t>;
-                   { same.side_bytes() } -> std::same_as<std::size_t>;
-                   same.check();
-                   { type::name } -> std::convertible_to<std::string_view>;
-                 };
+    requires(type one, const type& same, typename type::node& entry, void (*evict)(typename type::node&),
+             std::uint64_t capacity, std::size_t side_limit_bytes) {
+  type(capacity, side_limit_bytes);
+  one.insert(entry, evict);
+  one.hit(entry);
+  one.erase(entry);
+  { one.evict_one(evict) } -> std::same_as<bool>;
+  one.set_capacity(capacity, evict);
+  { same.capacity() } -> std::same_as<std::uint64_t>;
+  { same.used() } -> std::same_as<std::uint64_t>;
+  { same.count() } -> std::same_as<std::size_t>;
+  { same.side_bytes() } -> std::same_as<std::size_t>;
+  same.check();
+  { type::name } -> std::convertible_to<std::string_view>;
+};
 
 class not_copied {
  public:

@@ -21,7 +21,8 @@ class random_choice : public policy_base<random_choice> {
   static constexpr std::string_view name = "random";
 
   // The array doubles, and while it does, the old one is there as well: 24 bytes an entry at most.
-  explicit random_choice(std::uint64_t capacity, std::size_t side_limit_bytes = no_limit, std::uint64_t seed = 1) noexcept
+  explicit random_choice(std::uint64_t capacity, std::size_t side_limit_bytes = no_limit,
+                         std::uint64_t seed = 1) noexcept
       : policy_base(capacity),
         count_limit_(side_limit_bytes < 3 * sizeof(node*) ? 1 : side_limit_bytes / (3 * sizeof(node*))),
         state_(seed) {}

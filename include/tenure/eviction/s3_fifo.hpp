@@ -5,12 +5,12 @@
 //                 v                                   | asked for again
 //            ( ghost: identities, as many as main ) --
 //
-// Source: Yang and others, FIFO queues are all you need for cache eviction, SOSP 2023, algorithm 1, a victim at a time: when
-// main is full for what is to move there, one goes from main, and no second one from small unless there is still no room.
-// What moves to main has its count cleared.
+// Source: Yang and others, FIFO queues are all you need for cache eviction, SOSP 2023, algorithm 1, a victim at a time:
+// when main is full for what is to move there, one goes from main, and no second one from small unless there is still
+// no room. What moves to main has its count cleared.
 //
-// When to use it: web and key-value caches, most of whose entries are asked for once. When not: loops. Cost: 32 bytes an
-// entry and 40 to 80 for each remembered one; a hit stores one byte.
+// When to use it: web and key-value caches, most of whose entries are asked for once. When not: loops. Cost: 32 bytes
+// an entry and 40 to 80 for each remembered one; a hit stores one byte.
 #pragma once
 
 #include <tenure/eviction/ghost_list.hpp>

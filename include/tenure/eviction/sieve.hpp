@@ -6,7 +6,8 @@
 // Unlike CLOCK the survivors are not moved, so new entries are sieved against each other while old ones keep their
 // place. Source: Zhang and others, SIEVE is simpler than LRU, NSDI 2024.
 //
-// When to use it: web caches with many one-hit wonders. When not: scans and loops of blocks, where it is worse than LRU.
+// When to use it: web caches with many one-hit wonders. When not: scans and loops of blocks, where it is worse than
+// LRU.
 // Cost: 32 bytes an entry; a hit stores one byte.
 #pragma once
 

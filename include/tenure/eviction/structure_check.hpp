@@ -1,5 +1,5 @@
-// structure_check(): what check() of a policy or a cache holds true. It is always on; when it does not hold, one line goes
-// to standard error and the process ends, since a structure that is no longer one must not choose what is freed.
+// structure_check(): what check() of a policy or a cache holds true. It is always on; when it does not hold, one line
+// goes to standard error and the process ends, since a structure that is no longer one must not choose what is freed.
 #pragma once
 
 #include <cstdio>

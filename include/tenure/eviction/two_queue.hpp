@@ -1,9 +1,9 @@
 // 2Q, the full version: a new entry must be asked for again after it has left a short FIFO before it counts as hot.
 //
-//   new --> [ in: FIFO, a quarter ] --> (out: identities only, half the capacity) --asked again--> [ main: LRU ] --> gone
+//   new --> [ in: FIFO, a quarter ] --> (out: identities only, half the capacity) --asked again--> [ main: LRU ]
 //
-// A hit in `in` changes nothing: accesses that come in a burst are one. Source: Johnson and Shasha, 2Q: a low overhead high
-// performance buffer management replacement algorithm, VLDB 1994, with their Kin = 25 % and Kout = 50 %.
+// A hit in `in` changes nothing: accesses that come in a burst are one. Source: Johnson and Shasha, 2Q: a low overhead
+// high performance buffer management replacement algorithm, VLDB 1994, with their Kin = 25 % and Kout = 50 %.
 //
 // When to use it: database pages and block devices. Cost: 32 bytes an entry and 40 to 80 for each remembered one.
 #pragma once

@@ -1,14 +1,14 @@
 // W-TinyLFU: a newcomer waits in a small LRU window; when it leaves that, it is let into the main part only if it has
 // been asked for more often of late than what would have to go for it.
 //
-//   new -> [ window: LRU, 1 % ] --more frequent than the victim?--> [ probation: LRU ] <--> [ protected: LRU, 80 % of main ]
+//   new -> [ window: LRU, 1 % ] --more frequent than the victim?--> [ probation: LRU ] <--> [ protected, 80 % ]
 //                                        no: gone                        victim: its oldest
 //
 // How often something was asked for, also before it came, is estimated by a sketch of eight bytes an entry. Source:
 // Einziger, Friedman and Manes, TinyLFU: a highly efficient cache admission policy, ACM Transactions on Storage, 2017.
 //
-// When to use it: skewed popularity that shifts slowly; scans and loops do not flush it. When not: bursts of recency, for
-// which 1 % is a short window. Cost: 32 bytes an entry and 8 to 16 in the sketch.
+// When to use it: skewed popularity that shifts slowly; scans and loops do not flush it. When not: bursts of recency,
+// for which 1 % is a short window. Cost: 32 bytes an entry and 8 to 16 in the sketch.
 #pragma once
 
 #include <algorithm>
@@ -88,7 +88,9 @@ class w_tiny_lfu : public policy_base<w_tiny_lfu> {
  private:
   enum : std::uint8_t { window = 1, probation = 2, guarded = 3 };
 
-  std::uint64_t window_limit() const noexcept { return std::min(std::max<std::uint64_t>(capacity_ / 100, 1), capacity_); }
+  std::uint64_t window_limit() const noexcept {
+    return std::min(std::max<std::uint64_t>(capacity_ / 100, 1), capacity_);
+  }
   std::uint64_t protected_limit() const noexcept { return (capacity_ - window_limit()) / 5 * 4; }
   bool leaves_window(std::uint32_t weight) const noexcept {
     return !window_.empty() && window_.weight() + weight > window_limit();

@@ -25,12 +25,12 @@
 // `biased` stays below 2^28, since the others' count may fall as far below zero as `biased` is high: at that limit the
 // owner merges as well.
 //
-// A thread's record (id and queue) outlives it and is taken over by the next thread, which then is the owner of what the
-// first has left; while nobody has it, whoever pushes to it empties it. `in_use` changes hands like a lock.
+// A thread's record (id and queue) outlives it and is taken over by the next thread, which then is the owner of what
+// the first has left; while nobody has it, whoever pushes to it empties it. `in_use` changes hands like a lock.
 //
 // Not promised to users of the library: only what brc.hpp says is.
-// Source: Choi, Shull and Torrellas, Biased Reference Counting, PACT 2018; that the queue keeps the reference instead of
-// the count going below zero at once is CPython's way (PEP 703).
+// Source: Choi, Shull and Torrellas, Biased Reference Counting, PACT 2018; that the queue keeps the reference instead
+// of the count going below zero at once is CPython's way (PEP 703).
 #pragma once
 
 #include <atomic>

@@ -12,9 +12,9 @@
 // Not promised to users of the library.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <concepts>
 #include <memory>
 #include <memory_resource>
 #include <new>

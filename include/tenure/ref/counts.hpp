@@ -153,8 +153,8 @@ class atomic_counts {
     std::uint64_t word = word_.load(std::memory_order_relaxed);
     do {
       if (strong_of(word) == 0) return false;
-    } while (!word_.compare_exchange_weak(word, word + one_strong, std::memory_order_acquire,
-                                          std::memory_order_relaxed));
+    } while (
+        !word_.compare_exchange_weak(word, word + one_strong, std::memory_order_acquire, std::memory_order_relaxed));
     if (!is_positive(strong_of(word + one_strong))) [[unlikely]] {
       saturate(word_, 0);
     }

@@ -58,8 +58,8 @@ class reference {
   // Takes over an object that something else made; the counts get a block of their own. Throws std::bad_alloc, and the
   // object is then still the unique_ptr's; of the second form, `deleter(object)` has been called.
   template <class U, class Deleter>
-    requires std::convertible_to<typename std::unique_ptr<U, Deleter>::pointer, T*>
-  reference(std::unique_ptr<U, Deleter>&& other) {
+  requires std::convertible_to<typename std::unique_ptr<U, Deleter>::pointer, T*> reference(
+      std::unique_ptr<U, Deleter>&& other) {
     if (other == nullptr) return;
     using pointer = typename std::unique_ptr<U, Deleter>::pointer;
     if constexpr (std::is_reference_v<Deleter>) {
@@ -100,11 +100,7 @@ class reference {
   void reset() noexcept { reference().swap(*this); }
 
   T* get() const noexcept { return object_; }
-  std::add_lvalue_reference_t<T> operator*() const noexcept
-    requires(!std::is_void_v<T>)
-  {
-    return *object_;
-  }
+  std::add_lvalue_reference_t<T> operator*() const noexcept requires(!std::is_void_v<T>) { return *object_; }
   T* operator->() const noexcept { return object_; }
   explicit operator bool() const noexcept { return object_ != nullptr; }
 
@@ -169,8 +165,7 @@ class weak_reference {
   }
   // Of a type that has the other as a virtual base the object is asked where that lies, so it must be there.
   template <pointer_converts<T> U>
-  weak_reference(const weak_reference<U, Counts>& other) noexcept
-      : object_(other.lock().get()), block_(other.block_) {
+  weak_reference(const weak_reference<U, Counts>& other) noexcept : object_(other.lock().get()), block_(other.block_) {
     add();
   }
   ~weak_reference() {
