@@ -13,7 +13,8 @@ command -v "$formatter" >/dev/null || {
 # .inc files are generated text, not sources.
 mapfile -t sources < <(
   for folder in src include tests bench fuzz examples; do
-    [[ ! -d $folder ]] || find "$folder" -type f \( -name '*.h' -o -name '*.hpp' -o -name '*.cc' -o -name '*.c' \) -print
+    [[ ! -d $folder ]] ||
+      find "$folder" -type f \( -name '*.h' -o -name '*.hpp' -o -name '*.cc' -o -name '*.c' \) -print
   done | sort
 )
 

@@ -3,8 +3,8 @@
 
 Runs a workload of tenure-bench-heap twice under callgrind, with two lengths, and divides the difference by the
 difference in operations: what starting costs drops out, and what happens every so often is spread over all. Counted is
-what runs inside the allocator's library. Tenure's sampling is off there: how often it meets a thread depends on the clock,
-which runs some fifty times too fast under callgrind; its share is what --sampling is for.
+what runs inside the allocator's library. Tenure's sampling is off there: how often it meets a thread depends on the
+clock, which runs some fifty times too fast under callgrind; its share is what --sampling is for.
 
 With --sampling it compares Tenure with sampling on and off instead, over the whole program. How often a thread is
 sampled depends on the clock (option sample_spacing), and under callgrind the same work takes some fifty times as long:

@@ -10,23 +10,25 @@
 //     tenure::buffer_slice body = message.slice(head_bytes, got - head_bytes);
 //     other_thread.send(body);                                      // outlives message, and this function
 //
-// A buffer is of a power of two bytes; larger ones than largest_bytes come from the upstream each time. What comes back is
-// kept for the next, at most keep_bytes in all; what nobody needed for keep_for goes back to the upstream, at the latest
-// after twice that time. A limit (set_limits()) bounds what is held, in use and kept; where it is met, what is kept goes first.
+// A buffer is of a power of two bytes; larger ones than largest_bytes come from the upstream each time. What comes back
+// is kept for the next, at most keep_bytes in all; what nobody needed for keep_for goes back to the upstream, at the
+// latest after twice that time. A limit (set_limits()) bounds what is held, in use and kept; where it is met, what is
+// kept goes first.
 //
-// A small slice keeps a large buffer: pinned() says how many bytes are held for nothing by slices alone, by the places where the
-// buffer was taken and where it was last sliced. Of these the address of the call is always known; with checks on the stack.
+// A small slice keeps a large buffer: pinned() says how many bytes are held for nothing by slices alone, by the places
+// where the buffer was taken and where it was last sliced. Of these the address of the call is always known; with
+// checks on the stack.
 //
 // When: servers and whatever moves bytes between sockets, files and threads. When not: bytes that one function needs
 // (arena); blocks of a fixed small size (fixed_pool).
 //
-// Thread-safe, apart from construction and destruction; a single handle is for one thread at a time. Nobody may write to what
-// others have slices of. Nobody may have a buffer when the pool ends, but one may be on its way back on another thread: the end
-// waits for it. Otherwise a message names the pool, where the first was taken and where the pool ended, and the process ends.
-// With checks on a write into a buffer that has come back ends in a message, too.
+// Thread-safe, apart from construction and destruction; a single handle is for one thread at a time. Nobody may write
+// to what others have slices of. Nobody may have a buffer when the pool ends, but one may be on its way back on another
+// thread: the end waits for it. Otherwise a message names the pool, where the first was taken and where the pool ended,
+// and the process ends. With checks on a write into a buffer that has come back ends in a message, too.
 // Errors: std::bad_alloc at the limit and without memory; std::out_of_range for a slice that is none.
-// Cost: docs/library/buffer_pool.md. 128 bytes a buffer beside it. The account's held bytes are exact; what it shows as used is up
-// to 64 buffers a shard behind, while statistics() is not.
+// Cost: docs/library/buffer_pool.md. 128 bytes a buffer beside it. The account's held bytes are exact; what it shows as
+// used is up to 64 buffers a shard behind, while statistics() is not.
 // Source: Netty's ByteBuf and abseil's Cord for slices that count; jemalloc's decay.
 #pragma once
 
@@ -42,8 +44,8 @@
 #include <utility>
 #include <vector>
 
-#include <tenure/account.hpp>
 #include <tenure/api.h>
+#include <tenure/account.hpp>
 #include <tenure/call_site.hpp>
 #include <tenure/memory_resource.hpp>
 
@@ -51,11 +53,11 @@ namespace tenure {
 
 struct buffer_pool_options {
   std::string_view name = "buffers";
-  std::size_t smallest_bytes = 512;      // powers of two, up to 1 GiB
+  std::size_t smallest_bytes = 512;  // powers of two, up to 1 GiB
   std::size_t largest_bytes = 1 << 20;
   std::uint64_t keep_bytes = 64 << 20;
   std::chrono::nanoseconds keep_for = std::chrono::seconds(10);  // 0, or a century: until trim(), the limit, the end
-  bool has_thread = true;                // which gives back; without it maintain() is to be called each keep_for
+  bool has_thread = true;  // which gives back; without it maintain() is to be called each keep_for
   resource_checks checks = resource_checks::by_build;
   const tenure::account* parent = nullptr;
   std::pmr::memory_resource* upstream = nullptr;  // thread-safe; null: operator new
@@ -81,7 +83,7 @@ struct pinned_buffers {
   std::uint64_t buffers = 0;
   std::uint64_t slices = 0;
   std::uint64_t held_bytes = 0;
-  std::uint64_t named_bytes = 0;  // by slices, to a 4096th of the buffer; bytes that several name count for each
+  std::uint64_t named_bytes = 0;   // by slices, to a 4096th of the buffer; bytes that several name count for each
   std::uint64_t pinned_bytes = 0;  // held and not named
 };
 
@@ -120,8 +122,8 @@ struct alignas(64) buffer_header {
 TENURE_API void note_sliced(buffer_header* of) noexcept;
 TENURE_API void give_back(buffer_header* buffer) noexcept;
 [[gnu::cold]] TENURE_API void report_too_many_references(const buffer_header* of) noexcept;
-[[noreturn, gnu::cold]] TENURE_API void throw_out_of_range(const buffer_header* of, std::size_t offset, std::size_t bytes,
-                                                           std::size_t size);
+[[noreturn, gnu::cold]] TENURE_API void throw_out_of_range(const buffer_header* of, std::size_t offset,
+                                                           std::size_t bytes, std::size_t size);
 
 inline void hold(buffer_header* buffer, std::size_t bytes) noexcept {
   const std::uint64_t before = buffer->holds.fetch_add(buffer->holds_of(bytes), std::memory_order_relaxed);
@@ -140,8 +142,7 @@ inline void let_go(buffer_header* buffer, std::uint64_t holds) noexcept {
 class buffer_slice {
  public:
   buffer_slice() = default;
-  buffer_slice(const buffer_slice& other) noexcept
-      : buffer_(other.buffer_), data_(other.data_), size_(other.size_) {
+  buffer_slice(const buffer_slice& other) noexcept : buffer_(other.buffer_), data_(other.data_), size_(other.size_) {
     if (buffer_ != nullptr) detail::hold(buffer_, size_);
   }
   buffer_slice(buffer_slice&& other) noexcept
@@ -165,8 +166,8 @@ class buffer_slice {
   std::span<const std::byte> span() const noexcept { return {data_, size_}; }
   std::string_view text() const noexcept { return {reinterpret_cast<const char*>(data_), size_}; }
 
-  // A part of it, with a reference of its own. Throws std::out_of_range. This and its like are inlined in every build: where they
-  // are called is the place of the slice.
+  // A part of it, with a reference of its own. Throws std::out_of_range. This and its like are inlined in every build:
+  // where they are called is the place of the slice.
   [[gnu::always_inline]] buffer_slice slice(std::size_t offset, std::size_t bytes) const {
     if (offset > size_ || bytes > size_ - offset) detail::throw_out_of_range(buffer_, offset, bytes, size_);
     if (buffer_ == nullptr) return {};
@@ -236,8 +237,9 @@ class buffer_lease {
     return whole;
   }
 
-  // The lease as a word, for a kernel's or a C library's user data; adopt() makes a lease of it again. No word is given out twice,
-  // and none is an address: one that stands for nothing, was adopted before or never came from here ends in a message.
+  // The lease as a word, for a kernel's or a C library's user data; adopt() makes a lease of it again. No word is given
+  // out twice, and none is an address: one that stands for nothing, was adopted before or never came from here ends in
+  // a message.
   [[nodiscard]] TENURE_API void* release() noexcept;
   [[nodiscard]] TENURE_API static buffer_lease adopt(void* word);
 

@@ -9,26 +9,26 @@
 //     if (!query(*one, "SELECT 1")) one.discard();  // broken: it is closed and not lent again
 //
 //   bounded     at no moment are more than maximum_pool_size connections open, those being opened and closed included
-//   fair        who waits longest gets the next connection, and nobody passes those who wait; a pool without threads passes
-//               who is opening one for itself meanwhile, and it keeps its place
+//   fair        who waits longest gets the next connection, and nobody passes those who wait; a pool without threads
+//               passes who is opening one for itself meanwhile, and it keeps its place
 //   punctual    threads of the pool's own connect, close and keep alive: acquire() returns at its timeout whatever the
 //               server does, as long as `validate` keeps to the time that it is given; that is never less than 250 ms,
 //               by which a validation may go beyond the timeout
 //
-// Names, defaults and meanings of the options are HikariCP's. A connection that has reached its lifetime goes when it is idle
-// or comes back, each a little earlier than the next; the one that was used last is lent first, so that those which nobody
-// needs grow old. What is lent is validated before, unless it was in use or validated within `validate_after`. A
-// failed connect is tried again after 100 ms, each time twice as long, up to 5 s.
+// Names, defaults and meanings of the options are HikariCP's. A connection that has reached its lifetime goes when it
+// is idle or comes back, each a little earlier than the next; the one that was used last is lent first, so that those
+// which nobody needs grow old. What is lent is validated before, unless it was in use or validated within
+// `validate_after`. A failed connect is tried again after 100 ms, each time twice as long, up to 5 s.
 //
 // who() tells every borrower with thread, age and stack, always; a connection that is out for longer than
 // leak_detection_threshold is told on standard error with the stack of its borrower, and again when it comes back.
 //
 // When: connections that are dear to open, or of which the server allows few. When not: one thread with one connection.
 //
-// Thread-safe, apart from construction and destruction. Hooks run with no lock held, on several threads at once for different
-// connections; connect throws what kept it from connecting, the other two throw nothing that counts: validate is false
-// then. A pool is of no use in a child of fork(). Handles must be gone before the pool: otherwise a message names the pool, the
-// borrower's site and this one, and the process ends (option abort_on_misuse).
+// Thread-safe, apart from construction and destruction. Hooks run with no lock held, on several threads at once for
+// different connections; connect throws what kept it from connecting, the other two throw nothing that counts: validate
+// is false then. A pool is of no use in a child of fork(). Handles must be gone before the pool: otherwise a message
+// names the pool, the borrower's site and this one, and the process ends (option abort_on_misuse).
 // Errors: std::invalid_argument for options that cannot be; connection_unavailable; std::bad_alloc at construction.
 // Cost: docs/library/connection_pool.md. Nothing is allocated to lend a connection or to take it back.
 // Source: HikariCP.
@@ -46,8 +46,8 @@
 #include <utility>
 #include <vector>
 
-#include <tenure/account.hpp>
 #include <tenure/api.h>
+#include <tenure/account.hpp>
 #include <tenure/call_site.hpp>
 #include <tenure/duration_histogram.hpp>
 
@@ -58,7 +58,7 @@ template <class C>
 struct connection_hooks {
   std::function<C(std::chrono::nanoseconds timeout)> connect{};
   std::function<bool(C&, std::chrono::nanoseconds timeout)> validate{};  // without it every connection is good
-  std::function<void(C&)> close{};                                      // before C is destroyed
+  std::function<void(C&)> close{};                                       // before C is destroyed
 };
 
 // A time of zero switches off what it is for, apart from validate_after.
@@ -68,15 +68,15 @@ struct connection_pool_options {
 
   std::string_view name = "connections";
   std::size_t maximum_pool_size = 10;
-  std::size_t minimum_idle = as_maximum;                          // kept open besides those in use
-  duration connection_timeout = std::chrono::seconds(30);         // of acquire(), and for connect; from 250 ms
-  duration validation_timeout = std::chrono::seconds(5);          // from 250 ms
-  duration validate_after = std::chrono::milliseconds(500);       // since it was used or validated; 0: always
-  duration idle_timeout = std::chrono::minutes(10);               // beyond minimum_idle; from 10 s
-  duration max_lifetime = std::chrono::minutes(30);               // from 30 s
-  double lifetime_jitter = 0.025;                                 // the part of its life by which one may go earlier
-  duration keepalive_time{};                                      // an idle one is validated each time; from 30 s
-  duration leak_detection_threshold{};                            // from 2 s
+  std::size_t minimum_idle = as_maximum;                     // kept open besides those in use
+  duration connection_timeout = std::chrono::seconds(30);    // of acquire(), and for connect; from 250 ms
+  duration validation_timeout = std::chrono::seconds(5);     // from 250 ms
+  duration validate_after = std::chrono::milliseconds(500);  // since it was used or validated; 0: always
+  duration idle_timeout = std::chrono::minutes(10);          // beyond minimum_idle; from 10 s
+  duration max_lifetime = std::chrono::minutes(30);          // from 30 s
+  double lifetime_jitter = 0.025;                            // the part of its life by which one may go earlier
+  duration keepalive_time{};                                 // an idle one is validated each time; from 30 s
+  duration leak_detection_threshold{};                       // from 2 s
   // Threads that connect, close and keep alive, besides one for the times. 0: none at all, then acquire() connects,
   // whoever gives a connection back closes, and maintain() is to be called for the rest.
   std::size_t threads = 2;
@@ -99,7 +99,8 @@ class connection_unavailable : public std::runtime_error {
 
 // Of one moment.
 struct connection_pool_statistics {
-  // Connections: open = borrowed + idle + validating + closing, and those that are being opened count against the maximum.
+  // Connections: open = borrowed + idle + validating + closing, and those that are being opened count against the
+  // maximum.
   std::size_t open = 0;
   std::size_t borrowed = 0;
   std::size_t idle = 0;
@@ -127,9 +128,9 @@ struct connection_pool_statistics {
 };
 
 struct connection_borrower {
-  std::uint64_t connection;    // the how manieth that the pool opened
-  std::uint32_t thread;        // its id in the system
-  std::string thread_name;     // empty when the thread is gone
+  std::uint64_t connection;  // the how manieth that the pool opened
+  std::uint32_t thread;      // its id in the system
+  std::string thread_name;   // empty when the thread is gone
   std::chrono::nanoseconds age;
   call_site site;
   bool is_leaked;
@@ -197,7 +198,8 @@ class TENURE_API connection_pool_base {
   // The same as messages on standard error. The number of borrowers.
   std::size_t report_borrowers() const;
 
-  // From here on acquire() waits, and the time that it waits for this does not count against its timeout. Nothing is opened.
+  // From here on acquire() waits, and the time that it waits for this does not count against its timeout. Nothing is
+  // opened.
   void suspend();
   void resume();
   // Every connection that is open now goes: idle ones at once, the others when they come back.

@@ -42,9 +42,10 @@ int fragmentation_command(const fragmentation_options& options) {
     fail(failure{exit_internal, written.error()});
     return scanned->exit_code != 0 ? scanned->exit_code : exit_internal;
   }
-  if (scanned->shortfall) fail(failure{exit_internal, *scanned->shortfall});
+  const std::optional<std::string>& shortfall = scanned->shortfall;
+  if (shortfall) fail(failure{exit_internal, *shortfall});
   if (scanned->exit_code != 0) return scanned->exit_code;
-  return scanned->shortfall ? exit_internal : 0;
+  return shortfall ? exit_internal : 0;
 }
 
 }  // namespace tenure::cli
