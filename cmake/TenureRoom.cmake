@@ -94,20 +94,6 @@ function(tenure_shared_library target)
   endif()
 endfunction()
 
-# GoogleTest's header and what most tests include besides, compiled once for all of them: it is most of what compiling a
-# small test takes. Nothing is included that way that a test does not include itself (the headers have guards).
-function(tenure_reuse_test_headers target standard)
-  set(shared tenure_test_headers_${standard})
-  if(NOT TARGET ${shared})
-    add_executable(${shared} ${Tenure_SOURCE_DIR}/tests/support/test_headers.cc)
-    target_link_libraries(${shared} PRIVATE GTest::gtest)
-    target_compile_features(${shared} PRIVATE cxx_std_${standard})
-    target_compile_options(${shared} PRIVATE ${TENURE_WARNINGS_LIST})
-    target_precompile_headers(${shared} PRIVATE <gtest/gtest.h> <atomic> <chrono> <cstdint> <string> <thread> <vector>)
-  endif()
-  target_precompile_headers(${target} REUSE_FROM ${shared})
-endfunction()
-
 # A GoogleTest program for rooms: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ...).
 function(tenure_unit_test name)
   cmake_parse_arguments(UNIT "" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
@@ -124,7 +110,6 @@ function(tenure_unit_test name)
   target_link_libraries(${name} PRIVATE ${UNIT_LIBRARIES} GTest::gtest GTest::gtest_main)
   target_compile_features(${name} PRIVATE cxx_std_${UNIT_STANDARD})
   target_compile_options(${name} PRIVATE ${TENURE_WARNINGS_LIST})
-  tenure_reuse_test_headers(${name} ${UNIT_STANDARD})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${UNIT_TIMEOUT} LABELS "unit;${UNIT_LABELS}")
 endfunction()
