@@ -77,15 +77,14 @@ class AtExitTest(LeaksCase):
         self.assertGreaterEqual(held["plant_chain"][1], 3048)
         self.assertEqual(held["plant_lost_pointer"], (0, 0))
 
-    @unittest.skipUnless(shutil.which("valgrind"), "needs valgrind")
-    def test_memcheck_finds_the_same(self):
+    def found_by_memcheck(self):
         done = subprocess.run(["valgrind", "--leak-check=full",
                                "--show-leak-kinds=definite,indirect,possible", "--xml=yes",
                                f"--xml-file={self.folder}/vg.xml", KNOWN, "end"], env=self.environment,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
         text = (self.folder / "vg.xml").read_text()
-        theirs = {}
+        found = {}
         for error in re.findall(r"<error>.*?</error>", text, re.S):
             kind = re.search(r"<kind>Leak_(Definitely|Indirectly|Possibly)Lost</kind>", error)
             size, blocks = (int(re.search(rf"<leaked{what}>(\d+)<", error)[1]) for what in ("bytes", "blocks"))
@@ -93,11 +92,21 @@ class AtExitTest(LeaksCase):
             if kind is None or planted is None:
                 continue
             name = {"Definitely": "definite", "Indirectly": "indirect", "Possibly": "possible"}[kind[1]]
-            kinds = theirs.setdefault(planted[1], {})
+            kinds = found.setdefault(planted[1], {})
             kinds[name] = tuple(map(sum, zip(kinds.get(name, (0, 0)), (blocks, size))))
+        return found
+
+    @unittest.skipUnless(shutil.which("valgrind"), "needs valgrind")
+    def test_memcheck_finds_the_same(self):
+        ours = {name: set(kinds) for name, kinds in PLANTED.items()}
+        # Under valgrind blocks have addresses below 2^30, and a word of chance (nanoseconds of a clock) may lead into
+        # one of 3 MiB; hardly twice.
+        for _ in range(3):
+            theirs = self.found_by_memcheck()
+            if {name: set(kinds) for name, kinds in theirs.items()} == ours:
+                break
         # It tells a leader's bytes with those that it holds.
-        self.assertEqual({name: set(kinds) for name, kinds in theirs.items()},
-                         {name: set(kinds) for name, kinds in PLANTED.items()})
+        self.assertEqual({name: set(kinds) for name, kinds in theirs.items()}, ours)
         for name, kinds in PLANTED.items():
             for kind in kinds:
                 if kind != "definite":

@@ -17,13 +17,14 @@ bool makes_sense(const wire::span_record& one, std::uint64_t least_begin) {
   if (one.kind >= wire::mapped_kind_count || one.bytes == 0 || one.begin < least_begin ||
       one.begin + one.bytes < one.begin)
     return false;
-  if (one.block_count == 0) return one.live_blocks == 0 && one.block_bytes == 0;
+  const std::uint64_t told = std::uint64_t{one.live_blocks} + one.cached_blocks + one.batch_blocks + one.free_blocks;
+  if (told != one.block_count || one.requested_bytes > one.bytes ||
+      std::uint64_t{one.absent_blocks} + one.unused_blocks > one.free_blocks)
+    return false;
+  if (one.block_count == 0) return one.block_bytes == 0;
   if (one.block_bytes == 0 || one.first_block < one.begin || one.first_block - one.begin > one.bytes) return false;
   const std::uint64_t room_bytes = one.bytes - (one.first_block - one.begin);
-  if (one.block_count > room_bytes / one.block_bytes) return false;
-  const std::uint64_t told = std::uint64_t{one.live_blocks} + one.cached_blocks + one.batch_blocks + one.free_blocks;
-  return told == one.block_count && one.requested_bytes <= one.bytes &&
-         std::uint64_t{one.absent_blocks} + one.unused_blocks <= one.free_blocks;
+  return one.block_count <= room_bytes / one.block_bytes;
 }
 
 mapped_span span_of(const wire::span_record& one, std::size_t first_live) {

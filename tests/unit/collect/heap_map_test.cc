@@ -104,6 +104,12 @@ TEST_F(HeapMapFile, WhatMakesNoSenseEndsIt) {
   span = span_of_two();
   span.begin = ~0ull - 100;
   expect_refused(span, {1, 1ull << 35});
+  span = {};  // free pages with blocks that went back
+  span.begin = 0x100000;
+  span.bytes = 0x4000;
+  span.kind = static_cast<std::uint32_t>(wire::mapped_kind::free_clean);
+  span.absent_blocks = 1;
+  expect_refused(span, {});
 }
 
 TEST_F(HeapMapFile, CutAnywhereItHoldsWhatIsWhole) {
