@@ -4,12 +4,11 @@
 import json
 import platform
 import re
-import subprocess
 import sys
 import time
 import unittest
 
-from recording_case import KNOWN, LIBRARY, RecordingCase
+from recording_case import KNOWN, RecordingCase
 
 LEAF = 1 << 20
 NODE = 48
@@ -90,18 +89,7 @@ class HoldersCase(RecordingCase):
                          process["possible"]["bytes"])
 
     def test_of_a_process_that_runs(self):
-        planted = subprocess.Popen([KNOWN, "live"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   env=dict(self.environment, LD_PRELOAD=LIBRARY, TENURE_SAMPLE_INTERVAL="4096",
-                                            TENURE_SAMPLE_SPACING="0"))
-        self.addCleanup(planted.stdout.close)
-        self.addCleanup(planted.wait)
-        self.addCleanup(planted.kill)
-        self.addCleanup(planted.stdin.close)
-        said = ""
-        while "ready" not in said:
-            line = planted.stdout.readline().decode()
-            self.assertTrue(line, "it ended")
-            said += line
+        planted, said = self.start_planted(TENURE_SAMPLE_INTERVAL="4096", TENURE_SAMPLE_SPACING="0")
         # On a busy machine a thread may not get to answer in time.
         for _ in range(20):
             found, process, _ = self.scan("--wait", "100s", str(planted.pid))

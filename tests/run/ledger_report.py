@@ -22,3 +22,27 @@ def run(test):
         document = json.loads(path.read_text())
     process = document["processes"][document["run"]["main_process"]]
     return process["ledger"]["accounts"], done.stdout
+
+
+def check_owners(test, least):
+    """The program printed KIND|NAME|HELD|USED|BLOCKS|PARENT of each of its owners: the report says the same."""
+    accounts, printed = run(test)
+    told = [line.split("|") for line in printed.splitlines()]
+    test.assertGreaterEqual(len(told), least)
+    children = 0
+    for kind, name, held, used, blocks, parent in told:
+        with test.subTest(name):
+            account = next(one for one in accounts if one["name"] == name)
+            test.assertEqual(account["kind"], kind)
+            test.assertEqual(account["held_bytes"], int(held))
+            test.assertEqual(account["use"]["used_bytes"], int(used))
+            test.assertEqual(account["use"]["used_blocks"], int(blocks))
+            test.assertGreater(int(used), 0)
+            test.assertGreaterEqual(int(held), int(used))
+            test.assertGreaterEqual(account["peak_held_bytes"], int(held))
+            if parent:
+                test.assertEqual(accounts[account["parent"]]["name"], parent)
+                children += int(held)
+    # The account above holds the sum.
+    server = next(one for one in accounts if one["name"] == "server")
+    test.assertEqual(server["held_bytes"], children)

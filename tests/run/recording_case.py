@@ -35,6 +35,21 @@ class RecordingCase(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr)
         return done
 
+    def start_planted(self, **environment):
+        """The program on Tenure's heap, that goes on until the test ends, and what it said until it was ready."""
+        planted = subprocess.Popen([KNOWN, "live"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   env=dict(self.environment, LD_PRELOAD=LIBRARY, **environment))
+        self.addCleanup(planted.stdout.close)
+        self.addCleanup(planted.wait)
+        self.addCleanup(planted.kill)
+        self.addCleanup(planted.stdin.close)
+        said = ""
+        while "ready" not in said:
+            line = planted.stdout.readline().decode()
+            self.assertTrue(line, "it ended")
+            said += line
+        return planted, said
+
     def report(self, *words, code=0):
         return json.loads(self.tenure("report", "--json", *words, self.recording, code=code).stdout)
 

@@ -70,13 +70,6 @@ bool advise(void* address, std::size_t bytes, int advice) noexcept {
   return ::madvise(address, bytes, advice) == 0 || refused();
 }
 
-// What the kernel may not know, or not have: nothing is refused to the program by that.
-bool hint(void* address, std::size_t bytes, int advice) noexcept {
-  keep_errno keep;
-  TENURE_DCHECK(reinterpret_cast<std::uintptr_t>(address) % page_bytes() == 0);
-  return !injected() && ::madvise(address, bytes, advice) == 0;
-}
-
 }  // namespace
 
 std::size_t page_bytes() noexcept {
@@ -125,9 +118,13 @@ bool is_occupied(void* address) noexcept {
 
 bool release(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_DONTNEED); }
 bool populate(void* address, std::size_t bytes) noexcept { return advise(address, bytes, MADV_POPULATE_WRITE); }
-bool want_huge_pages(void* address, std::size_t bytes) noexcept { return hint(address, bytes, MADV_HUGEPAGE); }
-bool refuse_huge_pages(void* address, std::size_t bytes) noexcept { return hint(address, bytes, MADV_NOHUGEPAGE); }
-bool collapse(void* address, std::size_t bytes) noexcept { return hint(address, bytes, MADV_COLLAPSE); }
+
+bool collapse(void* address, std::size_t bytes) noexcept {
+  keep_errno keep;
+  TENURE_DCHECK(reinterpret_cast<std::uintptr_t>(address) % page_bytes() == 0);
+  // Nothing is refused to the program by a kernel that does not know it, or has no huge page.
+  return !injected() && ::madvise(address, bytes, MADV_COLLAPSE) == 0;
+}
 
 std::size_t resident_percent(void* address, std::size_t bytes) noexcept {
   keep_errno keep;

@@ -29,9 +29,7 @@ bool map_over(void* address, std::size_t bytes) noexcept;
 bool release(void* address, std::size_t bytes) noexcept;
 // Faults the pages in with one call instead of one fault each; a hint, failure is harmless.
 bool populate(void* address, std::size_t bytes) noexcept;
-// Huge pages wanted, not wanted, or built now (kernel 6.1) from what is there; hints.
-bool want_huge_pages(void* address, std::size_t bytes) noexcept;
-bool refuse_huge_pages(void* address, std::size_t bytes) noexcept;
+// Huge pages built now (kernel 6.1) from what is there; a hint.
 bool collapse(void* address, std::size_t bytes) noexcept;
 // How much of the range is resident, in percent; 0 when that cannot be told. At most 2 MiB.
 std::size_t resident_percent(void* address, std::size_t bytes) noexcept;

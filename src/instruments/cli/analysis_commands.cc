@@ -22,11 +22,6 @@
 namespace tenure::cli {
 namespace {
 
-std::size_t top_of(const arguments& given, std::size_t usual) {
-  const auto top = given.value("top");
-  return top ? std::strtoull(top->c_str(), nullptr, 10) : usual;
-}
-
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
@@ -44,22 +39,14 @@ std::string objection(const arguments& given) {
 int report(const arguments& given) {
   recording_report_options options;
   options.query = query_of(given, given.words.front());
-  options.output = given.value("output");
-  options.is_json = given.has("json");
-  options.shows_all = given.has("all");
-  options.top = top_of(given, options.top);
-  options.color = color_choice_named(given.value("color").value_or("auto"));
+  static_cast<answer_form&>(options) = form_of(given);
   return report_command(options);
 }
 
 int lifetimes(const arguments& given) {
   lifetimes_options options;
   options.query = query_of(given, given.words.front());
-  options.output = given.value("output");
-  options.is_json = given.has("json");
-  options.shows_all = given.has("all");
-  options.top = top_of(given, options.top);
-  options.color = color_choice_named(given.value("color").value_or("auto"));
+  static_cast<answer_form&>(options) = form_of(given);
   return lifetimes_command(options);
 }
 
@@ -88,11 +75,7 @@ int diff(const arguments& given) {
   if (moments && options.by != analyze::measure::held_bytes)
     return fail(exit_usage, "two moments of one recording differ in what is held, not in --by " +
                                 given.value("by").value_or("") + ".");
-  options.output = given.value("output");
-  options.is_json = given.has("json");
-  options.shows_all = given.has("all");
-  options.top = top_of(given, options.top);
-  options.color = color_choice_named(given.value("color").value_or("auto"));
+  static_cast<answer_form&>(options) = form_of(given);
   return diff_command(options);
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "instruments/cli/selection_options.h"
+#include "instruments/cli/shared_options.h"
 
 namespace tenure::cli {
 
@@ -24,7 +25,7 @@ inline constexpr auto options_of_report = with_selection(std::array<option_entry
      .value_name = "N",
      .summary = "How many functions each table of the text report shows; 20 by default."},
     {.name = "all", .summary = "Shows small processes in full too, not only those that matter."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    debuginfod_option,
 }});
 
 inline constexpr std::array<example_entry, 4> report_examples = {{
@@ -42,18 +43,14 @@ inline constexpr std::array<exit_code_entry, 4> report_codes = {{
 }};
 
 inline constexpr auto options_of_lifetimes = with_selection(std::array<option_entry, 5>{{
-    {.name = "output",
-     .letter = 'o',
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "Writes the answer to FILE instead of standard output."},
-    {.name = "json", .summary = "Writes JSON instead of text."},
+    output_option,
+    json_option,
     {.name = "top",
      .kind = value_kind::count,
      .value_name = "N",
      .summary = "How many rows each table of the text shows; 20 by default."},
-    {.name = "all", .summary = "Shows small processes too, not only those that matter."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    all_processes_option,
+    debuginfod_option,
 }});
 
 inline constexpr std::array<example_entry, 3> lifetimes_examples = {{
@@ -63,12 +60,8 @@ inline constexpr std::array<example_entry, 3> lifetimes_examples = {{
 }};
 
 inline constexpr auto options_of_diff = with_selection(std::array<option_entry, 7>{{
-    {.name = "output",
-     .letter = 'o',
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "Writes the answer to FILE instead of standard output."},
-    {.name = "json", .summary = "Writes JSON instead of text."},
+    output_option,
+    json_option,
     {.name = "at",
      .kind = value_kind::time_range,
      .value_name = "A..B",
@@ -85,7 +78,7 @@ inline constexpr auto options_of_diff = with_selection(std::array<option_entry, 
      .value_name = "N",
      .summary = "How many functions the text shows; 20 by default."},
     {.name = "all", .summary = "Shows noise too."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    debuginfod_option,
 }});
 
 inline constexpr std::array<example_entry, 4> diff_examples = {{
@@ -151,12 +144,8 @@ inline constexpr auto options_of_check = with_selection(std::array<option_entry,
      .kind = value_kind::file,
      .value_name = "FILE",
      .summary = "Keeps the recording of CMD in FILE, for `tenure report` or as the next baseline."},
-    {.name = "output",
-     .letter = 'o',
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "Writes the answer to FILE instead of standard output, or of standard error beside CMD."},
-    {.name = "json", .summary = "Writes JSON instead of text."},
+    output_beside_option,
+    json_option,
     {.name = "junit",
      .kind = value_kind::file,
      .value_name = "FILE",
@@ -165,12 +154,9 @@ inline constexpr auto options_of_check = with_selection(std::array<option_entry,
      .kind = value_kind::count,
      .value_name = "N",
      .summary = "How many call sites are named below a limit that is broken; 5 by default."},
-    {.name = "preload",
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
+    preload_option,
     {.name = "quiet", .letter = 'q', .summary = "Says nothing of limits that are kept."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    debuginfod_option,
 }});
 
 inline constexpr std::array<example_entry, 5> check_examples = {{
@@ -207,12 +193,8 @@ inline constexpr auto options_of_leaks = with_selection(std::array<option_entry,
      .summary =
          "Ends with N when something leaked definitely or, of a recording, was never freed, and CMD itself ended "
          "with 0."},
-    {.name = "output",
-     .letter = 'o',
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "Writes the answer to FILE instead of standard output, or of standard error beside CMD."},
-    {.name = "json", .summary = "Writes JSON instead of text."},
+    output_beside_option,
+    json_option,
     {.name = "top",
      .kind = value_kind::count,
      .value_name = "N",
@@ -226,15 +208,9 @@ inline constexpr auto options_of_leaks = with_selection(std::array<option_entry,
      .kind = value_kind::time,
      .value_name = "DURATION",
      .summary = "How long process PID may take to hear that it is asked; 10s by default."},
-    {.name = "recording",
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "Keeps the recording of CMD in FILE, for `tenure report` and `tenure lifetimes`."},
-    {.name = "preload",
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    kept_recording_option,
+    preload_option,
+    debuginfod_option,
 }});
 
 inline constexpr std::array<example_entry, 6> leaks_examples = {{
@@ -258,30 +234,20 @@ inline constexpr std::array<exit_code_entry, 7> leaks_codes = {{
 }};
 
 inline constexpr auto options_of_fragmentation = with_selection(std::array<option_entry, 8>{{
-    {.name = "output",
-     .letter = 'o',
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "Writes the answer to FILE instead of standard output, or of standard error beside CMD."},
+    output_beside_option,
     {.name = "json", .summary = "Writes JSON instead of text, with every span."},
     {.name = "top",
      .kind = value_kind::count,
      .value_name = "N",
      .summary = "How many rows each table of the text shows; 10 by default."},
-    {.name = "all", .summary = "Shows small processes too, not only those that matter."},
+    all_processes_option,
     {.name = "wait",
      .kind = value_kind::time,
      .value_name = "DURATION",
      .summary = "How long process PID may take to hear that it is asked; 10s by default."},
-    {.name = "recording",
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "Keeps the recording of CMD in FILE, for `tenure report` and `tenure lifetimes`."},
-    {.name = "preload",
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    kept_recording_option,
+    preload_option,
+    debuginfod_option,
 }});
 
 inline constexpr std::array<example_entry, 3> fragmentation_examples = {{
@@ -328,7 +294,7 @@ inline constexpr auto options_of_export = with_selection(std::array<option_entry
      .value_name = "TIME",
      .summary = "Takes this moment since each process's start, such as 1500ms, instead of the peak."},
     {.name = "peak", .summary = "Takes the peak of live bytes; so it does without --at."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    debuginfod_option,
 }});
 
 inline constexpr std::array<example_entry, 4> export_examples = {{

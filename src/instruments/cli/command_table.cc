@@ -6,6 +6,7 @@
 
 #include "instruments/cli/analysis_options.h"
 #include "instruments/cli/options_table.h"
+#include "instruments/cli/shared_options.h"
 #include "instruments/cli/simulate_options.h"
 
 namespace tenure::cli {
@@ -80,11 +81,8 @@ const std::array<option_entry, 13> options_of_run = {{
      .value_name = "N",
      .summary = "How many call sites each table of the text report shows; 10 by default."},
     {.name = "all", .summary = "Shows full reports for small processes too, not only for those that matter."},
-    {.name = "preload",
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    preload_option,
+    debuginfod_option,
     {.name = "quiet", .letter = 'q', .summary = "Prints no text report; for use with --pprof."},
 }};
 
@@ -130,10 +128,7 @@ constexpr std::array<option_entry, 6> options_of_record = {{
      .summary =
          "Keeps at least the last DURATION of the run, such as 10m, and at most about twice as much, in the same "
          "way."},
-    {.name = "preload",
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "The heap to put under CMD, instead of the one that was installed with the command."},
+    preload_option,
     {.name = "quiet", .letter = 'q', .summary = "Does not say where the recording is."},
 }};
 
@@ -182,7 +177,7 @@ constexpr std::array<option_entry, 12> options_of_attach = {{
      .kind = value_kind::time,
      .value_name = "DURATION",
      .summary = "With -o: keeps at least the last DURATION, in the same way."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    debuginfod_option,
     {.name = "quiet", .letter = 'q', .summary = "Prints no text report, and does not say where the recording is."},
 }};
 

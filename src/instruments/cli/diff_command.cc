@@ -208,11 +208,7 @@ std::string diff_json(const difference& of, const diff_options& options) {
 
 int diff_command(const diff_options& given) {
   diff_options options = given;
-  if (options.output) {
-    if (const auto checked = check_output(*options.output); !checked) return fail(exit_usage, checked.error());
-  } else {
-    options.columns = std::max(least_report_columns, text_columns(STDOUT_FILENO, usual_report_columns));
-  }
+  if (const int refused = prepare(options); refused != 0) return refused;
   bool is_whole = true;
   const auto read = [&](const std::vector<std::filesystem::path>& side, const std::optional<std::uint64_t>& moment_ns)
       -> std::expected<std::vector<analyze::run_figures>, std::string> {
@@ -233,7 +229,7 @@ int diff_command(const diff_options& given) {
   const auto after = read(options.after, options.moment_after_ns);
   if (!after) return fail(exit_usage, after.error());
   const difference compared = analyze::compare(*before, *after, options.by);
-  const bool uses_color = !options.output && use_color(options.color, STDOUT_FILENO);
+  const bool uses_color = options.uses_color();
   const std::string text = options.is_json ? diff_json(compared, options) : diff_text(compared, options, uses_color);
   if (const int failed = write_answer(options.output, text); failed != 0) return failed;
   return is_whole ? 0 : 1;

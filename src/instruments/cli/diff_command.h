@@ -9,23 +9,15 @@
 
 #include "instruments/analyze/difference.h"
 #include "instruments/cli/recording_input.h"
-#include "instruments/cli/report_text.h"
-#include "instruments/cli/terminal.h"
 
 namespace tenure::cli {
 
-struct diff_options {
+struct diff_options : answer_form {
   std::vector<std::filesystem::path> before, after;  // recordings; several of the same thing each
   // Of one recording: its two moments, since each process's start. `before` and `after` are the same then.
   std::optional<std::uint64_t> moment_before_ns, moment_after_ns;
   recording_query query;  // all but the recording and the moment
   analyze::measure by = analyze::measure::held_bytes;
-  std::optional<std::filesystem::path> output;  // standard output without it
-  bool is_json = false;
-  bool shows_all = false;              // noise too
-  std::size_t top = 20;                // rows of the table
-  int columns = usual_report_columns;  // of the text; diff_command() asks the terminal
-  color_choice color = color_choice::automatic;
 };
 
 // "a.tenure,b.tenure": several; a file that has this very name is one.

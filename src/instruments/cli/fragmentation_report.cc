@@ -143,9 +143,7 @@ std::string process_text(const fragmented_process& process, const fragmentation_
 // A wrapper script, an `env`: nobody asked about those.
 bool became_another(const fragmented_process& process) {
   const collect::process_record& record = process.profile.record;
-  const bool is_replaced =
-      record.end == collect::process_end::replaced || record.end == collect::process_end::unwatched;
-  return !record.heap_map && !record.scan && is_replaced;
+  return !record.heap_map && !record.scan && record.end == collect::process_end::replaced;
 }
 
 bool is_worth_showing(const fragmentation_report& report, const fragmented_process& process,
@@ -302,13 +300,7 @@ std::string fragmentation_json(const fragmentation_report& report, const fragmen
   json.member("schema", "tenure.fragmentation/1");
   json.member("subject", view.subject);
   json.member("selected", view.selected);
-  json.begin_array("notes");
-  for (const std::string& note : report.notes) {
-    json.begin_object();
-    json.member("text", note);
-    json.end_object();
-  }
-  json.end_array();
+  write_notes(json, report.notes);
   json.begin_array("processes");
   for (const fragmented_process& one : report.processes) write_process(json, one);
   json.end_array();

@@ -174,18 +174,6 @@ std::string stack_line(const analyze::frame& one, int columns) {
   return fmt::format("{:{}}{}{}\n", "", indent, shorten_function(one.function, std::max(room, 20)), place);
 }
 
-void write_stack(json_writer& json, const std::vector<analyze::frame>& chain) {
-  json.begin_array("stack");
-  for (const analyze::frame& one : chain) {
-    json.begin_object();
-    json.member("function", one.function);
-    if (!one.file.empty()) json.member("file", one.file);
-    if (one.line != 0) json.member("line", static_cast<std::int64_t>(one.line));
-    json.end_object();
-  }
-  json.end_array();
-}
-
 std::string holders_text(const analyze::leak_process& process, const leaks_view& view, const palette& paint) {
   if (!view.tells_reachable || !process.scan) return "";
   std::string text;

@@ -12,9 +12,8 @@ std::string holders_text(const analyze::leak_process& process, const leaks_view&
 // The members "held" and what was left out of it.
 void write_holders(json_writer& json, const analyze::leak_process& process);
 
-// One frame of a stack in a line of its own, and a stack as an array.
+// One frame of a stack in a line of its own.
 std::string stack_line(const analyze::frame& one, int columns);
-void write_stack(json_writer& json, const std::vector<analyze::frame>& chain);
 std::string blocks_text(const analyze::exact_amount& amount);
 
 }  // namespace tenure::cli

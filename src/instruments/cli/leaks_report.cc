@@ -260,16 +260,10 @@ std::string leaks_text(const leak_report& report, const leaks_view& view, const 
 std::string leaks_json(const leak_report& report, const leaks_view& view) {
   json_writer json;
   json.begin_object();
-  json.member("schema", "tenure-leaks-1");
+  json.member("schema", "tenure.leaks/1");
   json.member("subject", view.subject);
   json.member("selected", view.selected);
-  json.begin_array("notes");
-  for (const std::string& note : report.notes) {
-    json.begin_object();
-    json.member("text", note);
-    json.end_object();
-  }
-  json.end_array();
+  write_notes(json, report.notes);
   json.begin_array("processes");
   for (const leak_process& process : report.processes) {
     json.begin_object();

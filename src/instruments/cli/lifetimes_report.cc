@@ -331,11 +331,7 @@ std::string lifetimes_json(const life_report& report, const lifetimes_options& o
 
 int lifetimes_command(const lifetimes_options& given) {
   lifetimes_options options = given;
-  if (options.output) {
-    if (const auto checked = check_output(*options.output); !checked) return fail(exit_usage, checked.error());
-  } else {
-    options.columns = std::max(least_report_columns, text_columns(STDOUT_FILENO, usual_report_columns));
-  }
+  if (const int refused = prepare(options); refused != 0) return refused;
   auto reader = collect::recording_reader::open(options.query.recording);
   if (!reader) return fail(exit_usage, reader.error());
   symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
@@ -345,7 +341,7 @@ int lifetimes_command(const lifetimes_options& given) {
     report = analyze::analyze_lifetimes(*reader, symbolizer,
                                         {.selected = options.query.selected, .progress = progress.function()});
   }
-  const bool uses_color = !options.output && use_color(options.color, STDOUT_FILENO);
+  const bool uses_color = options.uses_color();
   const std::string text =
       options.is_json ? lifetimes_json(report, options) : lifetimes_text(report, options, uses_color);
   if (const int failed = write_answer(options.output, text); failed != 0) return failed;

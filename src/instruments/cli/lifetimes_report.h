@@ -7,19 +7,11 @@
 
 #include "instruments/analyze/lifetimes.h"
 #include "instruments/cli/recording_input.h"
-#include "instruments/cli/report_text.h"
-#include "instruments/cli/terminal.h"
 
 namespace tenure::cli {
 
-struct lifetimes_options {
+struct lifetimes_options : answer_form {
   recording_query query;
-  std::optional<std::filesystem::path> output;  // standard output without it
-  bool is_json = false;
-  bool shows_all = false;              // small processes too
-  std::size_t top = 20;                // rows of each table
-  int columns = usual_report_columns;  // of the text; lifetimes_command() asks the terminal
-  color_choice color = color_choice::automatic;
 };
 
 std::string lifetimes_text(const analyze::life_report& report, const lifetimes_options& options, bool uses_color);

@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/selection_options.h"
-#include "instruments/cli/terminal.h"
 #include "instruments/cli/value_text.h"
 #include "instruments/cli/watched_program.h"
 
@@ -21,6 +22,32 @@ recording_query query_of(const arguments& given, const std::string& recording) {
   if (const auto at = given.value("at")) query.at_ns = parse_time(*at);
   query.uses_debuginfod = given.has("debuginfod");
   return query;
+}
+
+bool answer_form::uses_color() const { return !output && use_color(color, STDOUT_FILENO); }
+
+std::size_t top_of(const arguments& given, std::size_t usual) {
+  const auto top = given.value("top");
+  return top ? std::strtoull(top->c_str(), nullptr, 10) : usual;
+}
+
+answer_form form_of(const arguments& given) {
+  answer_form form;
+  form.output = given.value("output");
+  form.is_json = given.has("json");
+  form.shows_all = given.has("all");
+  form.top = top_of(given, form.top);
+  form.color = color_choice_named(given.value("color").value_or("auto"));
+  return form;
+}
+
+int prepare(answer_form& form) {
+  if (form.output) {
+    if (const auto checked = check_output(*form.output); !checked) return fail(exit_usage, checked.error());
+  } else {
+    form.columns = std::max(least_report_columns, text_columns(STDOUT_FILENO, usual_report_columns));
+  }
+  return 0;
 }
 
 symbols::symbolizer_options symbol_options(bool uses_debuginfod) {

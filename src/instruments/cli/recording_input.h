@@ -12,6 +12,8 @@
 #include "instruments/analyze/site_identity.h"
 #include "instruments/analyze/suppressions.h"
 #include "instruments/cli/parser.h"
+#include "instruments/cli/report_text.h"
+#include "instruments/cli/terminal.h"
 #include "instruments/symbols/symbolizer.h"
 
 namespace tenure::cli {
@@ -26,6 +28,25 @@ struct recording_query {
 
 // Of one recording, by the options that all commands share.
 recording_query query_of(const arguments& given, const std::string& recording);
+
+// How an answer is given.
+struct answer_form {
+  std::optional<std::filesystem::path> output;  // standard output without it
+  bool is_json = false;
+  bool shows_all = false;              // what matters little too
+  std::size_t top = 20;                // rows of each table
+  int columns = usual_report_columns;  // of the text
+  color_choice color = color_choice::automatic;
+
+  bool uses_color() const;
+};
+
+answer_form form_of(const arguments& given);
+std::size_t top_of(const arguments& given, std::size_t usual);
+
+// Before the work: asks the terminal for its columns, or whether the output can be written. Returns 0, or what the
+// command ends with.
+int prepare(answer_form& form);
 
 symbols::symbolizer_options symbol_options(bool uses_debuginfod);
 

@@ -85,6 +85,28 @@ std::string callers_text(const std::string& place, const std::vector<std::string
   return text;
 }
 
+void write_stack(json_writer& json, const std::vector<analyze::frame>& chain) {
+  json.begin_array("stack");
+  for (const analyze::frame& one : chain) {
+    json.begin_object();
+    json.member("function", one.function);
+    if (!one.file.empty()) json.member("file", one.file);
+    if (one.line != 0) json.member("line", static_cast<std::int64_t>(one.line));
+    json.end_object();
+  }
+  json.end_array();
+}
+
+void write_notes(json_writer& json, const std::vector<std::string>& notes) {
+  json.begin_array("notes");
+  for (const std::string& note : notes) {
+    json.begin_object();
+    json.member("text", note);
+    json.end_object();
+  }
+  json.end_array();
+}
+
 void write_amount(json_writer& json, const char* name, const analyze::exact_amount& amount) {
   json.begin_object(name);
   json.member("blocks", static_cast<std::int64_t>(amount.blocks));

@@ -31,6 +31,9 @@ std::string chain_text(const std::vector<analyze::frame>& chain);
 // "table.cc:42 < load < main" of a site's identity: its place and who calls it, without the modules.
 std::string callers_text(const std::string& place, const std::vector<std::string>& identity);
 
+// A stack as an array, and notes.
+void write_stack(json_writer& json, const std::vector<analyze::frame>& chain);
+void write_notes(json_writer& json, const std::vector<std::string>& notes);
 void write_amount(json_writer& json, const char* name, const analyze::exact_amount& amount);
 void write_losses(json_writer& json, const collect::tape_losses& lost);
 

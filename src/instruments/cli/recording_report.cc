@@ -212,14 +212,10 @@ std::string recording_json(const exact_report& report, const recording_report_op
 
 int report_command(const recording_report_options& given) {
   recording_report_options options = given;
-  if (options.output) {
-    if (const auto checked = check_output(*options.output); !checked) return fail(exit_usage, checked.error());
-  } else {
-    options.columns = std::max(least_report_columns, text_columns(STDOUT_FILENO, usual_report_columns));
-  }
+  if (const int refused = prepare(options); refused != 0) return refused;
   const auto report = read_exactly(options.query);
   if (!report) return fail(exit_usage, report.error());
-  const bool uses_color = !options.output && use_color(options.color, STDOUT_FILENO);
+  const bool uses_color = options.uses_color();
   const std::string text =
       options.is_json ? recording_json(*report, options) : recording_text(*report, options, uses_color);
   if (const int failed = write_answer(options.output, text); failed != 0) return failed;

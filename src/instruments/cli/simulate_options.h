@@ -4,6 +4,7 @@
 #include <array>
 
 #include "instruments/cli/command_table.h"
+#include "instruments/cli/shared_options.h"
 
 namespace tenure::cli {
 
@@ -38,12 +39,8 @@ inline constexpr std::array<option_entry, 11> options_of_simulate = {{
      .kind = value_kind::file,
      .value_name = "FILE",
      .summary = "Also draws the hit ratio by size as an SVG picture."},
-    {.name = "json", .summary = "Writes JSON instead of text."},
-    {.name = "output",
-     .letter = 'o',
-     .kind = value_kind::file,
-     .value_name = "FILE",
-     .summary = "Writes the answer to FILE instead of standard output."},
+    json_option,
+    output_option,
     {.name = "threads",
      .kind = value_kind::count,
      .value_name = "N",

@@ -109,15 +109,23 @@ void session_watch::add(std::unique_ptr<region_reader> reader, const std::string
     run_.notes.push_back(fmt::format("the region {} says it belongs to process {}", name, watch->pid()));
     return;
   }
-  // The same process has become another program.
-  for (const auto& earlier : watches_) {
-    if (earlier->is_finished() || earlier->pid() != named->pid) continue;
-    earlier->finish(earlier->has_exited() ? process_end::exited : process_end::replaced, watch->start_ns());
-  }
+  finish_earlier(*watch);
   if (writer_ != nullptr) watch->record_to(*writer_);
   watches_.push_back(std::move(watch));
   tick_ns_ = shortest_tick_ns;
   next_tick_ns_ = 0;
+}
+
+// The same process has become another program. Seen before that one had a region, it was taken for one without.
+void session_watch::finish_earlier(process_watch& now) {
+  const auto last = std::find_if(watches_.rbegin(), watches_.rend(),
+                                 [&](const auto& earlier) { return earlier->pid() == now.pid(); });
+  if (last == watches_.rend()) return;
+  process_watch& earlier = **last;
+  if (!earlier.is_finished())
+    earlier.finish(earlier.has_exited() ? process_end::exited : process_end::replaced, now.start_ns());
+  else if (earlier.record().end == process_end::unwatched && now.record().origin == wire::origin::exec)
+    earlier.record().end = process_end::replaced;
 }
 
 void session_watch::tick_if_due(const std::function<bool(std::uint32_t pid)>& is_ours) {

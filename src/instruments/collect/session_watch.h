@@ -49,6 +49,7 @@ class session_watch {
   void read_new_names();
   void open_pending();
   void add(std::unique_ptr<region_reader> reader, const std::string& name);
+  void finish_earlier(process_watch& now);
   void choose_next_tick(double fullest, std::uint64_t now_ns);
 
   std::filesystem::path session_;

@@ -114,10 +114,8 @@ TEST_F(VirtualMemory, HintsDoNotChangeTheContent) {
   constexpr std::size_t huge = 4 << 20;
   auto* memory = static_cast<char*>(map(huge));
   std::memset(memory, 0x5a, bytes);
-  want_huge_pages(memory, huge);
   populate(memory, huge);
   collapse(memory, huge);
-  refuse_huge_pages(memory, huge);
   EXPECT_EQ(memory[0], 0x5a);
   EXPECT_EQ(memory[bytes - 1], 0x5a);
   EXPECT_TRUE(all_zero(memory + bytes, huge - bytes));

@@ -56,6 +56,12 @@ std::shared_ptr<Top> put_on(std::shared_ptr<Below> below, MakeTop make_top) {
   return {both, both->top.get()};
 }
 
+// A case with the checks of debug builds.
+template <class Case>
+struct checked : Case {
+  static auto make(counting_upstream& upstream) { return Case::make(upstream, resource_checks::on); }
+};
+
 struct arena_case : usual_case {
   static constexpr bool takes_back = false;
   static constexpr bool knows_blocks = false;
@@ -65,11 +71,8 @@ struct arena_case : usual_case {
   }
 };
 
-struct checked_arena_case : arena_case {
+struct checked_arena_case : checked<arena_case> {
   static constexpr bool takes_upstream = false;
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return arena_case::make(upstream, resource_checks::on);
-  }
 };
 
 struct fixed_pool_case : usual_case {
@@ -82,12 +85,6 @@ struct fixed_pool_case : usual_case {
   }
 };
 
-struct checked_fixed_pool_case : fixed_pool_case {
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return fixed_pool_case::make(upstream, resource_checks::on);
-  }
-};
-
 struct frame_ring_case : arena_case {
   using type = frame_ring;
   static std::unique_ptr<type> make(counting_upstream& upstream, resource_checks checks = resource_checks::off) {
@@ -95,11 +92,8 @@ struct frame_ring_case : arena_case {
   }
 };
 
-struct checked_frame_ring_case : frame_ring_case {
+struct checked_frame_ring_case : checked<frame_ring_case> {
   static constexpr bool takes_upstream = false;
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return frame_ring_case::make(upstream, resource_checks::on);
-  }
 };
 
 struct buddy_case : usual_case {
@@ -111,22 +105,10 @@ struct buddy_case : usual_case {
   }
 };
 
-struct checked_buddy_case : buddy_case {
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return buddy_case::make(upstream, resource_checks::on);
-  }
-};
-
 struct slab_case : usual_case {
   using type = slab;
   static std::unique_ptr<type> make(counting_upstream& upstream, resource_checks checks = resource_checks::off) {
     return std::make_unique<type>(slab_options{.name = "tested", .checks = checks, .upstream = &upstream});
-  }
-};
-
-struct checked_slab_case : slab_case {
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return slab_case::make(upstream, resource_checks::on);
   }
 };
 
@@ -139,24 +121,12 @@ struct huge_page_case : usual_case {
   }
 };
 
-struct checked_huge_page_case : huge_page_case {
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return huge_page_case::make(upstream, resource_checks::on);
-  }
-};
-
 struct numa_case : usual_case {
   static constexpr bool takes_upstream = false;
   static constexpr bool grows = false;  // by 2 MiB at once
   using type = numa;
   static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
     return std::make_unique<type>(numa_options{.name = "tested", .region_bytes = 2 << 20, .checks = checks});
-  }
-};
-
-struct checked_numa_case : numa_case {
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return numa_case::make(upstream, resource_checks::on);
   }
 };
 
@@ -169,12 +139,6 @@ struct mapped_file_case : usual_case {
   }
 };
 
-struct checked_mapped_file_case : mapped_file_case {
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return mapped_file_case::make(upstream, resource_checks::on);
-  }
-};
-
 struct secure_case : usual_case {
   static constexpr std::size_t largest_alignment = 16;
   static constexpr bool takes_upstream = false;
@@ -182,12 +146,6 @@ struct secure_case : usual_case {
   using type = secure;
   static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
     return std::make_unique<type>(secure_options{.name = "tested", .must_lock = false, .checks = checks});
-  }
-};
-
-struct checked_secure_case : secure_case {
-  static std::unique_ptr<type> make(counting_upstream& upstream) {
-    return secure_case::make(upstream, resource_checks::on);
   }
 };
 
@@ -315,12 +273,6 @@ struct binning_case : usual_case {
   }
 };
 
-struct checked_binning_case : binning_case {
-  static std::shared_ptr<type> make(counting_upstream& upstream) {
-    return binning_case::make(upstream, resource_checks::on);
-  }
-};
-
 struct discarded : std::streambuf {
   int_type overflow(int_type one) override { return one; }
   std::streamsize xsputn(const char*, std::streamsize count) override { return count; }
@@ -377,13 +329,12 @@ class Resource : public ::testing::Test {
   }
 };
 
-using cases =
-    ::testing::Types<arena_case, checked_arena_case, fixed_pool_case, checked_fixed_pool_case, buddy_case,
-                     checked_buddy_case, slab_case, checked_slab_case, frame_ring_case, checked_frame_ring_case,
-                     tracking_case, statistics_case, copy_detecting_case, failure_case, synchronized_case,
-                     limiting_case, limiting_arena_case, aligned_case, padded_case, fallback_case, composed_case,
-                     binning_case, checked_binning_case, huge_page_case, checked_huge_page_case, numa_case,
-                     checked_numa_case, mapped_file_case, checked_mapped_file_case, secure_case, checked_secure_case>;
+using cases = ::testing::Types<
+    arena_case, checked_arena_case, fixed_pool_case, checked<fixed_pool_case>, buddy_case, checked<buddy_case>,
+    slab_case, checked<slab_case>, frame_ring_case, checked_frame_ring_case, tracking_case, statistics_case,
+    copy_detecting_case, failure_case, synchronized_case, limiting_case, limiting_arena_case, aligned_case, padded_case,
+    fallback_case, composed_case, binning_case, checked<binning_case>, huge_page_case, checked<huge_page_case>,
+    numa_case, checked<numa_case>, mapped_file_case, checked<mapped_file_case>, secure_case, checked<secure_case>>;
 TYPED_TEST_SUITE(Resource, cases);
 
 TYPED_TEST(Resource, IsInTheLedgerByItsName) {
