@@ -67,13 +67,17 @@ frame_resolver::frame_resolver(process_profile& of, symbols::symbolizer& symboli
 const std::vector<frame>& frame_resolver::at(std::uint32_t location) {
   std::vector<frame>& frames = profile_.frames[location];
   if (!frames.empty()) return frames;
-  const collect::location& place = profile_.record.locations[location];
-  if (place.module == no_index) {
+  const collect::process_record& record = profile_.record;
+  const collect::location& place = record.locations[location];
+  const std::uint32_t answer = location < record.answers.size() ? record.answers[location] : no_index;
+  if (answer != no_index) {
+    frames = record.names->frames(answer);
+  } else if (place.module == no_index) {
     frame unknown;
     unknown.function = fmt::format("[no file]+0x{:x}", place.address);
     frames.push_back(std::move(unknown));
   } else {
-    frames = symbolizer_.resolve(profile_.record.modules[place.module], place.address);
+    frames = symbolizer_.resolve(record.modules[place.module], place.address);
   }
   return frames;
 }

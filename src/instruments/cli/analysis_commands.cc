@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "instruments/cli/bundle_command.h"
 #include "instruments/cli/check_command.h"
 #include "instruments/cli/diff_command.h"
 #include "instruments/cli/export_command.h"
@@ -211,6 +212,17 @@ int export_recording(const arguments& given) {
   return export_command(options);
 }
 
+int bundle(const arguments& given) {
+  const auto output = given.value("output");
+  if (!output) return fail(exit_usage, "bundle needs a file to write to: tenure bundle -o OUT FILE.");
+  bundle_options options;
+  options.recording = given.words.front();
+  options.output = *output;
+  options.uses_debuginfod = given.has("debuginfod");
+  options.is_quiet = given.has("quiet");
+  return bundle_command(options);
+}
+
 }  // namespace
 
 std::optional<int> analysis_command(const arguments& given) {
@@ -223,6 +235,7 @@ std::optional<int> analysis_command(const arguments& given) {
   const command run = name == "report"      ? report
                       : name == "lifetimes" ? lifetimes
                       : name == "export"    ? export_recording
+                      : name == "bundle"    ? bundle
                                             : nullptr;
   if (run == nullptr) return std::nullopt;
   if (const std::string wrong = objection(given); !wrong.empty()) return fail(exit_usage, wrong);

@@ -313,4 +313,26 @@ inline constexpr std::array<exit_code_entry, 4> export_codes = {{
     {"70", "Tenure itself failed."},
 }};
 
+inline constexpr std::array<option_entry, 3> options_of_bundle = {{
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "OUT",
+     .summary = "Where to write; the file appears when it is whole."},
+    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    {.name = "quiet", .letter = 'q', .summary = "Does not say how much is named."},
+}};
+
+inline constexpr std::array<example_entry, 2> bundle_examples = {{
+    {"tenure bundle -o run.bundle.tenure run.tenure", "A recording to send to somebody."},
+    {"tenure bundle --debuginfod -o run.tenure run.tenure", "Adds the names to the recording itself."},
+}};
+
+inline constexpr std::array<exit_code_entry, 4> bundle_codes = {{
+    {"0", "All went well, whether everything has a name or not."},
+    {"1", "The recording was cut off or is damaged; what was written covers everything before."},
+    {"2", "The command line was wrong, FILE is no recording, or OUT cannot be written."},
+    {"70", "Tenure itself failed."},
+}};
+
 }  // namespace tenure::cli

@@ -240,7 +240,7 @@ constexpr std::array<environment_entry, 6> environment = {{
     {"TENURE_*", "The heap's own options: see `tenure options`."},
 }};
 
-constexpr std::array<command_entry, 17> commands = {{
+constexpr std::array<command_entry, 18> commands = {{
     {.name = "run",
      .arguments = "[--] CMD [ARGS...]",
      .summary = "Runs a program on Tenure's heap and reports where its memory lived.",
@@ -413,6 +413,19 @@ constexpr std::array<command_entry, 17> commands = {{
      .options = options_of_export,
      .examples = export_examples,
      .exit_codes = export_codes,
+     .takes_words = true},
+    {.name = "bundle",
+     .arguments = "-o OUT FILE",
+     .summary = "Puts all names into a recording, for a machine without its programs.",
+     .description =
+         "A recording holds addresses; the names of functions, files and lines are looked up when it is read, in the "
+         "programs and their debug files. This writes FILE anew with all names that are found here in it, inlined "
+         "functions too, so that every command says the same of OUT on any machine.\n\n"
+         "What has no name here is looked for again where OUT is read, by the build-id of its file. FILE may be a "
+         "bundle itself; OUT may be FILE.",
+     .options = options_of_bundle,
+     .examples = bundle_examples,
+     .exit_codes = bundle_codes,
      .takes_words = true},
     {.name = "simulate",
      .arguments = "TRACE",

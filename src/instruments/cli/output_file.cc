@@ -32,11 +32,20 @@ fs::path target_of(const fs::path& path) {
   return error ? path : resolved;
 }
 
+fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
 // A new file beside `path`; its name in `name`.
 int open_beside(const fs::path& path, std::string& name) {
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  name = (folder / fmt::format(".{}.XXXXXX", path.filename().string())).string();
+  name = (folder_of(path) / fmt::format(".{}.XXXXXX", path.filename().string())).string();
   return ::mkostemp(name.data(), O_CLOEXEC);
+}
+
+// The rights that the file had, or those that the user's mask gives a new one.
+mode_t mode_for(const fs::path& target) {
+  struct stat status {};
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return ::stat(target.c_str(), &status) == 0 ? status.st_mode & 0777 : 0666 & ~mask;
 }
 
 }  // namespace
@@ -89,18 +98,55 @@ std::expected<void, std::string> write_output(const fs::path& path, std::string_
   std::string name;
   const int file = open_beside(target, name);
   if (file < 0) return cannot_write(path, reason());
-  struct stat status {};
-  // The rights that the file had, or those that the user's mask gives a new one.
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  const mode_t mode = ::stat(target.c_str(), &status) == 0 ? status.st_mode & 0777 : 0666 & ~mask;
-  const bool is_written = write_all(file, contents) && ::fchmod(file, mode) == 0;
+  const bool is_written = write_all(file, contents) && ::fchmod(file, mode_for(target)) == 0;
   const bool is_closed = ::close(file) == 0;
   if (!is_written || !is_closed || ::rename(name.c_str(), target.c_str()) != 0) {
     const std::string why = reason();
     ::unlink(name.c_str());
     return cannot_write(path, why);
   }
+  return {};
+}
+
+std::expected<pending_output, std::string> pending_output::open(const fs::path& path) {
+  if (is_written_directly(path)) {
+    const int direct = path == "-" ? ::dup(STDOUT_FILENO) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (direct < 0) return cannot_write(path, reason());
+    return pending_output(direct, {}, {});
+  }
+  const fs::path target = target_of(path);
+  std::string name;
+  int file = ::open(folder_of(target).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  if (file < 0) file = open_beside(target, name);
+  if (file < 0) return cannot_write(path, reason());
+  return pending_output(file, target, name);
+}
+
+pending_output::pending_output(pending_output&& other) noexcept
+    : file_(std::exchange(other.file_, -1)), target_(std::move(other.target_)), name_(std::exchange(other.name_, {})) {}
+
+pending_output::~pending_output() {
+  if (file_ >= 0) ::close(file_);
+  if (!name_.empty()) ::unlink(name_.c_str());
+}
+
+int pending_output::descriptor() const { return ::fcntl(file_, F_DUPFD_CLOEXEC, 0); }
+
+std::expected<void, std::string> pending_output::commit() {
+  if (target_.empty()) return {};
+  if (::fchmod(file_, mode_for(target_)) != 0) return cannot_write(target_, reason());
+  if (name_.empty()) {
+    // A file without a name can be given a new one only, not another's.
+    const std::string name =
+        (folder_of(target_) / fmt::format(".{}.{}", target_.filename().string(), ::getpid())).string();
+    const std::string link = fmt::format("/proc/self/fd/{}", file_);
+    ::unlink(name.c_str());
+    if (::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0)
+      return cannot_write(target_, reason());
+    name_ = name;
+  }
+  if (::rename(name_.c_str(), target_.c_str()) != 0) return cannot_write(target_, reason());
+  name_.clear();
   return {};
 }
 

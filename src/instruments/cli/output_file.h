@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace tenure::cli {
 
@@ -16,6 +17,30 @@ bool are_one_output(const std::filesystem::path& one, const std::filesystem::pat
 
 // Writes beside the target and renames; a device, a pipe or "-" (standard output) is written to directly.
 std::expected<void, std::string> write_output(const std::filesystem::path& path, std::string_view contents);
+
+// A file that is written piece by piece, and then appears whole under its name or not at all. Until then it has no name
+// where the file system can do that, so that nothing is left of it even when the command is killed.
+class pending_output {
+ public:
+  // The error is one sentence.
+  static std::expected<pending_output, std::string> open(const std::filesystem::path& path);
+  pending_output(pending_output&& other) noexcept;
+  pending_output& operator=(pending_output&&) = delete;
+  ~pending_output();
+
+  // The open file once more; the caller closes it. -1 when there are too many open.
+  int descriptor() const;
+  // When all of it has been written.
+  std::expected<void, std::string> commit();
+
+ private:
+  pending_output(int file, std::filesystem::path target, std::string name)
+      : file_(file), target_(std::move(target)), name_(std::move(name)) {}
+
+  int file_;
+  std::filesystem::path target_;  // empty: it is written to directly
+  std::string name_;              // where it lies meanwhile; empty: nowhere
+};
 
 // All of `contents` to an open descriptor.
 bool write_all(int descriptor, std::string_view contents);

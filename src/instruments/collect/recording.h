@@ -10,12 +10,14 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "instruments/collect/heap_map.h"
 #include "instruments/collect/leak_scan.h"
+#include "instruments/collect/resolved_names.h"
 #include "instruments/symbols/symbolizer.h"
 #include "wire/event.h"
 #include "wire/region.h"
@@ -155,6 +157,11 @@ struct process_record {
   std::vector<stack> stacks;
   std::vector<thread> threads;
   std::vector<sample> samples;  // in the order of the ring
+
+  // What the recording itself says of the locations: by their number, no_index or missing for those that it does not
+  // name. Of a bundle, and of what was imported; null otherwise.
+  std::shared_ptr<const resolved_names> names;
+  std::vector<std::uint32_t> answers;
 
   std::optional<leak_scan> scan;              // the answer to one that was asked for
   std::optional<collect::heap_map> heap_map;  // or to a map that was

@@ -36,6 +36,7 @@ void recording_reader::survey() {
 
 void recording_reader::read(const visitor& visit, const alive_visitor& alive, std::uint64_t from_bytes) {
   run_ = {};
+  names_ = std::make_shared<resolved_names>();
   slots_.clear();
   checkpoints_.clear();
   rounds_.clear();
@@ -50,6 +51,7 @@ void recording_reader::read(const visitor& visit, const alive_visitor& alive, st
     const std::uint64_t begin = file_.position();
     if (from_bytes != 0 && begin == from_bytes) file_.skip_payloads_of({});
     const auto block = file_.next();
+    run_.good_bytes = begin;
     if (!block) break;
     const bool is_passed =
         begin < from_bytes && (block->kind == block_kind::events || block->kind == block_kind::checkpoint);
@@ -86,6 +88,10 @@ bool recording_reader::take(const record::block& block, std::uint64_t position_b
       return take_rotated(from);
     case block_kind::round:
       return take_round(from, position_bytes);
+    case block_kind::names:
+      return names_->take(from);
+    case block_kind::named:
+      return is_known && take_answers(from, run_.processes[block.process - 1].record);
   }
   return true;  // of a later version
 }
@@ -212,6 +218,15 @@ bool recording_reader::take_rotated(byte_reader from) {
   run_.rotated = what;
   begins_late_ = true;
   return from.ok();
+}
+
+bool recording_reader::take_answers(byte_reader from, process_record& into) const {
+  for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
+    const std::uint64_t answer = from.number_below(names_->size() + 1);
+    into.answers.push_back(answer == 0 ? no_index : static_cast<std::uint32_t>(answer - 1));
+  }
+  into.names = names_;
+  return from.ok() && into.answers.size() <= into.locations.size();
 }
 
 // The first one of a process of which nothing was read. Whoever reads from the beginning needs none.

@@ -9,6 +9,7 @@
 #include <expected>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -49,6 +50,7 @@ struct recorded_run {
   bool is_complete = false;                 // the run's end was recorded
   std::optional<rotation> rotated;
   std::optional<std::string> damage;  // what is wrong with the file, and where
+  std::uint64_t good_bytes = 0;       // of the file, that come before the damage or the end
 };
 
 class recording_reader {
@@ -94,10 +96,12 @@ class recording_reader {
   bool take_run_end(record::byte_reader from);
   bool take_round(record::byte_reader from, std::uint64_t position_bytes);
   bool take_rotated(record::byte_reader from);
+  bool take_answers(record::byte_reader from, process_record& into) const;
   bool take_checkpoint(const record::block& block, const alive_visitor& alive);
 
   record::block_reader file_;
   recorded_run run_;
+  std::shared_ptr<resolved_names> names_;  // shared with the records of processes
   std::vector<record::slot_table> slots_;  // by process
   std::vector<record::checkpoint_reader> checkpoints_;
   std::vector<round> rounds_;

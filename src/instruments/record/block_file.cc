@@ -31,6 +31,10 @@ std::uint64_t checksum_of(const block_header& header, std::span<const std::uint8
 std::expected<block_writer, std::string> block_writer::create(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0) return std::unexpected(fmt::format("{} cannot be written: {}.", path.string(), reason()));
+  return over(file, path);
+}
+
+std::expected<block_writer, std::string> block_writer::over(int file, const std::filesystem::path& path) {
   block_writer writer(file, path);
   const file_header header{file_magic, file_version, 0};
   writer.write_all({reinterpret_cast<const std::uint8_t*>(&header), sizeof header});
@@ -96,6 +100,10 @@ void block_writer::write(block_kind kind, std::uint32_t process, std::span<const
   header.checksum = checksum_of(header, room.first(stored));
   std::memcpy(buffer_.data(), &header, sizeof header);
   write_all(std::span(buffer_).first(sizeof header + stored));
+}
+
+void block_writer::copy(const block& from) {
+  if (!error_) write_all(from.stored);
 }
 
 std::expected<block_reader, std::string> block_reader::over(std::span<const std::uint8_t> bytes) {
@@ -167,23 +175,24 @@ std::optional<block> block_reader::next() {
   if (header.stored_bytes > left - sizeof header) return damaged("the file ends within a block");
   const std::span<const std::uint8_t> stored = bytes_.subspan(position_ + sizeof header, header.stored_bytes);
   const auto kind = static_cast<block_kind>(header.kind);
+  const std::span<const std::uint8_t> whole = bytes_.subspan(position_, sizeof header + header.stored_bytes);
   const auto past = [&] { position_ += sizeof header + header.stored_bytes; };
   if (is_skipped(header.kind) && skipping_ == skipping::passes_over) {
     past();
-    return block{kind, header.process, {}};
+    return block{kind, header.process, {}, whole};
   }
   if (checksum_of(header, stored) != header.checksum) return damaged("a block's checksum is wrong");
   if (ZSTD_getFrameContentSize(stored.data(), stored.size()) != header.raw_bytes)
     return damaged("a block's length is not what it says");
   if (is_skipped(header.kind)) {
     past();
-    return block{kind, header.process, {}};
+    return block{kind, header.process, {}, whole};
   }
   buffer_.resize(header.raw_bytes);
   const std::size_t raw = ZSTD_decompress(buffer_.data(), buffer_.size(), stored.data(), stored.size());
   if (ZSTD_isError(raw) != 0 || raw != header.raw_bytes) return damaged("a block cannot be decompressed");
   past();
-  return block{kind, header.process, buffer_};
+  return block{kind, header.process, buffer_, whole};
 }
 
 }  // namespace tenure::record

@@ -23,7 +23,7 @@
 namespace tenure::record {
 
 inline constexpr std::uint64_t file_magic = 0x31434552554e4554;  // "TENUREC1" in memory order
-inline constexpr std::uint32_t file_version = 3;          // docs/reference/recording-format.md has what each brought
+inline constexpr std::uint32_t file_version = 4;          // docs/reference/recording-format.md has what each brought
 inline constexpr std::uint32_t block_magic = 0x4b4c4254;  // "TBLK"
 // No block is longer, compressed or not.
 inline constexpr std::uint32_t block_limit_bytes = 256u << 20;
@@ -56,18 +56,31 @@ enum class block_kind : std::uint32_t {
   checkpoint = 7,  // what of a process is alive at this place of the file (live_set.h)
   rotated = 8,     // the beginning was dropped: what that was
   round = 9,       // checkpoints of all processes follow: a place to begin reading at
+  names = 10,      // texts, and the frames that places of the program are called by
+  named = 11,      // which of those each location of a process has
+};
+
+struct block {
+  block_kind kind{};
+  std::uint32_t process = 0;
+  std::span<const std::uint8_t> payload;  // until the next call
+  std::span<const std::uint8_t> stored;   // header and payload as they stand in the file
 };
 
 class block_writer {
  public:
   // Replaces the file. The error is a sentence.
   static std::expected<block_writer, std::string> create(const std::filesystem::path& path);
+  // Into an open file, which is the writer's from now on and which messages call `path`.
+  static std::expected<block_writer, std::string> over(int file, const std::filesystem::path& path);
   block_writer(block_writer&& other) noexcept;
   block_writer& operator=(block_writer&& other) noexcept;
   ~block_writer();
 
   // After the first failure (a full disk) nothing more is written; error() says why.
   void write(block_kind kind, std::uint32_t process, std::span<const std::uint8_t> payload);
+  // As it stands in another file.
+  void copy(const block& from);
 
   // Drops what was written before `cut_bytes`, where a block begins, but for the blocks before it that `keeps` wants.
   // The file then begins with its run block, a `rotated` block of `notice`, what was kept, and what stood behind the
@@ -89,12 +102,6 @@ class block_writer {
   std::uint64_t written_bytes_ = 0;
   std::optional<std::string> error_;
   std::vector<std::uint8_t> buffer_;
-};
-
-struct block {
-  block_kind kind{};
-  std::uint32_t process = 0;
-  std::span<const std::uint8_t> payload;  // until the next call
 };
 
 class block_reader {

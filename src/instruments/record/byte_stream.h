@@ -30,6 +30,7 @@ class byte_writer {
     number(other.bytes_.size());
     bytes_.insert(bytes_.end(), other.bytes_.begin(), other.bytes_.end());
   }
+  void append_bytes(std::span<const std::uint8_t> other) { bytes_.insert(bytes_.end(), other.begin(), other.end()); }
   std::span<const std::uint8_t> bytes() const { return bytes_; }
   std::size_t size() const { return bytes_.size(); }
   void clear() { bytes_.clear(); }
