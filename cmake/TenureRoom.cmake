@@ -94,6 +94,14 @@ function(tenure_shared_library target)
   endif()
 endfunction()
 
+# A program that is a unit test as it is. All of them are what the target `unit_tests` builds.
+function(tenure_add_unit_test name)
+  cmake_parse_arguments(TEST "" "TIMEOUT" "LABELS" ${ARGN})
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "unit;${TEST_LABELS}")
+  add_dependencies(unit_tests ${name})
+endfunction()
+
 # A GoogleTest program for rooms: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ...).
 function(tenure_unit_test name)
   cmake_parse_arguments(UNIT "" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
@@ -110,6 +118,5 @@ function(tenure_unit_test name)
   target_link_libraries(${name} PRIVATE ${UNIT_LIBRARIES} GTest::gtest GTest::gtest_main)
   target_compile_features(${name} PRIVATE cxx_std_${UNIT_STANDARD})
   target_compile_options(${name} PRIVATE ${TENURE_WARNINGS_LIST})
-  add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${UNIT_TIMEOUT} LABELS "unit;${UNIT_LABELS}")
+  tenure_add_unit_test(${name} TIMEOUT ${UNIT_TIMEOUT} LABELS ${UNIT_LABELS})
 endfunction()
