@@ -12,12 +12,18 @@
 #include "core/telemetry/events.h"
 #include "core/telemetry/live_samples.h"
 #include "core/telemetry/module_list.h"
+#include "core/telemetry/otel_probes.h"
 #include "core/telemetry/recorder.h"
 #include "core/telemetry/ring.h"
 #include "core/telemetry/sampling_math.h"
 #include "core/telemetry/telemetry.h"
 #include "core/telemetry/telemetry_state.h"
 #include "core/telemetry/unwind.h"
+
+#if __has_include(<sys/sdt.h>)
+volatile unsigned short otel_memory_alloc_semaphore = 0;
+volatile unsigned short otel_memory_free_semaphore = 0;
+#endif
 
 namespace tenure::telemetry {
 namespace {
@@ -101,6 +107,7 @@ void end_sample(live_entry* entry, const captured_stack* stack, std::uint64_t ti
     write_free(entry->sample_id, time_ns, entry->address, thread_id, stack == nullptr ? nullptr : stack->frames,
                stack == nullptr ? 0 : stack->walk.frame_count);
   }
+  if (is_free_observed()) fire_free(entry->address);
   samples.remove(entry);
 }
 
@@ -176,6 +183,9 @@ void catch_up(std::uint64_t time_ns) noexcept {
   if (live_entry* stale = samples.find(sample.address)) end_sample(stale, nullptr, begin_ns, sample.thread_id);
   if (samples.insert(sample)) {
     tell_live(*samples.find(sample.address));
+    // Under the lock, so that whoever looks on sees a block's probes in the order in which it lived.
+    if (is_alloc_observed())
+      fire_alloc(sample.address, requested_bytes, sample_weight_bytes(requested_bytes, usable_bytes, interval_bytes));
   } else {
     process_ring().count_dropped(sample_weight_bytes(requested_bytes, usable_bytes, interval_bytes));
   }
