@@ -212,6 +212,67 @@ TEST_P(overwritten_link, is_told_when_small_blocks_go_back_to_their_span) {
 
 INSTANTIATE_TEST_SUITE_P(sizes, overwritten_link, ::testing::Values(16ul, 100ul, 1000ul, 2000ul, 4096ul));
 
+// Known of samples alone, so most blocks are.
+class mismatch : public ::testing::TestWithParam<misuse_case> {
+ protected:
+  static ending commit_sampled(const misuse_case& each, const char* abort_on_mismatch) {
+    const char* const interval = std::getenv("TENURE_SAMPLE_INTERVAL");
+    const std::string saved = interval == nullptr ? "" : interval;
+    setenv("TENURE_SAMPLE_INTERVAL", "4096", 1);
+    setenv("TENURE_SAMPLE_SPACING", "0", 1);
+    setenv("TENURE_ABORT_ON_MISMATCH", abort_on_mismatch, 1);
+    ending result = commit(each.name, each.size, 0, true);
+    interval == nullptr ? unsetenv("TENURE_SAMPLE_INTERVAL") : setenv("TENURE_SAMPLE_INTERVAL", saved.c_str(), 1);
+    unsetenv("TENURE_SAMPLE_SPACING");
+    unsetenv("TENURE_ABORT_ON_MISMATCH");
+    return result;
+  }
+  static void expect_told(const ending& result) {
+    EXPECT_EQ(occurrences(result.message, "tenure: "), 1u) << result.message;
+    EXPECT_EQ(occurrences(result.message, GetParam().expected), 1u) << result.message;
+    EXPECT_EQ(occurrences(result.message, "it lies 0 bytes into the block"), 1u) << result.message;
+    EXPECT_GE(occurrences(result.message, "misuse_victim"), 1u) << result.message;
+  }
+};
+
+TEST_P(mismatch, is_told_once_and_the_program_goes_on) {
+  const ending result = commit_sampled(GetParam(), "0");
+  EXPECT_EQ(result.code, 0) << result.message;
+  expect_told(result);
+}
+
+TEST_P(mismatch, ends_the_program_where_that_is_asked_for) {
+  const ending result = commit_sampled(GetParam(), "1");
+  EXPECT_EQ(result.code, 1000 + SIGABRT) << result.message;
+  expect_told(result);
+}
+
+std::vector<misuse_case> mismatches() {
+  std::vector<misuse_case> all;
+  for (const std::size_t size : {40ul, 300ul, 9000ul, 400000ul}) {
+    all.push_back({"array_by_delete", size, 0, "operator delete of what operator new[] allocated"});
+    all.push_back({"array_by_sized_delete", size, 0, "operator delete of what operator new[] allocated"});
+    all.push_back({"array_by_free", size, 0, "free of what operator new[] allocated"});
+    all.push_back({"object_by_array_delete", size, 0, "operator delete[] of what operator new allocated"});
+    all.push_back({"object_by_free", size, 0, "free of what operator new allocated"});
+    all.push_back({"malloc_by_delete", size, 0, "operator delete of what malloc allocated"});
+    all.push_back({"calloc_by_array_delete", size, 0, "operator delete[] of what malloc allocated"});
+  }
+  return all;
+}
+INSTANTIATE_TEST_SUITE_P(of_functions, mismatch, ::testing::ValuesIn(mismatches()));
+
+class matching : public mismatch {};
+TEST_P(matching, is_no_mismatch) {
+  const ending result = commit_sampled(GetParam(), "1");
+  EXPECT_EQ(result.code, 0) << result.message;
+  EXPECT_EQ(result.message, "");
+}
+INSTANTIATE_TEST_SUITE_P(of_functions, matching,
+                         ::testing::Values(misuse_case{"everything_as_it_should_be", 40, 0, ""},
+                                           misuse_case{"everything_as_it_should_be", 9000, 0, ""},
+                                           misuse_case{"everything_as_it_should_be", 400000, 0, ""}));
+
 TEST(usable_size, of_what_is_no_block_is_0_or_a_message) {
   const ending result = commit("usable_size_of_foreign", 64, 0, true);
   EXPECT_TRUE(result.code == 0 || (result.code == 1000 + SIGABRT && !result.message.empty())) << result.code;

@@ -180,6 +180,41 @@ void delete_of_array() {
   ::operator delete(announce(static_cast<void*>(opaque(array))));
 }
 
+// So many that some are sampled.
+template <class make, class drop>
+void many(make make_one, drop drop_one) {
+  std::vector<void*> all;
+  for (int count = 0; count < 4000 && count * size < 100'000'000; ++count) all.push_back(opaque(make_one()));
+  for (void* each : all) drop_one(opaque(each));
+}
+void* new_object() { return ::operator new(size); }
+void* new_array() { return ::operator new[](size); }
+void drop_object(void* place) { ::operator delete(place); }
+void drop_array(void* place) { ::operator delete[](place); }
+
+void array_by_delete() { many(new_array, drop_object); }
+void array_by_sized_delete() {
+  many(new_array, [](void* place) { ::operator delete(place, size); });
+}
+void array_by_free() { many(new_array, std::free); }
+void object_by_array_delete() { many(new_object, drop_array); }
+void object_by_free() { many(new_object, std::free); }
+void malloc_by_delete() {
+  many([] { return std::malloc(size); }, drop_object);
+}
+void calloc_by_array_delete() {
+  many([] { return std::calloc(1, size); }, drop_array);
+}
+void everything_as_it_should_be() {
+  many(new_object, drop_object);
+  many(new_array, drop_array);
+  many([] { return std::realloc(std::malloc(size / 3), size); }, std::free);
+  many([] { return std::aligned_alloc(64, (size + 63) / 64 * 64); }, std::free);
+  many([] { return ::operator new (size, std::align_val_t{64}); },
+       [](void* place) { ::operator delete (place, std::align_val_t{64}); });
+  many([] { return std::realloc(::operator new(size / 3), size); }, std::free);
+}
+
 void sized_delete() {
   void* place = announce(::operator new(opaque(size)));
   ::operator delete(opaque(place), opaque(offset));
@@ -289,6 +324,14 @@ const misuse_case cases[] = {
     {"realloc_of_foreign", realloc_of_foreign},
     {"usable_size_of_foreign", usable_size_of_foreign},
     {"delete_of_array", delete_of_array},
+    {"array_by_delete", array_by_delete},
+    {"array_by_sized_delete", array_by_sized_delete},
+    {"array_by_free", array_by_free},
+    {"object_by_array_delete", object_by_array_delete},
+    {"object_by_free", object_by_free},
+    {"malloc_by_delete", malloc_by_delete},
+    {"calloc_by_array_delete", calloc_by_array_delete},
+    {"everything_as_it_should_be", everything_as_it_should_be},
     {"sized_delete", sized_delete},
     {"sized_array_delete", sized_array_delete},
     {"sized_free", sized_free},

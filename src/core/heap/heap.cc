@@ -107,6 +107,33 @@ void forget_large(span* home) noexcept {
   __atomic_fetch_add(&telemetry::statistics().large_frees_total, 1, __ATOMIC_RELAXED);
 }
 
+free_entry entry_for(wire::allocation_entry made) noexcept {
+  switch (made) {
+    case wire::allocation_entry::operator_new:
+      return free_entry::operator_delete;
+    case wire::allocation_entry::operator_new_array:
+      return free_entry::operator_delete_array;
+    case wire::allocation_entry::malloc:
+    case wire::allocation_entry::calloc:
+    case wire::allocation_entry::realloc:
+    case wire::allocation_entry::aligned:
+      return free_entry::free;
+    case wire::allocation_entry::unknown:
+    case wire::allocation_entry::named_heap:
+      break;
+  }
+  return free_entry::unknown;
+}
+
+// How a block was allocated is known of samples alone.
+void check_entry(const void* sampled, free_entry entry) noexcept {
+  TENURE_DCHECK(find_span(sampled) != nullptr && find_span(sampled)->kind != span_kind::small);
+  if (entry == free_entry::unknown || unlikely(hot.busy)) return;
+  const wire::allocation_entry made = telemetry::entry_of_sample(reinterpret_cast<std::uintptr_t>(sampled));
+  const free_entry wanted = entry_for(made);
+  if (unlikely(wanted != entry) && wanted != free_entry::unknown) report_mismatch(sampled, made, entry);
+}
+
 void free_large(span* home) noexcept {
   tell_freed(span_start(home));
   busy_section entered(hot);
@@ -134,7 +161,7 @@ bool has_link_tag(const void* block) noexcept { return static_cast<const unsigne
   defer_free(hot, first);
 }
 
-void free_named(span* home, void* block) noexcept {
+void free_named(span* home, void* block, free_entry entry) noexcept {
   if (home->kind == span_kind::named_small &&
       reinterpret_cast<std::uintptr_t>(block) % class_bytes[home->size_class] != 0) {
     return report_misuse(misuse::interior_pointer, block);
@@ -148,6 +175,7 @@ void free_named(span* home, void* block) noexcept {
   if (home->kind == span_kind::named_small && (tagged || is_uncarved(home, block)) && owner->is_free(home, block)) {
     return report_misuse(misuse::double_free, block);
   }
+  if (owner == &sampled_heap()) check_entry(block, entry);
   tell_freed(block);
   if (owner == &sampled_heap()) return free_sampled(home, block);
   owner->free(home, block);
@@ -157,7 +185,7 @@ void free_named(span* home, void* block) noexcept {
 void free_emergency(const void* block) noexcept { tell_freed(block); }
 
 // A free in a page that is not of a size class.
-void free_other(void* block) noexcept {
+void free_other(void* block, free_entry entry) noexcept {
   if (is_emergency_block(block)) return free_emergency(block);
   span* home = find_span(block);
   if (home == nullptr) {
@@ -165,9 +193,10 @@ void free_other(void* block) noexcept {
   }
   if (home->kind == span_kind::large) {
     if (block != span_start(home)) return report_misuse(misuse::interior_pointer, block);
+    if (home->sampled) check_entry(block, entry);
     return unlikely(hot.busy) ? free_in_section(home, block) : free_large(home);
   }
-  free_named(home, block);
+  free_named(home, block, entry);
 }
 
 // Whether a block's first word could be a link: null or a block of the same class.
@@ -326,14 +355,14 @@ void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocatio
   return told(allocate_large(bytes == 0 ? 1 : bytes, alignment, false, &zeroed, entry), bytes, entry);
 }
 
-void deallocate_slow(void* block) noexcept {
+void deallocate_slow(void* block, free_entry entry) noexcept {
   if (block == nullptr) return;
   if (!is_mapped(block)) {
     if (is_emergency_block(block)) return free_emergency(block);
     return report_misuse(misuse::foreign_pointer, block);
   }
   const std::size_t size_class = window.class_map[page_index(block)];
-  if (size_class == 0) return free_other(block);
+  if (size_class == 0) return free_other(block, entry);
   const auto address = reinterpret_cast<std::uintptr_t>(block);
   if (address * class_inverse(size_class) >= class_inverse(size_class)) {
     return report_misuse(misuse::interior_pointer, block);

@@ -22,8 +22,11 @@ void* allocate_zeroed(std::size_t bytes) noexcept;
 // `alignment` is a power of two.
 void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocation_entry entry) noexcept;
 
+// By which function a block goes, where it is the program's own call.
+enum class free_entry : std::uint32_t { unknown = 0, free, operator_delete, operator_delete_array };
+
 // Null is ignored; anything else that is not a block in use ends in a message.
-void deallocate_slow(void* block) noexcept;
+void deallocate_slow(void* block, free_entry entry = free_entry::unknown) noexcept;
 
 // As realloc(), for a block in use and bytes != 0. Null when refused; the block is then as it was.
 void* reallocate(void* block, std::size_t bytes) noexcept;
@@ -71,16 +74,16 @@ template <hot_access::kind of>
 }
 
 // The fast path of free: everything that is not a block of a size class in use goes out of line.
-[[gnu::always_inline]] inline void deallocate(void* block) noexcept {
+[[gnu::always_inline]] inline void deallocate(void* block, free_entry entry = free_entry::unknown) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(block);
   const std::uintptr_t page = (address - window.begin) >> page_shift;
-  if (unlikely(page >= window.page_count)) return deallocate_slow(block);
+  if (unlikely(page >= window.page_count)) return deallocate_slow(block, entry);
   const std::size_t size_class = window.class_map[page];
   const hot_access cache;
   // Class 0 has inverse 0, which no product is below: large, named, sampled and free pages leave here.
-  if (unlikely(cache.is_no_start(address, size_class))) return deallocate_slow(block);
-  if (unlikely(static_cast<const unsigned char*>(block)[7] == link_tag)) return deallocate_slow(block);
-  if (unlikely(cache.use_room(size_class))) return deallocate_slow(block);
+  if (unlikely(cache.is_no_start(address, size_class))) return deallocate_slow(block, entry);
+  if (unlikely(static_cast<const unsigned char*>(block)[7] == link_tag)) return deallocate_slow(block, entry);
+  if (unlikely(cache.use_room(size_class))) return deallocate_slow(block, entry);
   cache.push(size_class, block);
 }
 

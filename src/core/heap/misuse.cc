@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <cstdlib>
 
+#include "core/base/check.h"
 #include "core/base/format.h"
 #include "core/base/options.h"
 #include "core/heap/heap.h"
@@ -52,11 +53,31 @@ void add_frame(message& text, std::uint64_t address) noexcept {
   text.add("\n");
 }
 
-}  // namespace
+const char* name_of(wire::allocation_entry entry) noexcept {
+  switch (entry) {
+    case wire::allocation_entry::operator_new:
+      return "operator new";
+    case wire::allocation_entry::operator_new_array:
+      return "operator new[]";
+    default:
+      return "malloc";
+  }
+}
 
-void report_misuse(misuse what, const void* address) noexcept {
-  message text;
-  text.add("tenure: ").add(sentence(what)).add_hex(reinterpret_cast<std::uintptr_t>(address));
+const char* name_of(free_entry entry) noexcept {
+  switch (entry) {
+    case free_entry::operator_delete:
+      return "operator delete";
+    case free_entry::operator_delete_array:
+      return "operator delete[]";
+    default:
+      return "free";
+  }
+}
+
+// The message has begun; what lies at the address, who did it, and the stack.
+void finish(message& text, const void* address) noexcept {
+  text.add_hex(reinterpret_cast<std::uintptr_t>(address));
   describe_address(text, address);
   text.add(", in process ").add_decimal(static_cast<std::uint64_t>(::getpid()));
   text.add(", thread ").add_decimal(os::thread_id()).add("\n");
@@ -64,7 +85,25 @@ void report_misuse(misuse what, const void* address) noexcept {
   const telemetry::walk_result stack = telemetry::capture_stack(frames, 32, 0);
   for (std::uint32_t i = 0; i < stack.frame_count; ++i) add_frame(text, frames[i]);
   text.write_to(STDERR_FILENO);
+}
+
+}  // namespace
+
+void report_misuse(misuse what, const void* address) noexcept {
+  message text;
+  text.add("tenure: ").add(sentence(what));
+  finish(text, address);
   if (value(option::abort_on_misuse) != 0) std::abort();
+}
+
+void report_mismatch(const void* block, wire::allocation_entry made, free_entry freed) noexcept {
+  TENURE_DCHECK(block != nullptr && freed != free_entry::unknown);
+  static bool is_told = false;
+  if (__atomic_exchange_n(&is_told, true, __ATOMIC_RELAXED)) return;
+  message text;
+  text.add("tenure: ").add(name_of(freed)).add(" of what ").add(name_of(made)).add(" allocated, at ");
+  finish(text, block);
+  if (value(option::abort_on_mismatch) != 0) std::abort();
 }
 
 }  // namespace tenure::core

@@ -1,6 +1,9 @@
 // What a program does wrong with its heap ends in one message: what, where, what lies at that address, and the stack.
 #pragma once
 
+#include "core/heap/heap.h"
+#include "wire/event.h"
+
 namespace tenure::core {
 
 enum class misuse {
@@ -13,5 +16,11 @@ enum class misuse {
 
 // Writes the message and aborts; returns when the option abort_on_misuse is off, and the caller then ignores the call.
 [[gnu::cold, gnu::noinline]] void report_misuse(misuse what, const void* address) noexcept;
+
+// A block that is freed by another function than belongs to the one that allocated it, such as delete of what new[]
+// made: a message, the first time, and an abort where the option abort_on_mismatch is on. Nothing is damaged by it
+// here.
+[[gnu::cold, gnu::noinline]] void report_mismatch(const void* block, wire::allocation_entry made,
+                                                  free_entry freed) noexcept;
 
 }  // namespace tenure::core

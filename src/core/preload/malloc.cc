@@ -39,7 +39,7 @@ void free_with_size(void* block, std::size_t bytes) noexcept {
   if (block == nullptr) return;
   const std::size_t usable = usable_bytes(block);
   if (usable != 0 && bytes > usable) return report_misuse(misuse::size_mismatch, block);
-  deallocate(block);
+  deallocate(block, free_entry::free);
 }
 
 }  // namespace
@@ -52,9 +52,9 @@ TENURE_EXPORT void* malloc(std::size_t bytes) {
   return likely(block != nullptr) ? block : malloc_slow(bytes);
 }
 
-TENURE_EXPORT void free(void* block) { deallocate(block); }
+TENURE_EXPORT void free(void* block) { deallocate(block, free_entry::free); }
 
-TENURE_EXPORT void cfree(void* block) { deallocate(block); }
+TENURE_EXPORT void cfree(void* block) { deallocate(block, free_entry::free); }
 
 TENURE_EXPORT void* calloc(std::size_t count, std::size_t bytes) {
   std::size_t total = 0;
@@ -116,8 +116,8 @@ TENURE_EXPORT std::size_t malloc_usable_size(void* block) { return usable_bytes(
 TENURE_EXPORT void* __libc_malloc(std::size_t bytes) { return malloc(bytes); }
 TENURE_EXPORT void* __libc_calloc(std::size_t count, std::size_t bytes) { return calloc(count, bytes); }
 TENURE_EXPORT void* __libc_realloc(void* block, std::size_t bytes) { return realloc(block, bytes); }
-TENURE_EXPORT void __libc_free(void* block) { deallocate(block); }
-TENURE_EXPORT void __libc_cfree(void* block) { deallocate(block); }
+TENURE_EXPORT void __libc_free(void* block) { deallocate(block, free_entry::free); }
+TENURE_EXPORT void __libc_cfree(void* block) { deallocate(block, free_entry::free); }
 TENURE_EXPORT void* __libc_memalign(std::size_t alignment, std::size_t bytes) { return memalign(alignment, bytes); }
 TENURE_EXPORT void* __libc_valloc(std::size_t bytes) { return valloc(bytes); }
 TENURE_EXPORT void* __libc_pvalloc(std::size_t bytes) { return pvalloc(bytes); }

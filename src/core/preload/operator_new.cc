@@ -69,7 +69,7 @@ void* allocate_for(std::size_t bytes, std::size_t alignment, allocation_entry en
 }
 
 // For sizes beyond the table, and blocks in pages of no class: a small block with a large size, or the reverse.
-[[gnu::noinline]] void delete_sized_slow(void* block, std::size_t bytes) noexcept {
+[[gnu::noinline]] void delete_sized_slow(void* block, std::size_t bytes, free_entry entry) noexcept {
   if (block == nullptr) return;
   const span* home = find_span(block);
   const std::size_t wanted = bytes > largest_small_bytes ? 0 : class_of(bytes == 0 ? 1 : bytes);
@@ -78,12 +78,12 @@ void* allocate_for(std::size_t bytes, std::size_t alignment, allocation_entry en
   if ((of_a_class && home->size_class != wanted) || (is_large && wanted != 0)) {
     return report_misuse(misuse::size_mismatch, block);
   }
-  deallocate(block);
+  deallocate(block, entry);
 }
 
-[[gnu::always_inline]] inline void delete_sized(void* block, std::size_t bytes) noexcept {
+[[gnu::always_inline]] inline void delete_sized(void* block, std::size_t bytes, free_entry entry) noexcept {
   if (unlikely(bytes > largest_tabled_bytes) || unlikely(!deallocate_sized(block, bytes))) {
-    delete_sized_slow(block, bytes);
+    delete_sized_slow(block, bytes, entry);
   }
 }
 
@@ -121,16 +121,36 @@ TENURE_NEW operator new[](std::size_t bytes, std::align_val_t alignment, const s
   return new_slow_nothrow(bytes, static_cast<std::size_t>(alignment), allocation_entry::operator_new_array);
 }
 
-TENURE_DELETE operator delete(void* block) noexcept { deallocate(block); }
-TENURE_DELETE operator delete[](void* block) noexcept { deallocate(block); }
-TENURE_DELETE operator delete(void* block, const std::nothrow_t&) noexcept { deallocate(block); }
-TENURE_DELETE operator delete[](void* block, const std::nothrow_t&) noexcept { deallocate(block); }
-TENURE_DELETE operator delete(void* block, std::size_t bytes) noexcept { delete_sized(block, bytes); }
-TENURE_DELETE operator delete[](void* block, std::size_t bytes) noexcept { delete_sized(block, bytes); }
+TENURE_DELETE operator delete(void* block) noexcept { deallocate(block, free_entry::operator_delete); }
+TENURE_DELETE operator delete[](void* block) noexcept { deallocate(block, free_entry::operator_delete_array); }
+TENURE_DELETE operator delete(void* block, const std::nothrow_t&) noexcept {
+  deallocate(block, free_entry::operator_delete);
+}
+TENURE_DELETE operator delete[](void* block, const std::nothrow_t&) noexcept {
+  deallocate(block, free_entry::operator_delete_array);
+}
+TENURE_DELETE operator delete(void* block, std::size_t bytes) noexcept {
+  delete_sized(block, bytes, free_entry::operator_delete);
+}
+TENURE_DELETE operator delete[](void* block, std::size_t bytes) noexcept {
+  delete_sized(block, bytes, free_entry::operator_delete_array);
+}
 // An aligned block's class is not told by its size alone.
-TENURE_DELETE operator delete(void* block, std::align_val_t) noexcept { deallocate(block); }
-TENURE_DELETE operator delete[](void* block, std::align_val_t) noexcept { deallocate(block); }
-TENURE_DELETE operator delete(void* block, std::size_t, std::align_val_t) noexcept { deallocate(block); }
-TENURE_DELETE operator delete[](void* block, std::size_t, std::align_val_t) noexcept { deallocate(block); }
-TENURE_DELETE operator delete(void* block, std::align_val_t, const std::nothrow_t&) noexcept { deallocate(block); }
-TENURE_DELETE operator delete[](void* block, std::align_val_t, const std::nothrow_t&) noexcept { deallocate(block); }
+TENURE_DELETE operator delete(void* block, std::align_val_t) noexcept {
+  deallocate(block, free_entry::operator_delete);
+}
+TENURE_DELETE operator delete[](void* block, std::align_val_t) noexcept {
+  deallocate(block, free_entry::operator_delete_array);
+}
+TENURE_DELETE operator delete(void* block, std::size_t, std::align_val_t) noexcept {
+  deallocate(block, free_entry::operator_delete);
+}
+TENURE_DELETE operator delete[](void* block, std::size_t, std::align_val_t) noexcept {
+  deallocate(block, free_entry::operator_delete_array);
+}
+TENURE_DELETE operator delete(void* block, std::align_val_t, const std::nothrow_t&) noexcept {
+  deallocate(block, free_entry::operator_delete);
+}
+TENURE_DELETE operator delete[](void* block, std::align_val_t, const std::nothrow_t&) noexcept {
+  deallocate(block, free_entry::operator_delete_array);
+}

@@ -107,6 +107,7 @@ void end_sample(live_entry* entry, const captured_stack* stack, std::uint64_t ti
     write_free(entry->sample_id, time_ns, entry->address, thread_id, stack == nullptr ? nullptr : stack->frames,
                stack == nullptr ? 0 : stack->walk.frame_count);
   }
+  TENURE_DCHECK(entry->address != 0);
   if (is_free_observed()) fire_free(entry->address);
   samples.remove(entry);
 }
@@ -215,6 +216,13 @@ void catch_up(std::uint64_t time_ns) noexcept {
   }
   add_overhead_ns(os::monotonic_ns() - begin_ns);
   return entry != nullptr;
+}
+
+wire::allocation_entry entry_of_sample(std::uintptr_t address) noexcept {
+  turn mine;
+  const live_entry* entry = mine ? samples.find(address) : nullptr;
+  TENURE_DCHECK(entry == nullptr || (entry->address == address && entry->sample_id != 0));
+  return entry == nullptr ? wire::allocation_entry::unknown : static_cast<wire::allocation_entry>(entry->entry);
 }
 
 [[gnu::noinline]] void record_free_range(std::uintptr_t begin, std::size_t bytes) noexcept {

@@ -65,6 +65,8 @@ void record_allocation(void* block, std::size_t requested_bytes, std::size_t usa
 // A block that was sampled goes. Costs a table look-up, a stack and an event. False, and nothing happens, when the
 // block is not a live sample.
 bool record_free(void* block) noexcept;
+// By what a live sample was allocated; unknown where there is none at the address.
+wire::allocation_entry entry_of_sample(std::uintptr_t address) noexcept;
 
 // Every live sample in [begin, begin + bytes) goes: a named heap is destroyed. (Contract of the heap room.)
 void record_free_range(std::uintptr_t begin, std::size_t bytes) noexcept;
