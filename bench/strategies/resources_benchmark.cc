@@ -9,6 +9,7 @@
 #include <tenure/mapped_file.hpp>
 #include <tenure/numa.hpp>
 #include <tenure/secure.hpp>
+#include <tenure/shared.hpp>
 #include <tenure/slab.hpp>
 
 #include <cmath>
@@ -20,6 +21,9 @@
 
 #ifdef TENURE_HAS_BOOST
 #include <boost/container/pmr/unsynchronized_pool_resource.hpp>
+#endif
+#ifdef TENURE_HAS_BOOST_INTERPROCESS
+#include <boost/interprocess/managed_shared_memory.hpp>
 #endif
 
 namespace {
@@ -125,6 +129,31 @@ void sizes_boost(benchmark::State& state) {
   replace_in(state, memory);
 }
 BENCHMARK(sizes_boost)->Name("sizes/boost_unsynchronized_pool");
+#endif
+
+// --- the same blocks in memory that processes share
+
+void segment_shared(benchmark::State& state) {
+  tenure::shared memory({.name = "bench", .checks = tenure::resource_checks::off});
+  replace_in<std::pmr::memory_resource>(state, memory);
+}
+BENCHMARK(segment_shared)->Name("segment/tenure_shared");
+
+#ifdef TENURE_HAS_BOOST_INTERPROCESS
+struct boost_segment {
+  static constexpr const char* name = "tenure-strategies-benchmark";
+  boost_segment() { boost::interprocess::shared_memory_object::remove(name); }
+  ~boost_segment() { boost::interprocess::shared_memory_object::remove(name); }
+  void* allocate(std::size_t bytes, std::size_t) { return segment.allocate(bytes); }
+  void deallocate(void* block, std::size_t, std::size_t) { segment.deallocate(block); }
+  boost::interprocess::managed_shared_memory segment{boost::interprocess::open_or_create, name, std::size_t{64} << 20};
+};
+
+void segment_boost(benchmark::State& state) {
+  boost_segment memory;
+  replace_in(state, memory);
+}
+BENCHMARK(segment_boost)->Name("segment/boost_managed_shared_memory");
 #endif
 
 // --- frames

@@ -16,6 +16,7 @@
 #include <tenure/mapped_file.hpp>
 #include <tenure/numa.hpp>
 #include <tenure/secure.hpp>
+#include <tenure/shared.hpp>
 #include <tenure/slab.hpp>
 
 namespace {
@@ -69,6 +70,9 @@ void use_pages(const tenure::account& server) {
   tell("huge_page", pages, "server");
   tell("mapped_file", runs, "server");
   tell("numa", near, "server");
+  static tenure::shared messages({.name = "messages", .parent = &server});
+  use(messages, 20'000);
+  tell("shared", messages, "server");
 }
 
 void use_binning() {

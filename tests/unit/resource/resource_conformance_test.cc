@@ -12,6 +12,7 @@
 #include <tenure/mapped_file.hpp>
 #include <tenure/numa.hpp>
 #include <tenure/secure.hpp>
+#include <tenure/shared.hpp>
 #include <tenure/slab.hpp>
 
 #include <algorithm>
@@ -136,6 +137,14 @@ struct mapped_file_case : usual_case {
   static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
     return std::make_unique<type>(
         mapped_file_options{.name = "tested", .limit_bytes = 32 << 20, .grow_bytes = 1 << 16, .checks = checks});
+  }
+};
+
+struct shared_case : usual_case {
+  static constexpr bool takes_upstream = false;
+  using type = shared;
+  static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(shared_options{.name = "tested", .bytes = 16 << 20, .checks = checks});
   }
 };
 
@@ -329,12 +338,14 @@ class Resource : public ::testing::Test {
   }
 };
 
-using cases = ::testing::Types<
-    arena_case, checked_arena_case, fixed_pool_case, checked<fixed_pool_case>, buddy_case, checked<buddy_case>,
-    slab_case, checked<slab_case>, frame_ring_case, checked_frame_ring_case, tracking_case, statistics_case,
-    copy_detecting_case, failure_case, synchronized_case, limiting_case, limiting_arena_case, aligned_case, padded_case,
-    fallback_case, composed_case, binning_case, checked<binning_case>, huge_page_case, checked<huge_page_case>,
-    numa_case, checked<numa_case>, mapped_file_case, checked<mapped_file_case>, secure_case, checked<secure_case>>;
+using cases =
+    ::testing::Types<arena_case, checked_arena_case, fixed_pool_case, checked<fixed_pool_case>, buddy_case,
+                     checked<buddy_case>, slab_case, checked<slab_case>, frame_ring_case, checked_frame_ring_case,
+                     tracking_case, statistics_case, copy_detecting_case, failure_case, synchronized_case,
+                     limiting_case, limiting_arena_case, aligned_case, padded_case, fallback_case, composed_case,
+                     binning_case, checked<binning_case>, huge_page_case, checked<huge_page_case>, numa_case,
+                     checked<numa_case>, mapped_file_case, checked<mapped_file_case>, shared_case, checked<shared_case>,
+                     secure_case, checked<secure_case>>;
 TYPED_TEST_SUITE(Resource, cases);
 
 TYPED_TEST(Resource, IsInTheLedgerByItsName) {

@@ -1,0 +1,59 @@
+// The segments of this process: for allocators, which know where theirs is mapped, and for children of fork(), which
+// have the parent's locks until they close them.
+#include <pthread.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "library/resource/shared_segment.h"
+
+namespace tenure::resources {
+namespace {
+
+struct all_segments {
+  std::mutex lock;
+  std::mutex joining;
+  std::vector<shared_segment*> list;
+
+  all_segments() { ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
+  static all_segments& get() {
+    static auto* const all = new all_segments;  // static resources end after everything else
+    return *all;
+  }
+
+  static void before_fork() {
+    get().joining.lock();
+    get().lock.lock();
+  }
+  static void after_fork_in_parent() {
+    get().lock.unlock();
+    get().joining.unlock();
+  }
+  static void after_fork_in_child() {
+    for (shared_segment* one : get().list) one->forget_after_fork();
+    after_fork_in_parent();
+  }
+};
+
+}  // namespace
+
+void enter_segment(shared_segment& segment) {
+  const std::lock_guard held(all_segments::get().lock);
+  all_segments::get().list.push_back(&segment);
+}
+
+void remove_segment(shared_segment& segment) noexcept {
+  const std::lock_guard held(all_segments::get().lock);
+  std::erase(all_segments::get().list, &segment);
+}
+
+shared* find_segment(const void* begin) noexcept {
+  const std::lock_guard held(all_segments::get().lock);
+  const auto& list = all_segments::get().list;
+  const auto found = std::find_if(list.begin(), list.end(), [&](const auto* one) { return one->begin() == begin; });
+  return found == list.end() ? nullptr : (*found)->owner;
+}
+
+std::mutex& joining_mutex() noexcept { return all_segments::get().joining; }
+
+}  // namespace tenure::resources
