@@ -63,7 +63,7 @@ class Help(unittest.TestCase):
         self.assertEqual(run().stdout, run("help").stdout)
         self.assertEqual(run().returncode, 0)
         self.assertEqual(commands(), ["run", "record", "attach", "report", "leaks", "fragmentation", "lifetimes",
-                                      "diff", "check", "export", "bundle", "simulate", "doctor", "options",
+                                      "diff", "check", "export", "import", "bundle", "simulate", "doctor", "options",
                                       "help", "version"])
 
     def test_each_command_has_help_by_both_ways(self):

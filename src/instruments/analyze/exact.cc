@@ -179,6 +179,7 @@ exact_report analyze_exactly(collect::recording_reader& reader, symbols::symboli
   report.is_complete = walk.whole().is_complete;
   report.damage = walk.whole().damage;
   report.rotated = walk.whole().rotated;
+  report.source = walk.whole().source;
   for (std::size_t i = 0; i < walk.size(); ++i) report.dropped_processes += walk.is_dropped(i) ? 1 : 0;
   for (std::size_t i = 0; i < walk.size(); ++i) {
     if (!walk.takes_process(i)) continue;

@@ -81,7 +81,8 @@ struct exact_report {
   bool is_complete = false;
   std::optional<std::string> damage;
   std::optional<collect::rotation> rotated;
-  std::size_t dropped_processes = 0;  // that had ended before what was kept
+  std::optional<collect::recording_source> source;  // it was imported
+  std::size_t dropped_processes = 0;                // that had ended before what was kept
 };
 
 struct exact_options {

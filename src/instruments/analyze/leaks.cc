@@ -177,6 +177,8 @@ void add_suspects(leak_report& report, std::vector<growth_process>&& growth, sym
     stack_judge judge(from.walked.profile, frames, suppressed);
     std::erase_if(from.suspects, [&](const growing_site& one) { return judge.takes(one.stack); });
     into->suspects = std::move(from.suspects);
+    if (report.source && !report.source->knows(collect::gap_lives))
+      for (growing_site& one : into->suspects) one.mean_age_ns = one.oldest_ns = 0;
     into->judged_functions = from.judged;
   }
 }
@@ -201,6 +203,7 @@ leak_report find_never_freed(exact_report&& recorded, symbols::symbolizer& symbo
   }
   report.command = std::move(recorded.command);
   report.notes = recorded.run.notes;
+  report.source = recorded.source;
   report.run = std::move(recorded.run);
   return report;
 }

@@ -53,6 +53,7 @@ struct leak_report {
   collect::recording run;  // its processes have been moved
   std::vector<std::string> command;
   std::vector<std::string> notes;
+  std::optional<collect::recording_source> source = {};  // of a recording that was imported
 };
 
 // Those processes that were scanned or could have been. `is_recorded`: while every allocation was recorded. Where

@@ -65,6 +65,7 @@ void recording_walk::finish() {
   whole_.is_complete = read.is_complete;
   whole_.damage = std::move(read.damage);
   whole_.rotated = read.rotated;
+  whole_.source = read.source;
   if (const auto& rotated = whole_.rotated)
     whole_.run.notes.insert(whole_.run.notes.begin(), begin_text(rotated->time_ns));
   // What the survey saw behind a block of events that makes no sense is not part of the recording.

@@ -58,6 +58,7 @@ struct walked_run {
   bool is_complete = false;
   std::optional<std::string> damage;
   std::optional<collect::rotation> rotated;
+  std::optional<collect::recording_source> source;  // it was imported
 };
 
 template <class Visit>

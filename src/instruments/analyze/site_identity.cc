@@ -85,6 +85,7 @@ run_figures figures_of(exact_report& report, symbols::symbolizer& symbolizer, co
   run_figures result;
   result.is_exact = result.is_whole = report.is_complete && !report.damage;
   result.is_shortened = report.rotated.has_value();
+  result.source = report.source;
   result.notes = report.run.notes;
   result.process_count = report.processes.size();
   const exact_process* const greatest = options.peak_of_one ? process_of_greatest_peak(report) : nullptr;

@@ -46,11 +46,12 @@ struct site_figures {
 struct run_figures {
   std::map<std::vector<std::string>, site_figures> by_site;
   site_figures totals;
-  exact_amount peak;          // the sum of the processes' own; with peak_of_one, the greatest
-  exact_amount suppressed;    // was never freed and is not among `left`
-  bool is_whole = true;       // the recording is neither cut off nor damaged
-  bool is_exact = true;       // and nothing was lost
-  bool is_shortened = false;  // its beginning was dropped (--max-size, --last)
+  exact_amount peak;                                // the sum of the processes' own; with peak_of_one, the greatest
+  exact_amount suppressed;                          // was never freed and is not among `left`
+  bool is_whole = true;                             // the recording is neither cut off nor damaged
+  bool is_exact = true;                             // and nothing was lost
+  bool is_shortened = false;                        // its beginning was dropped (--max-size, --last)
+  std::optional<collect::recording_source> source;  // it was imported
   std::size_t process_count = 0;
   std::vector<std::string> notes;  // of the run: programs that were not recorded and the like
 };

@@ -12,6 +12,7 @@
 #include "instruments/cli/diff_command.h"
 #include "instruments/cli/export_command.h"
 #include "instruments/cli/fragmentation_command.h"
+#include "instruments/cli/import_command.h"
 #include "instruments/cli/leaks_command.h"
 #include "instruments/cli/lifetimes_report.h"
 #include "instruments/cli/recording_input.h"
@@ -223,6 +224,14 @@ int bundle(const arguments& given) {
   return bundle_command(options);
 }
 
+int import_data(const arguments& given) {
+  if (given.words.size() != 1)
+    return fail(exit_usage, "import needs one file of another tool: " + command_usage(*given.command) + ".");
+  const auto output = given.value("output");
+  if (!output) return fail(exit_usage, "import needs a file to write to: tenure import -o OUT FILE.");
+  return import_command({.file = given.words.front(), .output = *output, .is_quiet = given.has("quiet")});
+}
+
 }  // namespace
 
 std::optional<int> analysis_command(const arguments& given) {
@@ -231,6 +240,7 @@ std::optional<int> analysis_command(const arguments& given) {
   if (name == "diff") return diff(given);
   if (name == "check") return check(given);
   if (name == "leaks") return leaks(given);
+  if (name == "import") return import_data(given);
   if (name == "fragmentation") return fragmentation(given);
   const command run = name == "report"      ? report
                       : name == "lifetimes" ? lifetimes

@@ -319,7 +319,7 @@ inline constexpr std::array<option_entry, 3> options_of_bundle = {{
      .kind = value_kind::file,
      .value_name = "OUT",
      .summary = "Where to write; the file appears when it is whole."},
-    {.name = "debuginfod", .summary = "Fetches missing debug files from $DEBUGINFOD_URLS, which may take long."},
+    debuginfod_option,
     {.name = "quiet", .letter = 'q', .summary = "Does not say how much is named."},
 }};
 
@@ -333,6 +333,37 @@ inline constexpr std::array<exit_code_entry, 4> bundle_codes = {{
     {"1", "The recording was cut off or is damaged; what was written covers everything before."},
     {"2", "The command line was wrong, FILE is no recording, or OUT cannot be written."},
     {"70", "Tenure itself failed."},
+}};
+
+inline constexpr std::string_view import_description =
+    "Writes what another tool has recorded, FILE, as a recording of Tenure's, so that `tenure report`, `diff`, "
+    "`leaks`, "
+    "`check` and `export` read it; - is standard input. FILE may be packed by gzip or zstd, and is recognised by how "
+    "it "
+    "begins: heaptrack.NAME.PID.zst or .gz, as heaptrack writes it without --raw.\n\n"
+    "OUT says which tool has recorded it, and what that tool does not tell: heaptrack neither threads nor which of "
+    "several blocks of one stack and size was freed, so counts, bytes and peaks are exact and lifetimes are not known. "
+    "What cannot be answered is refused and never guessed. Names are in OUT as the tool has found them.";
+
+inline constexpr std::array<option_entry, 2> options_of_import = {{
+    {.name = "output",
+     .letter = 'o',
+     .kind = value_kind::file,
+     .value_name = "OUT",
+     .summary = "Where to write; the file appears when it is whole."},
+    {.name = "quiet", .letter = 'q', .summary = "Does not say what was imported."},
+}};
+
+inline constexpr std::array<example_entry, 2> import_examples = {{
+    {"tenure import -o old.tenure heaptrack.shop.4711.zst && tenure report old.tenure", "Shows heaptrack's data."},
+    {"tenure diff old.tenure new.tenure", "Compares it with a recording of Tenure's."},
+}};
+
+inline constexpr std::array<exit_code_entry, 3> import_codes = {{
+    {"0", "All went well."},
+    {"2",
+     "The command line was wrong, FILE is of no tool that is known, cut off or damaged, or OUT cannot be written."},
+    {"70", "Tenure itself failed, or OUT could not be written to its end."},
 }};
 
 }  // namespace tenure::cli

@@ -240,7 +240,7 @@ constexpr std::array<environment_entry, 6> environment = {{
     {"TENURE_*", "The heap's own options: see `tenure options`."},
 }};
 
-constexpr std::array<command_entry, 18> commands = {{
+constexpr std::array<command_entry, 19> commands = {{
     {.name = "run",
      .arguments = "[--] CMD [ARGS...]",
      .summary = "Runs a program on Tenure's heap and reports where its memory lived.",
@@ -413,6 +413,14 @@ constexpr std::array<command_entry, 18> commands = {{
      .options = options_of_export,
      .examples = export_examples,
      .exit_codes = export_codes,
+     .takes_words = true},
+    {.name = "import",
+     .arguments = "-o OUT FILE",
+     .summary = "Makes a recording of what another tool has recorded.",
+     .description = import_description,
+     .options = options_of_import,
+     .examples = import_examples,
+     .exit_codes = import_codes,
      .takes_words = true},
     {.name = "bundle",
      .arguments = "-o OUT FILE",

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "instruments/analyze/format.h"
+#include "instruments/cli/imported_source.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_table.h"
@@ -77,6 +78,7 @@ std::string head(const difference& of, const diff_options& options, const palett
                         sides_text(options.after));
   if (const std::string chosen = describe(options.query.selected); !chosen.empty())
     text += fmt::format("{}Only{} what was {}.\n", paint.bold, paint.reset, chosen);
+  for (const std::string& sentence : options.sources) text += wrapped(sentence, options.columns, 2);
   if (!of.is_exact)
     text +=
         fmt::format("{}Not exact:{} a recording was cut off, is damaged, or lost events; `tenure report` says what.\n",
@@ -220,6 +222,8 @@ int diff_command(const diff_options& given) {
       auto figures = read_figures(query);
       if (!figures) return std::unexpected(figures.error());
       is_whole &= figures->is_whole;
+      if (figures->source)
+        options.sources.push_back(fmt::format("{} is {}.", path.string(), source_sentence(*figures->source)));
       runs.push_back(std::move(*figures));
     }
     return runs;

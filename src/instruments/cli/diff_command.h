@@ -18,6 +18,7 @@ struct diff_options : answer_form {
   std::optional<std::uint64_t> moment_before_ns, moment_after_ns;
   recording_query query;  // all but the recording and the moment
   analyze::measure by = analyze::measure::held_bytes;
+  std::vector<std::string> sources;  // a sentence for each recording that was imported
 };
 
 // "a.tenure,b.tenure": several; a file that has this very name is one.

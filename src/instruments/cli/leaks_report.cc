@@ -8,6 +8,7 @@
 
 #include "instruments/analyze/format.h"
 #include "instruments/cli/holders_report.h"
+#include "instruments/cli/imported_source.h"
 #include "instruments/cli/json_text.h"
 #include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_table.h"
@@ -103,11 +104,14 @@ std::string suspect_text(const analyze::growing_site& site, const leaks_view& vi
   const auto bytes = [](double value) { return analyze::format_bytes(std::max(value, 0.0)); };
   std::string text = fmt::format(
       "  {}{} stay of each MiB allocated{} ({} to {}, 99%), {} a second; {} of {} blocks were freed\n"
-      "  {} live in {} blocks, aged {} on average, the oldest {}\n",
+      "  {} live in {} blocks{}\n",
       paint.bold, bytes(site.bytes_per_mib.value), paint.reset, bytes(site.bytes_per_mib.low),
       bytes(site.bytes_per_mib.high), bytes(site.bytes_per_second), analyze::format_share(site.freed_share()),
-      site.allocated_blocks, size_of(site.live_bytes), site.live_blocks, format_duration(site.mean_age_ns),
-      format_duration(site.oldest_ns));
+      site.allocated_blocks, size_of(site.live_bytes), site.live_blocks,
+      // An imported recording may not tell which block lives.
+      site.oldest_ns == 0 ? ""
+                          : fmt::format(", aged {} on average, the oldest {}", format_duration(site.mean_age_ns),
+                                        format_duration(site.oldest_ns)));
   for (const analyze::frame& one : site.chain) text += stack_line(one, view.columns);
   return text;
 }
@@ -153,10 +157,11 @@ bool is_worth_showing(const leak_process& process, const leaks_view& view) {
 
 std::string process_text(const leak_process& process, const leaks_view& view, const palette& paint) {
   const collect::process_record& record = process.profile.record;
-  std::string text = fmt::format("\n{}{}{}  pid {}{}\n", paint.bold, command_text(record), paint.reset, record.pid,
-                                 !process.scan     ? ""
-                                 : view.is_at_exit ? ", when it ended"
-                                                   : ", as it runs");
+  std::string text =
+      fmt::format("\n{}{}{}  pid {}{}\n", paint.bold, command_text(record), paint.reset, pid_text(record),
+                  !process.scan     ? ""
+                  : view.is_at_exit ? ", when it ended"
+                                    : ", as it runs");
   if (const auto& scan = process.scan) {
     if (scan->refusal != 0)
       return text + fmt::format("  {}not looked through: {}{}\n", paint.bad, refusal_text(scan->refusal), paint.reset);
@@ -228,8 +233,10 @@ void write_suspect(json_writer& json, const analyze::growing_site& site) {
   write_amount(json, "live", {site.live_blocks, site.live_bytes});
   json.member("allocated_blocks", static_cast<std::int64_t>(site.allocated_blocks));
   json.member("freed_blocks", static_cast<std::int64_t>(site.freed_blocks));
-  json.member("mean_age_ns", static_cast<std::int64_t>(site.mean_age_ns));
-  json.member("oldest_ns", static_cast<std::int64_t>(site.oldest_ns));
+  if (site.oldest_ns != 0) {
+    json.member("mean_age_ns", static_cast<std::int64_t>(site.mean_age_ns));
+    json.member("oldest_ns", static_cast<std::int64_t>(site.oldest_ns));
+  }
   write_stack(json, site.chain);
   json.end_object();
 }
@@ -239,6 +246,7 @@ void write_suspect(json_writer& json, const analyze::growing_site& site) {
 std::string leaks_text(const leak_report& report, const leaks_view& view, const palette& paint) {
   std::string text = fmt::format("{}Leaks{}  {}\n", paint.bold, paint.reset, view.subject);
   if (!view.selected.empty()) text += fmt::format("  only blocks {}\n", view.selected);
+  text += source_text(report.source, view.columns, paint);
   for (const std::string& note : report.notes) text += fmt::format("  {}{}.{}\n", paint.warning, note, paint.reset);
   std::size_t clean = 0;
   for (const leak_process& process : report.processes) {
@@ -263,6 +271,7 @@ std::string leaks_json(const leak_report& report, const leaks_view& view) {
   json.member("schema", "tenure.leaks/1");
   json.member("subject", view.subject);
   json.member("selected", view.selected);
+  write_source(json, report.source);
   write_notes(json, report.notes);
   json.begin_array("processes");
   for (const leak_process& process : report.processes) {

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "instruments/analyze/format.h"
+#include "instruments/cli/imported_source.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_table.h"
@@ -289,7 +290,8 @@ void write_process(json_writer& json, const life_process& process) {
 
 std::string lifetimes_text(const life_report& report, const lifetimes_options& options, bool uses_color) {
   const palette& paint = colors(uses_color);
-  std::string text = notes_text(report.whole.damage, report.whole.is_complete, report.whole.run.notes, paint);
+  std::string text = source_text(report.whole.source, options.columns, paint);
+  text += notes_text(report.whole.damage, report.whole.is_complete, report.whole.run.notes, paint);
   if (const std::string chosen = describe(options.query.selected); !chosen.empty())
     text += fmt::format("{}Only{} what was {}.\n", paint.bold, paint.reset, chosen);
   if (report.processes.empty())
@@ -341,6 +343,11 @@ int lifetimes_command(const lifetimes_options& given) {
     report = analyze::analyze_lifetimes(*reader, symbolizer,
                                         {.selected = options.query.selected, .progress = progress.function()});
   }
+  const auto& source = report.whole.source;
+  if (const auto why_not = unanswerable(source, options.query)) return fail(exit_usage, *why_not);
+  if (source && !source->knows(collect::gap_lives))
+    return fail(exit_usage, fmt::format("how long blocks of {} lived is not known: it was {}.",
+                                        options.query.recording.string(), source_sentence(*source)));
   const bool uses_color = options.uses_color();
   const std::string text =
       options.is_json ? lifetimes_json(report, options) : lifetimes_text(report, options, uses_color);

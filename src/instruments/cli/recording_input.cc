@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "instruments/cli/imported_source.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/selection_options.h"
 #include "instruments/cli/value_text.h"
@@ -62,22 +63,21 @@ std::expected<analyze::exact_report, std::string> read_exactly(const recording_q
   if (!reader) return std::unexpected(reader.error());
   symbols::symbolizer symbolizer(symbol_options(query.uses_debuginfod));
   progress_line progress;
-  return analyze::analyze_exactly(*reader, symbolizer,
-                                  {.selected = query.selected,
-                                   .at_ns = query.at_ns,
-                                   .resolves_all_frames = query.resolves_all_frames,
-                                   .progress = progress.function()});
+  analyze::exact_report report = analyze::analyze_exactly(*reader, symbolizer,
+                                                          {.selected = query.selected,
+                                                           .at_ns = query.at_ns,
+                                                           .resolves_all_frames = query.resolves_all_frames,
+                                                           .progress = progress.function()});
+  if (const auto why_not = unanswerable(report.source, query)) return std::unexpected(*why_not);
+  return report;
 }
 
 std::expected<analyze::run_figures, std::string> read_figures(const recording_query& query,
                                                               const analyze::figure_options& options) {
-  auto reader = collect::recording_reader::open(query.recording);
-  if (!reader) return std::unexpected(reader.error());
+  auto report = read_exactly(query);
+  if (!report) return std::unexpected(report.error());
   symbols::symbolizer symbolizer(symbol_options(query.uses_debuginfod));
-  progress_line progress;
-  analyze::exact_report report = analyze::analyze_exactly(
-      *reader, symbolizer, {.selected = query.selected, .at_ns = query.at_ns, .progress = progress.function()});
-  return analyze::figures_of(report, symbolizer, options);
+  return analyze::figures_of(*report, symbolizer, options);
 }
 
 std::expected<analyze::suppressions, std::string> read_suppressions(const std::optional<std::filesystem::path>& path) {

@@ -11,6 +11,10 @@ namespace tenure::cli {
 
 std::string size_of(std::uint64_t bytes) { return analyze::format_bytes(static_cast<double>(bytes)); }
 
+std::string pid_text(const collect::process_record& record) {
+  return record.pid == 0 ? "not known" : std::to_string(record.pid);
+}
+
 std::uint64_t since_start_of(const collect::process_record& record, std::uint64_t time_ns) {
   return time_ns > record.start_ns ? time_ns - record.start_ns : 0;
 }

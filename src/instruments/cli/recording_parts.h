@@ -14,6 +14,8 @@
 namespace tenure::cli {
 
 std::string size_of(std::uint64_t bytes);
+// "4711"; where the process is known by another tool alone, "not known".
+std::string pid_text(const collect::process_record& record);
 std::uint64_t since_start_of(const collect::process_record& record, std::uint64_t time_ns);
 
 // How the process came to be told of: "forked", and in JSON "fork".

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "instruments/analyze/format.h"
+#include "instruments/cli/imported_source.h"
 #include "instruments/cli/json_text.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/parser.h"
@@ -24,6 +25,10 @@ using analyze::format_duration;
 
 std::uint64_t since_start(const exact_process& process, std::uint64_t time_ns) {
   return since_start_of(process.profile.record, time_ns);
+}
+
+bool knows(const exact_report& report, collect::source_gap what) {
+  return !report.source || report.source->knows(what);
 }
 
 std::string amount_text(const exact_amount& amount) {
@@ -78,12 +83,12 @@ std::string owners(const exact_process& process, const recording_report_options&
   return text;
 }
 
-std::string process_section(const exact_process& process, const recording_report_options& options,
-                            const palette& paint) {
+std::string process_section(const exact_process& process, const exact_report& report,
+                            const recording_report_options& options, const palette& paint) {
   const collect::process_record& record = process.profile.record;
   std::string text =
       fmt::format("{}Process{}  {}\n", paint.bold, paint.reset, keep_front(command_text(record), options.columns - 9));
-  text += fmt::format("  pid           {}, {} for {}\n", record.pid, origin_text(record.origin),
+  text += fmt::format("  pid           {}, {} for {}\n", pid_text(record), origin_text(record.origin),
                       format_duration(since_start(process, record.end_ns)));
   if (process.before) {
     text += fmt::format("  begins        after {}: what came before was dropped, {} allocations of {} among it\n",
@@ -97,8 +102,10 @@ std::string process_section(const exact_process& process, const recording_report
           paint.warning, paint.reset);
   }
   text += fmt::format("  allocated     {}\n", amount_text(process.totals.allocated));
-  text += fmt::format("  freed         {}; {} of it by another thread\n", amount_text(process.totals.freed),
-                      size_of(process.totals.freed_elsewhere.bytes));
+  text += fmt::format("  freed         {}", amount_text(process.totals.freed));
+  if (knows(report, collect::gap_threads))
+    text += fmt::format("; {} of it by another thread", size_of(process.totals.freed_elsewhere.bytes));
+  text += "\n";
   text += fmt::format("  peak          {}, after {}\n", amount_text(process.peak),
                       format_duration(since_start(process, process.peak_time_ns)));
   text += fmt::format("  {:<12}  {}\n", left_head(options), amount_text(process.totals.at_end));
@@ -107,16 +114,16 @@ std::string process_section(const exact_process& process, const recording_report
   return text;
 }
 
-void write_site(json_writer& json, const analyze::exact_site& site) {
+void write_site(json_writer& json, const exact_report& report, const analyze::exact_site& site) {
   write_amount(json, "held_at_begin", site.at_begin);
   write_amount(json, "allocated", site.allocated);
   write_amount(json, "freed", site.freed);
-  write_amount(json, "freed_by_another_thread", site.freed_elsewhere);
+  if (knows(report, collect::gap_threads)) write_amount(json, "freed_by_another_thread", site.freed_elsewhere);
   write_amount(json, "at_moment", site.at_moment);
   write_amount(json, "never_freed", site.at_end);
 }
 
-void write_process(json_writer& json, const exact_process& process) {
+void write_process(json_writer& json, const exact_report& report, const exact_process& process) {
   const collect::process_record& record = process.profile.record;
   const auto figure = [&](const char* name, std::uint64_t value) {
     json.member(name, static_cast<std::int64_t>(value));
@@ -129,8 +136,8 @@ void write_process(json_writer& json, const exact_process& process) {
   json.member("is_complete", process.is_complete);
   figure("duration_ns", since_start(process, record.end_ns));
   figure("events", process.events);
-  figure("threads", record.threads.size());
-  write_site(json, process.totals);
+  if (knows(report, collect::gap_threads)) figure("threads", record.threads.size());
+  write_site(json, report, process.totals);
   write_amount(json, "peak", process.peak);
   figure("peak_ns", since_start(process, process.peak_time_ns));
   figure("moment_ns", since_start(process, process.moment_ns));
@@ -151,7 +158,7 @@ void write_process(json_writer& json, const exact_process& process) {
     json.begin_object();
     json.member("name", group.name);
     figure("stacks", group.stack_count);
-    write_site(json, group.totals);
+    write_site(json, report, group.totals);
     json.end_object();
   }
   json.end_array();
@@ -162,7 +169,8 @@ void write_process(json_writer& json, const exact_process& process) {
 
 std::string recording_text(const exact_report& report, const recording_report_options& options, bool uses_color) {
   const palette& paint = colors(uses_color);
-  std::string text = notes_text(report.damage, report.is_complete, report.run.notes, paint);
+  std::string text = source_text(report.source, options.columns, paint);
+  text += notes_text(report.damage, report.is_complete, report.run.notes, paint);
   if (const std::string chosen = describe(options.query.selected); !chosen.empty())
     text += fmt::format("{}Only{} what was {}.\n", paint.bold, paint.reset, chosen);
   if (report.processes.empty())
@@ -182,7 +190,7 @@ std::string recording_text(const exact_report& report, const recording_report_op
     if (!options.shows_all && process->peak.bytes < order.front()->peak.bytes / 10)
       small.push_back(process);
     else
-      text += (text.empty() ? "" : "\n") + process_section(*process, options, paint);
+      text += (text.empty() ? "" : "\n") + process_section(*process, report, options, paint);
   }
   if (!small.empty()) text += small_processes(small, options, paint);
   return text;
@@ -195,6 +203,7 @@ std::string recording_json(const exact_report& report, const recording_report_op
   if (const std::string chosen = describe(options.query.selected); !chosen.empty()) json.member("selected", chosen);
   json.member("is_complete", report.is_complete);
   if (report.damage) json.member("damage", *report.damage);
+  write_source(json, report.source);
   if (report.rotated) {
     json.begin_object("rotated");
     json.member("from_ns", static_cast<std::int64_t>(report.rotated->time_ns -
@@ -204,7 +213,7 @@ std::string recording_json(const exact_report& report, const recording_report_op
     json.end_object();
   }
   json.begin_array("processes");
-  for (const exact_process& process : report.processes) write_process(json, process);
+  for (const exact_process& process : report.processes) write_process(json, report, process);
   json.end_array();
   json.end_object();
   return json.text();

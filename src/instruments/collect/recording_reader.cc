@@ -92,6 +92,8 @@ bool recording_reader::take(const record::block& block, std::uint64_t position_b
       return names_->take(from);
     case block_kind::named:
       return is_known && take_answers(from, run_.processes[block.process - 1].record);
+    case block_kind::source:
+      return take_source(from);
   }
   return true;  // of a later version
 }
@@ -217,6 +219,18 @@ bool recording_reader::take_rotated(byte_reader from) {
   for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) dropped_.push_back(from.number());
   run_.rotated = what;
   begins_late_ = true;
+  return from.ok();
+}
+
+// Once, before any process.
+bool recording_reader::take_source(byte_reader from) {
+  if (!run_.processes.empty() || run_.source) return false;
+  recording_source source;
+  source.tool = from.text();
+  source.gaps = from.number_below(gap_limit);
+  source.time_step_ns = from.number();
+  source.sample_interval_bytes = from.number();
+  run_.source = std::move(source);
   return from.ok();
 }
 

@@ -49,8 +49,9 @@ struct recorded_run {
   std::vector<recorded_process> processes;  // by number - 1
   bool is_complete = false;                 // the run's end was recorded
   std::optional<rotation> rotated;
-  std::optional<std::string> damage;  // what is wrong with the file, and where
-  std::uint64_t good_bytes = 0;       // of the file, that come before the damage or the end
+  std::optional<recording_source> source;  // it was imported
+  std::optional<std::string> damage;       // what is wrong with the file, and where
+  std::uint64_t good_bytes = 0;            // of the file, that come before the damage or the end
 };
 
 class recording_reader {
@@ -96,6 +97,7 @@ class recording_reader {
   bool take_run_end(record::byte_reader from);
   bool take_round(record::byte_reader from, std::uint64_t position_bytes);
   bool take_rotated(record::byte_reader from);
+  bool take_source(record::byte_reader from);
   bool take_answers(record::byte_reader from, process_record& into) const;
   bool take_checkpoint(const record::block& block, const alive_visitor& alive);
 

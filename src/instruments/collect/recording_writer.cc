@@ -118,6 +118,21 @@ void recording_writer::end_run(const recording& run) {
   put(block_kind::run_end, 0, block.bytes());
 }
 
+void recording_writer::write_source(const recording_source& source) {
+  byte_writer block;
+  block.text(source.tool);
+  block.number(source.gaps);
+  block.number(source.time_step_ns);
+  block.number(source.sample_interval_bytes);
+  put(block_kind::source, 0, block.bytes());
+}
+
+void recording_writer::write_answers(std::uint32_t number, const process_record& process,
+                                     std::span<const std::uint32_t> answers) {
+  write_dictionary(number, process);
+  put(block_kind::named, number, encode_answers(answers).bytes());
+}
+
 void recording_writer::put(block_kind kind, std::uint32_t process, std::span<const std::uint8_t> payload) {
   keep_short(sizeof(record::block_header) + payload.size());
   file_.write(kind, process, payload);

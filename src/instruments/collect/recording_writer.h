@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "instruments/collect/recording.h"
+#include "instruments/collect/recording_source.h"
 #include "instruments/record/block_file.h"
 #include "instruments/record/event_block.h"
 #include "instruments/record/live_set.h"
@@ -38,6 +39,10 @@ class recording_writer {
   void write_events(std::uint32_t number, const process_record& process, std::span<record::event> events);
   void end_process(std::uint32_t number, const process_record& process, const tape_losses& losses);
   void end_run(const recording& run);
+  // Of what is imported: behind the run's beginning, and what places are called, in blocks of resolved_names.h.
+  void write_source(const recording_source& source);
+  void write_names(std::span<const std::uint8_t> block) { put(record::block_kind::names, 0, block); }
+  void write_answers(std::uint32_t number, const process_record& process, std::span<const std::uint32_t> answers);
 
   // A block that lives, as it was allocated. `slot` is in use.
   record::event block_at(std::uint32_t number, std::uint32_t slot) const {

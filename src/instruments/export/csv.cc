@@ -29,9 +29,18 @@ std::string write_csv(const analyze::exact_report& report) {
     const std::string program = field(record.executable.substr(record.executable.rfind('/') + 1));
     for (const analyze::exact_site& site : process.sites) {
       text += fmt::format("{},{},{}", record.pid, program, field(process.by_function[site.function].name));
-      for (const analyze::exact_amount& amount :
-           {site.allocated, site.freed, site.freed_elsewhere, site.at_moment, site.at_end, site.peak})
+      const auto add = [&](const analyze::exact_amount& amount) {
         text += fmt::format(",{},{}", amount.blocks, amount.bytes);
+      };
+      add(site.allocated);
+      add(site.freed);
+      // What an imported recording does not tell is left empty.
+      const bool knows_threads = !report.source || report.source->knows(collect::gap_threads);
+      if (knows_threads)
+        add(site.freed_elsewhere);
+      else
+        text += ",,";
+      for (const analyze::exact_amount& amount : {site.at_moment, site.at_end, site.peak}) add(amount);
       text += fmt::format(",{},{}\r\n", site.lifetime_ns, field(folded_stack(process.profile, site.stack)));
     }
   }

@@ -58,6 +58,7 @@ enum class block_kind : std::uint32_t {
   round = 9,       // checkpoints of all processes follow: a place to begin reading at
   names = 10,      // texts, and the frames that places of the program are called by
   named = 11,      // which of those each location of a process has
+  source = 12,     // which tool has seen the run, where it was not Tenure
 };
 
 struct block {

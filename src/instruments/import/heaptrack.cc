@@ -1,0 +1,253 @@
+#include "instruments/import/heaptrack.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace tenure::importing {
+namespace {
+
+constexpr std::size_t line_limit = 4 << 20;
+constexpr std::uint64_t newest_version = 3;
+constexpr std::uint64_t first_with_lengths = 3;  // of texts
+constexpr std::size_t frame_limit = 1024;
+constexpr std::uint64_t ns_per_ms = 1'000'000;
+constexpr std::uint64_t time_limit_ms = 1ull << 40;  // a thousand years
+constexpr std::uint64_t byte_limit = 1ull << 60;
+constexpr std::uint64_t timer_ns = 10 * ns_per_ms;  // how often heaptrack tells the time
+
+// heaptrack puts the words together with a blank between.
+std::vector<std::string> words_of(std::string_view command) {
+  std::vector<std::string> words;
+  while (!command.empty()) {
+    const std::size_t end = std::min(command.find(' '), command.size());
+    if (end != 0) words.emplace_back(command.substr(0, end));
+    command.remove_prefix(std::min(end + 1, command.size()));
+  }
+  return words;
+}
+
+int digit_of(char byte) {
+  if (byte >= '0' && byte <= '9') return byte - '0';
+  if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
+  return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
+}
+
+}  // namespace
+
+// The numbers of a line. Once one of them is none, none that follows is.
+class heaptrack_reader::numbers {
+ public:
+  explicit numbers(std::string_view text) : text_(text) {}
+
+  bool is_at_end() const { return text_.empty(); }
+  bool ok() const { return ok_; }
+  std::string_view rest() const { return text_; }
+  std::uint64_t next() {
+    std::size_t at = 0;
+    std::uint64_t value = 0;
+    for (int digit = 0; at < text_.size() && (digit = digit_of(text_[at])) >= 0; ++at)
+      value = value << 4 | static_cast<std::uint64_t>(digit);
+    const bool is_number = at != 0 && at <= 16 && (at == text_.size() || text_[at] == ' ');
+    if (!is_number) return fail();
+    text_.remove_prefix(std::min(at + 1, text_.size()));
+    return value;
+  }
+  std::uint64_t next_below(std::uint64_t limit) {
+    const std::uint64_t value = next();
+    return value < limit ? value : fail();
+  }
+
+ private:
+  std::uint64_t fail() {
+    ok_ = false;
+    text_ = {};
+    return 0;
+  }
+  std::string_view text_;
+  bool ok_ = true;
+};
+
+std::unexpected<std::string> heaptrack_reader::nonsense(std::string_view why) const {
+  return std::unexpected(fmt::format("line {} makes no sense{}{}", lines_, why.empty() ? "" : ": ", why));
+}
+
+std::expected<void, std::string> heaptrack_reader::feed(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const std::size_t end = bytes.find('\n');
+    const std::string_view piece = bytes.substr(0, end);
+    if (end == std::string_view::npos || !pending_.empty()) {
+      pending_ += piece;
+      if (pending_.size() > line_limit)
+        return std::unexpected(fmt::format("line {} is longer than any of heaptrack's", lines_ + 1));
+    }
+    if (end == std::string_view::npos) return {};
+    bytes.remove_prefix(end + 1);
+    ++lines_;
+    if (const outcome taken = take(pending_.empty() ? piece : std::string_view(pending_)); !taken) return taken;
+    pending_.clear();
+  }
+  return {};
+}
+
+std::expected<bool, std::string> heaptrack_reader::finish() {
+  if (!pending_.empty()) return std::unexpected("it is cut off within a line");
+  if (version_ == 0) return std::unexpected("it does not say its version");
+  if (into_.allocations() == 0) return std::unexpected("it tells no allocation");
+  return into_.finish(time_ns_);
+}
+
+std::expected<void, std::string> heaptrack_reader::take(std::string_view line) {
+  const char letter = line.empty() ? '#' : line.front();
+  const bool has_rest = line.size() > 1 && line[1] == ' ';
+  const std::string_view rest = has_rest ? line.substr(2) : std::string_view{};
+  if (version_ == 0)
+    return letter == 'v' && has_rest ? take_version(numbers(rest)) : nonsense("its version is missing");
+  if (is_command_open_ && letter != 'I' && letter != 's') {
+    command_ += fmt::format(" {}", line);
+    return {};
+  }
+  if (std::exchange(is_command_open_, false)) into_.set_command(words_of(command_));
+  switch (letter) {
+    case '+':
+    case '-': {
+      numbers from(rest);
+      const std::uint64_t kind = from.next();
+      return from.ok() && from.is_at_end() ? take_change(letter, kind) : nonsense();
+    }
+    case 's':
+      return take_text(rest);
+    case 'i':
+      return take_place(numbers(rest));
+    case 't':
+      return take_trace(numbers(rest));
+    case 'a':
+      return take_kind(numbers(rest));
+    case 'c':
+      return take_time(numbers(rest));
+    case 'X':
+      command_ = rest;
+      is_command_open_ = true;
+      return {};
+    case 'A':
+      into_.add_note("heaptrack was attached to the program: what it allocated before is not told");
+      return {};
+    case 'x':
+    case 'm':
+      return std::unexpected(
+          "these are heaptrack's raw data, in which no place has a name yet; heaptrack_interpret, which heaptrack runs "
+          "without --raw, turns them into what can be imported");
+    case 'I':  // the machine's memory
+    case 'R':  // resident pages
+    case 'S':  // suppressions, which are for reports
+    case '#':
+      return {};
+    default:
+      return nonsense("it begins as no line of heaptrack's does");
+  }
+}
+
+std::expected<void, std::string> heaptrack_reader::take_version(numbers from) {
+  const std::uint64_t tool = from.next();
+  version_ = from.is_at_end() ? 0 : from.next();
+  if (!from.ok()) return nonsense("its version is missing");
+  if (version_ == 0) return std::unexpected("it is of a heaptrack older than 1.0, whose format is not known");
+  if (version_ > newest_version)
+    return std::unexpected(fmt::format("it has version {} of heaptrack's format, and {} is the newest that is known",
+                                       version_, newest_version));
+  into_.set_source({.tool = fmt::format("heaptrack {}.{}.{}", tool >> 16 & 0xff, tool >> 8 & 0xff, tool & 0xff),
+                    .gaps = collect::gap_lives | collect::gap_threads,
+                    .time_step_ns = timer_ns});
+  return {};
+}
+
+std::expected<void, std::string> heaptrack_reader::take_text(std::string_view text) {
+  if (version_ >= first_with_lengths) {
+    numbers from(text);
+    const std::uint64_t length = from.next();
+    text = from.rest();
+    if (!from.ok() || length != text.size()) return nonsense("a text is not as long as it says");
+  }
+  texts_.emplace_back(text);
+  // The first one is the program's own file.
+  if (texts_.size() == 2) into_.set_executable(texts_.back());
+  return {};
+}
+
+std::expected<void, std::string> heaptrack_reader::take_place(numbers from) {
+  const std::uint64_t address = from.next();
+  const std::uint64_t module = from.is_at_end() ? 0 : from.next_below(texts_.size());
+  std::vector<symbols::frame> frames;
+  while (from.ok() && !from.is_at_end() && frames.size() < frame_limit) {
+    symbols::frame one;
+    one.function = texts_[from.next_below(texts_.size())];
+    one.is_named = !one.function.empty();
+    if (!from.is_at_end()) {
+      one.file = texts_[from.next_below(texts_.size())];
+      one.line = static_cast<std::uint32_t>(from.is_at_end() ? 0 : from.next_below(collect::no_index));
+    }
+    one.is_inlined = !from.is_at_end();
+    frames.push_back(std::move(one));
+  }
+  if (!from.ok() || !from.is_at_end()) return nonsense();
+  if (frames.empty()) frames.emplace_back();
+  for (symbols::frame& one : frames)
+    if (!one.is_named) one.function = fmt::format("0x{:x}", address);
+  const std::uint32_t number = module == 0 ? collect::no_index : into_.add_module(texts_[module]);
+  places_.push_back(into_.add_location(number, address, frames));
+  return {};
+}
+
+std::expected<void, std::string> heaptrack_reader::take_trace(numbers from) {
+  trace_step one;
+  one.place = static_cast<std::uint32_t>(from.next_below(places_.size()));
+  one.parent = static_cast<std::uint32_t>(from.next_below(traces_.size()));
+  if (!from.ok() || !from.is_at_end() || one.place == 0) return nonsense();
+  traces_.push_back(one);
+  return {};
+}
+
+// Parents come before their children, so that there is no circle.
+std::uint32_t heaptrack_reader::stack_of(std::uint64_t trace) {
+  if (stacks_.size() < traces_.size()) stacks_.resize(traces_.size(), collect::no_index);
+  std::uint32_t& stack = stacks_[trace];
+  if (stack != collect::no_index) return stack;
+  std::vector<std::uint32_t> locations;
+  for (; trace != 0 && locations.size() < frame_limit; trace = traces_[trace].parent)
+    locations.push_back(places_[traces_[trace].place]);
+  stack = into_.add_stack(std::move(locations), trace == 0 ? collect::stack_end::complete : collect::stack_end::limit);
+  return stack;
+}
+
+std::expected<void, std::string> heaptrack_reader::take_kind(numbers from) {
+  const std::uint64_t bytes = from.next_below(byte_limit);
+  const std::uint64_t trace = from.next_below(traces_.size());
+  if (!from.ok() || !from.is_at_end()) return nonsense();
+  kinds_.push_back({bytes, stack_of(trace), {}});
+  return {};
+}
+
+std::expected<void, std::string> heaptrack_reader::take_time(numbers from) {
+  const std::uint64_t now_ms = from.next_below(time_limit_ms);
+  if (!from.ok() || !from.is_at_end()) return nonsense();
+  time_ns_ = std::max(time_ns_, now_ms * ns_per_ms);
+  return {};
+}
+
+std::expected<void, std::string> heaptrack_reader::take_change(char letter, std::uint64_t kind) {
+  if (kind >= kinds_.size()) return nonsense("it names a block that was not told");
+  block_kind& of = kinds_[kind];
+  if (letter == '+') {
+    of.slots.push_back(into_.allocate(time_ns_, of.stack, of.bytes));
+  } else if (of.slots.empty()) {
+    into_.free_of_unknown(time_ns_);
+  } else {
+    into_.free(time_ns_, of.slots.back());
+    of.slots.pop_back();
+  }
+  if (into_.has_failed()) return std::unexpected("");
+  return {};
+}
+
+}  // namespace tenure::importing
