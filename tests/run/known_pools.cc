@@ -2,11 +2,13 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <memory>
 #include <vector>
 
 #include <tenure/buffer_pool.hpp>
 #include <tenure/connection_pool.hpp>
 #include <tenure/object_pool.hpp>
+#include <tenure/page_pool.hpp>
 
 namespace {
 
@@ -45,6 +47,14 @@ int main() {
   for (std::uint64_t i = 0; i < 129; ++i) objects.push_back(numbers.make(i));  // told of a magazine at a time
   const auto in_numbers = numbers.statistics();
   tell("pool", "numbers", in_numbers.held_bytes, in_numbers.used_bytes * 128 / 129, 128);
+
+  // This program's own file, of which some pages are here, and one of them pinned.
+  static tenure::page_pool<> pages({.name = "pages of a file", .limit_pages = 8, .parent = &server});
+  const std::uint32_t file = pages.add(std::make_shared<tenure::disk_file>("/proc/self/exe"));
+  for (std::uint64_t i = 0; i < 5; ++i) static_cast<void>(pages.pin({file, i}));
+  static const tenure::pinned_page pinned = pages.pin({file, 2});
+  const auto in_pages = pages.statistics();
+  tell("page pool", "pages of a file", in_pages.held_bytes, 5 * pages.page_bytes(), 5);
   std::fflush(stdout);
   _exit(0);  // as it is: nothing is given back
 }

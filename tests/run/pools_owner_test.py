@@ -10,7 +10,7 @@ import ledger_report
 
 class PoolsOwnerTest(unittest.TestCase):
     def test_bytes_are_exact(self):
-        ledger_report.check_owners(self, 3)
+        ledger_report.check_owners(self, 4)
 
 
 if __name__ == "__main__":

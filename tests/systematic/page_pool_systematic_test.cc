@@ -1,0 +1,153 @@
+// A page pool step by step: threads stop between finding a slot, pinning it and looking whether it is still the page's;
+// while they let go; before each lock, each read, each hook and each write; others evict, write back, flush, prefetch
+// and give frames back meanwhile. Each page carries its number and its version.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <random>
+#include <vector>
+
+#include <tenure/eviction.hpp>
+#include <tenure/page_pool.hpp>
+
+#include "core/base/yield_point.h"
+#include "systematic.h"
+#include "unit/cache/paged_memory.h"
+
+namespace tenure::core {
+void yield_point() noexcept { testing::systematic::yield(); }
+}  // namespace tenure::core
+
+using namespace tenure;
+using namespace std::chrono_literals;
+using tenure::test::mark_of;
+using tenure::test::paged_memory;
+using tenure::test::set_mark;
+using tenure::testing::systematic;
+
+namespace {
+
+constexpr std::uint64_t pages = 4;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t seeds = 200;
+#else
+constexpr std::uint64_t seeds = 600;
+#endif
+
+// One read and one write of a page at a time.
+class watched_file final : public page_file {
+ public:
+  std::size_t read(std::uint64_t offset, std::span<std::byte> into) override {
+    const guard alone(reading_[offset / paged_memory::page_bytes]);
+    return memory_.read(offset, into);
+  }
+  std::size_t write(std::uint64_t offset, std::span<const std::byte> from) override {
+    const guard alone(writing_[offset / paged_memory::page_bytes]);
+    return memory_.write(offset, from);
+  }
+  void sync() override {}
+  const char* name() const noexcept override { return "watched"; }
+  std::uint64_t version_of(std::uint64_t number) { return mark_of(memory_.page(number)).version; }
+
+ private:
+  struct guard {
+    explicit guard(int& of) : count(of) {
+      EXPECT_EQ(count++, 0) << "two at a time";
+      systematic::yield();
+    }
+    ~guard() { --count; }
+    int& count;
+  };
+  paged_memory memory_{pages};
+  std::array<int, pages> reading_{}, writing_{};
+};
+
+struct scene {
+  page_pool_base& pool;
+  std::uint32_t file = 0;
+  std::array<std::uint64_t, pages> versions{};
+  std::array<bool, pages> has_writer{};
+  std::uint64_t seed = 0;
+};
+
+void look(scene& of, std::uint64_t number) {
+  const pinned_page page = of.pool.pin({of.file, number});
+  ASSERT_EQ(mark_of(page.bytes()).number, number) << "seed " << of.seed;
+  ASSERT_EQ(mark_of(page.bytes()).version, of.versions[number]) << "seed " << of.seed;
+  ASSERT_FALSE(of.has_writer[number]) << "seed " << of.seed;
+  systematic::yield();
+  ASSERT_EQ(mark_of(page.bytes()).version, of.versions[number]) << "seed " << of.seed;
+  ASSERT_LE(of.pool.statistics().frames, of.pool.statistics().limit_pages) << "seed " << of.seed;
+}
+
+void change(scene& of, std::uint64_t number) {
+  const writable_page page = of.pool.pin_to_write({of.file, number});
+  ASSERT_FALSE(of.has_writer[number]) << "seed " << of.seed;
+  of.has_writer[number] = true;
+  ASSERT_EQ(mark_of(page.bytes()).version, of.versions[number]) << "seed " << of.seed;
+  set_mark(page.bytes(), {number, ++of.versions[number]});
+  systematic::yield();
+  of.has_writer[number] = false;
+}
+
+template <class Policy>
+void run_for_seed(std::uint64_t seed, std::size_t limit, std::uint64_t& evictions, std::uint64_t& joined) {
+  const auto file = std::make_shared<watched_file>();
+  {
+    page_pool<Policy> pool({.page_bytes = paged_memory::page_bytes,
+                            .limit_pages = limit,
+                            .wait = 1h,
+                            .has_thread = false,
+                            .checks = resource_checks::off});
+    scene of{pool, pool.add(file)};
+    of.seed = seed;
+    systematic threads(seed);
+    for (std::uint64_t number = 0; number < 4; ++number) {
+      threads.add([&of, seed, number] {
+        std::mt19937_64 random(seed * 4 + number);
+        for (int i = 0; i < 5; ++i) {
+          const std::uint64_t page = random() % pages;
+          if (number == 3 && i % 2 == 0) {
+            switch (random() % 3) {
+              case 0:
+                of.pool.flush();
+                break;
+              case 1:
+                of.pool.trim(paged_memory::page_bytes);
+                break;
+              default:
+                of.pool.prefetch({of.file, page}, 1);
+            }
+          } else {
+            random() % 3 == 0 ? change(of, page) : look(of, page);
+          }
+        }
+      });
+    }
+    threads.run();
+    pool.check();
+    const page_pool_statistics told = pool.statistics();
+    ASSERT_EQ(told.pinned_pages, 0u) << "seed " << seed;
+    ASSERT_LE(told.peak_frames, limit) << "seed " << seed;
+    evictions += told.evictions;
+    joined += told.joined;
+    pool.flush();
+    for (std::uint64_t number = 0; number < pages; ++number) {
+      ASSERT_EQ(file->version_of(number), of.versions[number]) << "seed " << seed;
+    }
+  }
+}
+
+TEST(page_pool_systematic, nothing_is_lost_or_mixed_up) {
+  std::uint64_t evictions = 0, joined = 0;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    run_for_seed<eviction::lru>(seed, 2, evictions, joined);
+    run_for_seed<eviction::s3_fifo>(seed + 100'000, 1, evictions, joined);
+    if (HasFatalFailure()) return;
+  }
+  // Both happen, or this shows little.
+  EXPECT_GT(evictions, seeds);
+  EXPECT_GT(joined, seeds);
+}
+
+}  // namespace
