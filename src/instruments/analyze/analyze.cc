@@ -29,7 +29,7 @@ process_profile analyze_process(collect::process_record&& record, symbols::symbo
   result.live_at_exit = whole[0].live_at_exit;
   result.lifetimes = whole[0].lifetimes;
 
-  bound_live(result);
+  if (options.bounds_live) bound_live(result);
   const std::uint64_t most_bytes = result.bounds ? result.bounds->peak_bytes : collect::never;
   add_course(
       result,

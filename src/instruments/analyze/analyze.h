@@ -7,6 +7,7 @@ namespace tenure::analyze {
 
 struct analyze_options {
   bool resolve_all_frames = false;  // for exports that name every frame, not only those that the report shows
+  bool bounds_live = true;          // by the heap's counters; not where those may be older than the samples
 };
 
 // The last image of the direct child: what the command became. no_index when it never told anything.

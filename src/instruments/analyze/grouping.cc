@@ -20,15 +20,6 @@ struct key_table {
   }
 };
 
-std::string thread_label(const collect::thread& one) {
-  return one.name.empty() ? fmt::format("thread {}", one.id) : fmt::format("{} ({})", one.name, one.id);
-}
-
-std::string line_label(const frame& one) {
-  if (one.file.empty() || one.line == 0) return one.function;
-  return fmt::format("{}:{}", one.file, one.line);
-}
-
 void sort_by_peak(std::vector<site_group>& groups) {
   std::stable_sort(groups.begin(), groups.end(), [](const site_group& a, const site_group& b) {
     const call_site& left = a.totals;
@@ -96,6 +87,15 @@ void make_sites(process_profile& profile, const group_source& source) {
 }
 
 }  // namespace
+
+std::string thread_label(const collect::thread& one) {
+  return one.name.empty() ? fmt::format("thread {}", one.id) : fmt::format("{} ({})", one.name, one.id);
+}
+
+std::string line_label(const frame& one) {
+  if (one.file.empty() || one.line == 0) return one.function;
+  return fmt::format("{}:{}", one.file, one.line);
+}
 
 group_source samples_of(const process_profile& profile, const replay& course) {
   group_source source;

@@ -26,4 +26,8 @@ void group_sites(process_profile& profile, const group_source& source, frame_res
 // The samples of the profile as a source; both outlive it.
 group_source samples_of(const process_profile& profile, const replay& course);
 
+// What the groups by thread and by line are called.
+std::string thread_label(const collect::thread& one);
+std::string line_label(const frame& one);
+
 }  // namespace tenure::analyze

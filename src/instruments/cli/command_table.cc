@@ -138,6 +138,43 @@ constexpr std::array<example_entry, 3> record_examples = {{
     {"tenure record --when-full drop -o run.tenure -- ./server", "Never makes the server wait."},
 }};
 
+constexpr std::array<option_entry, 7> options_of_top = {{
+    {.name = "every",
+     .kind = value_kind::time,
+     .value_name = "DURATION",
+     .summary = "How often the picture is made anew; 1s by default."},
+    {.name = "once",
+     .summary = "Prints one picture as text, after DURATION, and ends; without PID, the processes to choose from."},
+    {.name = "by",
+     .kind = value_kind::choice,
+     .value_name = "WHAT",
+     .choices = "live|rate|blocks|allocated|name",
+     .summary = "The order of the rows to begin with: live bytes (the default), bytes allocated a second, live blocks, "
+                "bytes allocated, or the name."},
+    {.name = "table",
+     .kind = value_kind::choice,
+     .value_name = "WHAT",
+     .choices = "functions|lines|modules|threads|accounts",
+     .summary = "The table to begin with; functions by default."},
+    {.name = "rows",
+     .kind = value_kind::count,
+     .value_name = "N",
+     .summary = "With --once: how many rows are shown; 20 by default."},
+    {.name = "sample-interval",
+     .kind = value_kind::bytes,
+     .value_name = "BYTES",
+     .summary = "Mean distance, in bytes allocated, between two sampled allocations while it is watched; 4K at least. "
+                "Without it, that of the process."},
+    debuginfod_option,
+}};
+
+constexpr std::array<example_entry, 4> top_examples = {{
+    {"tenure top", "Chooses among the processes that run on Tenure's heap."},
+    {"tenure top 4711", "Watches process 4711: functions by what they hold, as it changes."},
+    {"tenure top --table threads --by rate 4711", "Which thread allocates most at the moment."},
+    {"tenure top --once --every 5s 4711", "One picture, of five seconds, for a file or a chat."},
+}};
+
 constexpr std::array<option_entry, 12> options_of_attach = {{
     {.name = "output",
      .letter = 'o',
@@ -240,7 +277,7 @@ constexpr std::array<environment_entry, 6> environment = {{
     {"TENURE_*", "The heap's own options: see `tenure options`."},
 }};
 
-constexpr std::array<command_entry, 19> commands = {{
+constexpr std::array<command_entry, 20> commands = {{
     {.name = "run",
      .arguments = "[--] CMD [ARGS...]",
      .summary = "Runs a program on Tenure's heap and reports where its memory lived.",
@@ -288,6 +325,21 @@ constexpr std::array<command_entry, 19> commands = {{
          "killed. One command can be attached to a process at a time.",
      .options = options_of_attach,
      .examples = attach_examples,
+     .exit_codes = attach_codes,
+     .takes_words = true},
+    {.name = "top",
+     .arguments = "[PID]",
+     .summary = "Shows live, in the terminal, what a process does with its memory.",
+     .description =
+         "Attaches to process PID as `tenure attach` does, and shows, once a second, what is resident, of which limit, "
+         "how that and what is live have changed, and who owns it: by function, line, module, thread, or account of "
+         "the program's own ledger. Rows can be ordered and filtered, and Enter shows the stacks behind one. Without "
+         "PID it shows the processes to choose from. What is sampled of the process from before is in the figures; on "
+         "leaving, it goes on as it was.\n\n"
+         "Keys: Tab the next table; l r b a n the order; / a filter; Up, Down, Page Up, Page Down a row; Enter its "
+         "stacks; < > another of its processes; p pause; ? help; q quit.",
+     .options = options_of_top,
+     .examples = top_examples,
      .exit_codes = attach_codes,
      .takes_words = true},
     {.name = "report",

@@ -23,6 +23,7 @@
 #include "instruments/cli/run_command.h"
 #include "instruments/cli/simulate_command.h"
 #include "instruments/cli/terminal.h"
+#include "instruments/cli/top_command.h"
 #include "instruments/cli/value_text.h"
 #include "instruments/cli/version.h"
 #include "instruments/collect/child_process.h"
@@ -117,13 +118,16 @@ std::optional<std::string> misfit(const arguments& given) {
   return std::nullopt;
 }
 
+// 0 where it is no number of a process.
+std::uint32_t process_of(const std::string& word) {
+  std::uint32_t pid = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), pid);
+  return error == std::errc{} && end == word.data() + word.size() ? pid : 0;
+}
+
 int attach(const arguments& given) {
   attach_command_options options;
-  if (given.words.size() == 1) {
-    const std::string& word = given.words.front();
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), options.pid);
-    if (error != std::errc{} || end != word.data() + word.size()) options.pid = 0;
-  }
+  if (given.words.size() == 1) options.pid = process_of(given.words.front());
   if (options.pid == 0) return fail_usage("attach needs the number of a process: tenure attach PID.");
   if (const auto sentence = misfit(given)) return fail_usage(*sentence);
   if (given.bytes("sample-interval") == 0) return fail_usage("--sample-interval takes 4K at least.");
@@ -137,6 +141,35 @@ int attach(const arguments& given) {
     options.record = *record;
   }
   return attach_command(options);
+}
+
+// The place of a choice among those of its option; the first without it.
+std::size_t chosen_of(const arguments& given, std::string_view option, std::initializer_list<std::string_view> names) {
+  const std::string chosen = given.value(std::string(option)).value_or("");
+  const auto found = std::find(names.begin(), names.end(), chosen);
+  return found == names.end() ? 0 : static_cast<std::size_t>(found - names.begin());
+}
+
+int top(const arguments& given) {
+  top_options options;
+  if (given.words.size() > 1) return fail_usage("top takes one process: tenure top PID.");
+  if (!given.words.empty()) {
+    options.pid = process_of(given.words.front());
+    if (*options.pid == 0) return fail_usage("top needs the number of a process: tenure top PID.");
+  }
+  if (given.has("every")) options.every_ns = parse_time(given.value("every").value_or("")).value_or(0);
+  if (options.every_ns < 50'000'000) return fail_usage("--every takes 50ms at least.");
+  if (given.bytes("sample-interval") == 0) return fail_usage("--sample-interval takes 4K at least.");
+  options.interval_bytes = given.bytes("sample-interval").value_or(0);
+  if (given.has("rows") && !given.has("once")) return fail_usage("--rows is of a single picture: give --once as well.");
+  options.is_once = given.has("once");
+  if (const auto rows = given.value("rows")) options.rows = std::strtoull(rows->c_str(), nullptr, 10);
+  options.order = static_cast<top_order>(chosen_of(given, "by", {"live", "rate", "blocks", "allocated", "name"}));
+  options.table =
+      static_cast<top_table>(chosen_of(given, "table", {"functions", "lines", "modules", "threads", "accounts"}));
+  options.uses_debuginfod = given.has("debuginfod");
+  options.color = color_choice_named(given.value("color").value_or("auto"));
+  return top_command(options);
 }
 
 int dispatch(const arguments& given) {
@@ -154,6 +187,7 @@ int dispatch(const arguments& given) {
   if (name == "run") return run(given);
   if (name == "record") return record(given);
   if (name == "attach") return attach(given);
+  if (name == "top") return top(given);
   if (const std::optional<int> code = analysis_command(given)) return *code;
   if (name == "simulate") return simulate_command(given);
   if (name == "doctor") return doctor_command({given.program, given.has("json"), color, columns});

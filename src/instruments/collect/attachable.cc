@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <optional>
@@ -155,6 +156,20 @@ std::expected<attachable, attach_failure> find_attachable(std::uint32_t pid, con
   if (std::string why = objection(pid, *status, maps, library); !why.empty())
     return refuse(attach_refusal::cannot, std::move(why));
   return attachable{pid, status->user_id, maps.bells};
+}
+
+std::vector<attachable> find_all_attachable() {
+  std::vector<attachable> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
+    const std::string name = entry.path().filename().string();
+    std::uint32_t pid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error != std::errc{} || end != name.data() + name.size()) continue;
+    if (auto one = find_attachable(pid, {})) found.push_back(std::move(*one));
+  }
+  std::sort(found.begin(), found.end(), [](const attachable& a, const attachable& b) { return a.pid < b.pid; });
+  return found;
 }
 
 }  // namespace tenure::collect

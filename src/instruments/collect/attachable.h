@@ -5,6 +5,7 @@
 #include <expected>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace tenure::collect {
 
@@ -27,5 +28,8 @@ struct attachable {
 
 // `library`: what to preload, for the sentence that says how.
 std::expected<attachable, attach_failure> find_attachable(std::uint32_t pid, const std::string& library);
+
+// Every process that this user may attach to, in order of their numbers. Reads /proc/PID/maps of all of them.
+std::vector<attachable> find_all_attachable();
 
 }  // namespace tenure::collect

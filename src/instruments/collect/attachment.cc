@@ -220,7 +220,9 @@ class attacher {
         events_(::epoll_create1(EPOLL_CLOEXEC)),
         process_(std::move(process)),
         session_(folder, options.writer, recording_) {
-    for (const int source : {session_.descriptor(), signals_.get(), process_.get()}) {
+    const int observer = options.observer == nullptr ? -1 : options.observer->descriptor();
+    for (const int source : {session_.descriptor(), signals_.get(), process_.get(), observer}) {
+      if (source < 0) continue;
       epoll_event interest{};
       interest.events = EPOLLIN;
       interest.data.fd = source;
@@ -234,6 +236,8 @@ class attacher {
   bool is_scan_over() const;
   bool has_process_ended() const;
   void look();
+  bool is_observed_enough() const;
+  recording moment() const;
   void leave();
 
   const attach_options& options_;
@@ -274,6 +278,17 @@ void attacher::look() {
   for (const auto& watch : session_.watches()) watch->keep_attached(now_ns, wants_copy);
 }
 
+recording attacher::moment() const {
+  recording copy = recording_;
+  copy.end_ns = monotonic_ns();
+  for (const auto& watch : session_.watches()) copy.processes.push_back(watch->moment(copy.end_ns));
+  return copy;
+}
+
+bool attacher::is_observed_enough() const {
+  return options_.observer != nullptr && !options_.observer->look([this] { return moment(); });
+}
+
 recording attacher::run(rung_bell& bell) {
   recording_.start_ns = monotonic_ns();
   recording_.attached_pid = options_.process.pid;
@@ -289,6 +304,7 @@ recording attacher::run(rung_bell& bell) {
     // The last that can be had of one that ends.
     const std::uint64_t processor_ns = processor_ns_of(recording_.attached_pid);
     if (processor_ns > processor_begin_ns) recording_.child_processor_ns = processor_ns - processor_begin_ns;
+    if (is_observed_enough()) break;
   }
   recording_.end_ns = monotonic_ns();
   bell.silence();

@@ -9,12 +9,24 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 
 #include "instruments/collect/attachable.h"
 #include "instruments/collect/recording.h"
 #include "instruments/collect/recording_writer.h"
 
 namespace tenure::collect {
+
+// Somebody who looks on while a process is watched.
+class attach_observer {
+ public:
+  virtual ~attach_observer() = default;
+  // When it is readable, look() is called soon; -1: there is none.
+  virtual int descriptor() const = 0;
+  // Some fifty times a second, and whenever a signal has come. `moment` makes a recording of what is known until now.
+  // False: it is enough.
+  virtual bool look(const std::function<recording()>& moment) = 0;
+};
 
 struct attach_options {
   attachable process;
@@ -26,6 +38,7 @@ struct attach_options {
   // so long, it is over without. 0: it does not.
   std::uint64_t scan_patience_ns = 0;
   std::uint64_t scan_content = 0;  // what it is to tell: wire::scan_tells_holders, scan_maps_heap
+  attach_observer* observer = nullptr;
 };
 
 // Until the time is up, SIGINT, SIGTERM or SIGHUP comes, or the process ends.

@@ -218,6 +218,16 @@ void process_watch::take_last_map(std::string& buffer, collector_cost& cost) {
   if (is_readable_) take_map(monotonic_ns(), buffer, cost);
 }
 
+process_record process_watch::moment(std::uint64_t now_ns) const {
+  process_record copy = record_;
+  if (reader_ == nullptr) return copy;
+  reader_->read_state(copy);
+  copy.end_ns = now_ns;
+  copy.exit_map = last_map_;
+  copy.has_exit_map = !last_map_.mappings.empty();
+  return copy;
+}
+
 // Read after the process had become another program and before that was seen.
 void process_watch::forget_maps_of_another() {
   const std::string region = region_.string();

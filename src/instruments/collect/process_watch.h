@@ -48,6 +48,8 @@ class process_watch {
   bool has_exited() const { return reader_ != nullptr && reader_->has_exited(); }
 
   process_record& record() { return record_; }
+  // What is known at this moment, as if it were the end.
+  process_record moment(std::uint64_t now_ns) const;
 
  private:
   void note_resident(std::uint64_t now_ns, std::uint64_t resident_bytes);
