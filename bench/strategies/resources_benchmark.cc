@@ -6,6 +6,7 @@
 #include <tenure/fixed_pool.hpp>
 #include <tenure/frame_ring.hpp>
 #include <tenure/huge_page.hpp>
+#include <tenure/lazy.hpp>
 #include <tenure/mapped_file.hpp>
 #include <tenure/numa.hpp>
 #include <tenure/secure.hpp>
@@ -236,6 +237,12 @@ void large_mapped_file(benchmark::State& state) {
 }
 BENCHMARK(large_mapped_file)->Name("large/tenure_mapped_file");
 
+void large_lazy(benchmark::State& state) {
+  tenure::lazy memory({.name = "bench", .checks = tenure::resource_checks::off});
+  large_in(state, memory);
+}
+BENCHMARK(large_lazy)->Name("large/tenure_lazy");
+
 void large_malloc(benchmark::State& state) {
   malloc_memory memory;
   large_in(state, memory);
@@ -270,6 +277,44 @@ BENCHMARK(random_mapped_file)->Name("random/tenure_mapped_file");
 
 void random_operator_new(benchmark::State& state) { random_in(state, *std::pmr::new_delete_resource()); }
 BENCHMARK(random_operator_new)->Name("random/operator_new");
+
+// --- a word here and there of 16 GiB of address space: a thousand pages, written once
+
+constexpr std::size_t sparse_bytes = std::size_t{16} << 30;
+constexpr std::size_t sparse_pages = 1000;
+
+template <class Memory>
+void sparse_in(benchmark::State& state, Memory& memory) {
+  for (auto _ : state) {
+    auto* const block = static_cast<char*>(memory.allocate(sparse_bytes, 4096));
+    for (std::size_t i = 0; i < sparse_pages; ++i) block[i * 0x9e3779b97f4a7c15u % sparse_bytes] = 1;
+    benchmark::DoNotOptimize(block);
+    memory.deallocate(block, sparse_bytes, 4096);
+  }
+  tell_each(state, sparse_pages);
+}
+
+void sparse_lazy(benchmark::State& state) {
+  tenure::lazy memory({.name = "bench", .checks = tenure::resource_checks::off});
+  sparse_in(state, memory);
+}
+BENCHMARK(sparse_lazy)->Name("sparse/tenure_lazy");
+
+void sparse_malloc(benchmark::State& state) {
+  malloc_memory memory;
+  sparse_in(state, memory);
+}
+BENCHMARK(sparse_malloc)->Name("sparse/malloc_free");
+
+// What a look costs, with those thousand pages resident.
+void sparse_look(benchmark::State& state) {
+  tenure::lazy memory({.name = "bench", .checks = tenure::resource_checks::off});
+  auto* const block = static_cast<char*>(memory.allocate(sparse_bytes));
+  for (std::size_t i = 0; i < sparse_pages; ++i) block[i * 0x9e3779b97f4a7c15u % sparse_bytes] = 1;
+  for (auto _ : state) benchmark::DoNotOptimize(memory.resident_bytes());
+  memory.deallocate(block, sparse_bytes);
+}
+BENCHMARK(sparse_look)->Name("sparse/tenure_lazy_resident_bytes");
 
 // --- secrets
 

@@ -13,6 +13,7 @@
 #include <tenure/fixed_pool.hpp>
 #include <tenure/frame_ring.hpp>
 #include <tenure/huge_page.hpp>
+#include <tenure/lazy.hpp>
 #include <tenure/mapped_file.hpp>
 #include <tenure/numa.hpp>
 #include <tenure/secure.hpp>
@@ -70,6 +71,11 @@ void use_pages(const tenure::account& server) {
   tell("huge_page", pages, "server");
   tell("mapped_file", runs, "server");
   tell("numa", near, "server");
+  static tenure::lazy sparse({.name = "sparse", .parent = &server});
+  use(sparse, 20'000);
+  static_cast<char*>(sparse.allocate(std::size_t{1} << 30))[12'345'678] = 1;
+  sparse.look();
+  tell("lazy", sparse, "server");
   static tenure::shared messages({.name = "messages", .parent = &server});
   use(messages, 20'000);
   tell("shared", messages, "server");

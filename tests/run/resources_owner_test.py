@@ -10,7 +10,7 @@ import ledger_report
 
 class ResourcesOwnerTest(unittest.TestCase):
     def test_bytes_are_exact(self):
-        ledger_report.check_owners(self, 20)
+        ledger_report.check_owners(self, 21)
 
 
 if __name__ == "__main__":

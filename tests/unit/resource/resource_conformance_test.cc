@@ -9,6 +9,7 @@
 #include <tenure/frame_ring.hpp>
 #include <tenure/heap.hpp>
 #include <tenure/huge_page.hpp>
+#include <tenure/lazy.hpp>
 #include <tenure/mapped_file.hpp>
 #include <tenure/numa.hpp>
 #include <tenure/secure.hpp>
@@ -137,6 +138,14 @@ struct mapped_file_case : usual_case {
   static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
     return std::make_unique<type>(
         mapped_file_options{.name = "tested", .limit_bytes = 32 << 20, .grow_bytes = 1 << 16, .checks = checks});
+  }
+};
+
+struct lazy_case : usual_case {
+  static constexpr bool takes_upstream = false;
+  using type = lazy;
+  static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
+    return std::make_unique<type>(lazy_options{.name = "tested", .limit_bytes = 1 << 30, .checks = checks});
   }
 };
 
@@ -344,8 +353,8 @@ using cases =
                      tracking_case, statistics_case, copy_detecting_case, failure_case, synchronized_case,
                      limiting_case, limiting_arena_case, aligned_case, padded_case, fallback_case, composed_case,
                      binning_case, checked<binning_case>, huge_page_case, checked<huge_page_case>, numa_case,
-                     checked<numa_case>, mapped_file_case, checked<mapped_file_case>, shared_case, checked<shared_case>,
-                     secure_case, checked<secure_case>>;
+                     checked<numa_case>, mapped_file_case, checked<mapped_file_case>, lazy_case, checked<lazy_case>,
+                     shared_case, checked<shared_case>, secure_case, checked<secure_case>>;
 TYPED_TEST_SUITE(Resource, cases);
 
 TYPED_TEST(Resource, IsInTheLedgerByItsName) {
