@@ -1,6 +1,7 @@
 # What others link against: an installed Tenure (find_package, pkg-config) or one that is part of their build.
 #
 #   tenure::tenure    libtenure.so: the C++ library and the C ABI on heaps of their own; malloc stays whose it is
+#   tenure::compressed   libtenure-compressed.so, where it was built: one resource that needs liblz4
 #   tenure::preload   libtenure-malloc.so: for LD_PRELOAD, or linked first
 #   tenure::malloc    one relocatable object with the whole heap. Linked into a program it replaces malloc and operator
 #                     new for all of it: an object cannot be left out as a member of an archive is, wherever it stands
@@ -52,6 +53,9 @@ endif()
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Tenure)
 install(TARGETS tenure_tenure tenure_preload tenure_malloc EXPORT TenureTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+if(TARGET tenure_compressed_library)
+  install(TARGETS tenure_compressed_library EXPORT TenureTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(FILES ${malloc_object} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/tenure DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT TenureTargets NAMESPACE tenure:: DESTINATION ${package_folder})

@@ -19,6 +19,9 @@
 #include <tenure/secure.hpp>
 #include <tenure/shared.hpp>
 #include <tenure/slab.hpp>
+#ifdef TENURE_HAS_COMPRESSED
+#include <tenure/compressed.hpp>
+#endif
 
 namespace {
 
@@ -79,6 +82,12 @@ void use_pages(const tenure::account& server) {
   static tenure::shared messages({.name = "messages", .parent = &server});
   use(messages, 20'000);
   tell("shared", messages, "server");
+#ifdef TENURE_HAS_COMPRESSED
+  if (tenure::compressed::why_not() != nullptr) return;
+  static tenure::compressed cold({.name = "cold", .parent = &server});
+  use(cold, 20'000);
+  tell("compressed", cold, "server");
+#endif
 }
 
 void use_binning() {

@@ -15,8 +15,12 @@
 #include <tenure/secure.hpp>
 #include <tenure/shared.hpp>
 #include <tenure/slab.hpp>
+#ifdef TENURE_HAS_COMPRESSED
+#include <tenure/compressed.hpp>
+#endif
 
 #include <algorithm>
+#include <chrono>
 #include <list>
 #include <memory>
 #include <ostream>
@@ -166,6 +170,22 @@ struct secure_case : usual_case {
     return std::make_unique<type>(secure_options{.name = "tested", .must_lock = false, .checks = checks});
   }
 };
+
+// None where userfaultfd is refused.
+#ifdef TENURE_HAS_COMPRESSED
+struct compressed_case : usual_case {
+  static constexpr bool takes_upstream = false;
+  using type = compressed;
+  static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
+    if (type::why_not() != nullptr) return nullptr;
+    compressed_options options{.name = "tested", .limit_bytes = 32 << 20};
+    options.most_resident_bytes = 1 << 20;
+    options.cold_after = std::chrono::milliseconds(1);
+    options.checks = checks;
+    return std::make_unique<type>(options);
+  }
+};
+#endif
 
 // Adaptors: on a resource of Tenure's, which knows what they do not, or on others.
 struct adaptor_case : usual_case {
@@ -326,6 +346,10 @@ class Resource : public ::testing::Test {
   static_assert(resource<typename Case::type>);
 
  protected:
+  void SetUp() override {
+    if (tested_ == nullptr) GTEST_SKIP() << "the system refuses what it needs";
+  }
+
   counting_upstream upstream_;
   std::shared_ptr<typename Case::type> tested_ = Case::make(upstream_);
   std::mt19937_64 dice_{20};
@@ -354,7 +378,12 @@ using cases =
                      limiting_case, limiting_arena_case, aligned_case, padded_case, fallback_case, composed_case,
                      binning_case, checked<binning_case>, huge_page_case, checked<huge_page_case>, numa_case,
                      checked<numa_case>, mapped_file_case, checked<mapped_file_case>, lazy_case, checked<lazy_case>,
-                     shared_case, checked<shared_case>, secure_case, checked<secure_case>>;
+                     shared_case, checked<shared_case>, secure_case, checked<secure_case>
+#ifdef TENURE_HAS_COMPRESSED
+                     ,
+                     compressed_case, checked<compressed_case>
+#endif
+                     >;
 TYPED_TEST_SUITE(Resource, cases);
 
 TYPED_TEST(Resource, IsInTheLedgerByItsName) {

@@ -1,0 +1,124 @@
+// What a page costs that is compressed, that comes back, and that has stayed; beside a file that pages leave to.
+#include <benchmark/benchmark.h>
+#include <tenure/compressed.hpp>
+#include <tenure/mapped_file.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+namespace {
+
+constexpr std::size_t page_bytes = 4096;
+constexpr std::size_t pages = 4096;
+
+// Records as programs have them: numbers that grow, short texts, pointers that resemble each other, zeros.
+void fill(char* at, std::size_t bytes) {
+  for (std::size_t i = 0; i + 64 <= bytes; i += 64) {
+    std::snprintf(at + i, 64, "%zu user-%05zu 0x7f%08zx %zu", i, i * 7919 % 100'000, i * 40, i % 97);
+  }
+}
+
+tenure::compressed_options quiet() {
+  tenure::compressed_options options{.name = "bench", .limit_bytes = std::size_t{64} << 20};
+  options.cold_after = std::chrono::milliseconds(0);
+  options.checks = tenure::resource_checks::off;
+  return options;
+}
+
+void tell_each(benchmark::State& state) {
+  state.counters["each"] = benchmark::Counter(
+      static_cast<double>(pages), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+
+void cold_compress(benchmark::State& state) {
+  if (const char* const why = tenure::compressed::why_not()) return state.SkipWithError(why);
+  tenure::compressed memory(quiet());
+  auto* const block = static_cast<char*>(memory.allocate(pages * page_bytes));
+  fill(block, pages * page_bytes);
+  for (auto _ : state) {
+    state.PauseTiming();
+    memory.touch(block, pages * page_bytes);
+    memory.compress_cold();
+    state.ResumeTiming();
+    memory.compress_cold();
+  }
+  state.counters["ratio"] = memory.compression().ratio();
+  tell_each(state);
+}
+BENCHMARK(cold_compress)->Name("cold/tenure_compressed_compress")->UseRealTime();
+
+void cold_watch(benchmark::State& state) {
+  if (const char* const why = tenure::compressed::why_not()) return state.SkipWithError(why);
+  tenure::compressed memory(quiet());
+  auto* const block = static_cast<char*>(memory.allocate(pages * page_bytes));
+  fill(block, pages * page_bytes);
+  for (auto _ : state) {
+    state.PauseTiming();
+    memory.compress_cold();
+    state.ResumeTiming();
+    memory.touch(block, pages * page_bytes);
+  }
+  tell_each(state);
+}
+BENCHMARK(cold_watch)->Name("cold/tenure_compressed_touch_watched")->UseRealTime();
+
+void cold_touch(benchmark::State& state) {
+  if (const char* const why = tenure::compressed::why_not()) return state.SkipWithError(why);
+  tenure::compressed memory(quiet());
+  auto* const block = static_cast<char*>(memory.allocate(pages * page_bytes));
+  fill(block, pages * page_bytes);
+  for (auto _ : state) {
+    state.PauseTiming();
+    memory.compress_cold();
+    memory.compress_cold();
+    state.ResumeTiming();
+    memory.touch(block, pages * page_bytes);
+  }
+  const tenure::compressed_statistics now = memory.compression();
+  state.counters["p50_ns"] = static_cast<double>(now.decompression.quantile(0.5).count());
+  state.counters["p99_ns"] = static_cast<double>(now.decompression.quantile(0.99).count());
+  tell_each(state);
+}
+BENCHMARK(cold_touch)->Name("cold/tenure_compressed_touch_compressed")->UseRealTime();
+
+void cold_hot(benchmark::State& state) {
+  if (const char* const why = tenure::compressed::why_not()) return state.SkipWithError(why);
+  tenure::compressed memory(quiet());
+  auto* const block = static_cast<char*>(memory.allocate(pages * page_bytes));
+  fill(block, pages * page_bytes);
+  for (auto _ : state) memory.touch(block, pages * page_bytes);
+  tell_each(state);
+}
+BENCHMARK(cold_hot)->Name("cold/tenure_compressed_touch_resident")->UseRealTime();
+
+// The file's pages leave memory when the kernel takes them at their word; what is not written yet stays.
+void cold_mapped_file(benchmark::State& state) {
+  tenure::mapped_file memory({.name = "bench", .limit_bytes = std::size_t{64} << 20});
+  auto* const block = static_cast<char*>(memory.allocate(pages * page_bytes));
+  fill(block, pages * page_bytes);
+  for (auto _ : state) {
+    state.PauseTiming();
+    memory.sync();
+    memory.page_out();
+    state.ResumeTiming();
+    for (std::size_t i = 0; i < pages; ++i)
+      benchmark::DoNotOptimize(*static_cast<volatile char*>(block + i * page_bytes));
+  }
+  memory.deallocate(block, pages * page_bytes);
+  tell_each(state);
+}
+BENCHMARK(cold_mapped_file)->Name("cold/tenure_mapped_file_touch_paged_out")->UseRealTime();
+
+void cold_malloc_first_touch(benchmark::State& state) {
+  for (auto _ : state) {
+    auto* const block = static_cast<char*>(std::aligned_alloc(page_bytes, 64 * pages * page_bytes));
+    for (std::size_t i = 0; i < pages; ++i) block[i * page_bytes] = 1;
+    benchmark::DoNotOptimize(block);
+    std::free(block);
+  }
+  tell_each(state);
+}
+BENCHMARK(cold_malloc_first_touch)->Name("cold/malloc_first_touch")->UseRealTime();
+
+}  // namespace
