@@ -64,20 +64,20 @@ class Terminal:
     def __init__(self, case, *words, **environment):
         self.case = case
         environment = {**case.environment, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment}
-        words = [TENURE, "top", *map(str, words)]
-        pid, self.master = pty.fork()
-        if pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-            os.execve(TENURE, words, environment)
-        self.pid = pid
-        self.status = None
+        self.master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        self.before = termios.tcgetattr(self.slave)
+        self.shown = b""
+        self.process = subprocess.Popen([TENURE, "top", *map(str, words)], env=environment, stdin=self.slave,
+                                        stdout=self.slave, stderr=self.slave, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         case.addCleanup(self.close)
 
     def close(self):
-        if self.status is None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        self.process.kill()
+        self.process.wait()
         os.close(self.master)
+        os.close(self.slave)
 
     def press(self, keys):
         os.write(self.master, keys.encode())
@@ -93,6 +93,7 @@ class Terminal:
                 break
             text += part
             seconds = 0.05
+        self.shown += text
         return text
 
     def picture(self):
@@ -110,14 +111,15 @@ class Terminal:
         self.case.fail(f"{pattern} never came:\n{picture}")
 
     def code(self):
+        """What it ends with; the terminal is as it was then."""
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
+        while self.process.poll() is None and time.monotonic() < end:
             self.read(0.1)
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid != 0:
-                self.status = os.waitstatus_to_exitcode(status)
-                return self.status
-        self.case.fail("it does not end")
+        self.case.assertIsNotNone(self.process.returncode, "it does not end")
+        self.read(0.1)
+        self.case.assertEqual(termios.tcgetattr(self.slave), self.before)
+        self.case.assertEqual(self.shown.count(b"\x1b[?1049h"), self.shown.count(b"\x1b[?1049l"))
+        return self.process.returncode
 
 
 class TopTest(RecordingCase):
@@ -206,13 +208,22 @@ class TopTest(RecordingCase):
         process.kill()
         self.assertEqual(top.code(), 0)
 
-    def test_an_interrupt_ends_it(self):
+    def test_interrupts_and_signals_end_it(self):
         process = self.settled()
-        top = Terminal(self, process.pid)
-        top.wait_for(r"tenure top")
-        top.press("\x03")
-        self.assertEqual(top.code(), 0)
-        self.assertIsNone(process.poll())
+        for stop in ("\x03", "\x1c", signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+            with self.subTest(stop):
+                top = Terminal(self, process.pid)
+                top.wait_for(r"tenure top")
+                top.press(stop) if isinstance(stop, str) else top.process.send_signal(stop)
+                self.assertEqual(top.code(), 0)
+                self.assertIsNone(process.poll())
+                self.assertFalse(os.path.exists(f"/dev/shm/tenure-{os.getuid()}.{process.pid}.attached"))
+        for stop in ("\x03", "\x1c", "q"):
+            with self.subTest(("of the list", stop)):
+                top = Terminal(self)
+                top.wait_for(str(process.pid))
+                top.press(stop)
+                self.assertEqual(top.code(), 0)
 
     def test_without_a_process_there_is_a_choice(self):
         process = self.settled()
@@ -244,6 +255,7 @@ class TopTest(RecordingCase):
                                        (2, "top takes one process", "1", "2"),
                                        (2, "--every takes 50ms at least", "--every", "1ms", "1"),
                                        (2, "--rows is of a single picture", "--rows", "3", "1"),
+                                       (2, "--rows takes 1 to 10000", "--once", "--rows", "400000000", "1"),
                                        (127, "there is no process 4194305", "--once", "4194305"),
                                        (126, "Tenure is not loaded in process", "--once", os.getpid())):
             done = self.tenure("top", *words, code=code)

@@ -33,6 +33,7 @@ namespace tenure::cli {
 namespace {
 
 constexpr std::uint64_t least_last_ns = 100'000'000;
+constexpr std::size_t most_top_rows = 10'000;
 
 int fail_usage(const std::string& sentence) { return fail(exit_usage, sentence); }
 
@@ -162,8 +163,9 @@ int top(const arguments& given) {
   if (given.bytes("sample-interval") == 0) return fail_usage("--sample-interval takes 4K at least.");
   options.interval_bytes = given.bytes("sample-interval").value_or(0);
   if (given.has("rows") && !given.has("once")) return fail_usage("--rows is of a single picture: give --once as well.");
-  options.is_once = given.has("once");
   if (const auto rows = given.value("rows")) options.rows = std::strtoull(rows->c_str(), nullptr, 10);
+  if (options.rows == 0 || options.rows > most_top_rows) return fail_usage("--rows takes 1 to 10000.");
+  options.is_once = given.has("once");
   options.order = static_cast<top_order>(chosen_of(given, "by", {"live", "rate", "blocks", "allocated", "name"}));
   options.table =
       static_cast<top_table>(chosen_of(given, "table", {"functions", "lines", "modules", "threads", "accounts"}));

@@ -31,6 +31,7 @@ constexpr std::uint64_t cost_divisor = 5;
 constexpr std::size_t most_stacks = 30;
 constexpr int list_pause_ms = 2000;
 constexpr std::uint64_t answer_patience_ns = 10'000'000'000;
+constexpr std::uint64_t first_pause_ns = 30'000'000;
 
 void take_limit(top_figures& figures) {
   const cgroup_limit limit = read_cgroup_limit(fmt::format("/proc/{}/cgroup", figures.pid), "/sys/fs/cgroup");
@@ -101,14 +102,19 @@ class looker : public collect::attach_observer {
 void looker::refresh(const std::function<collect::recording()>& moment) {
   const std::uint64_t begin_ns = collect::own_processor_ns();
   // The counters are those of when the process last allocated or freed and had been asked for them.
-  profile_ = analyze::analyze(moment(), symbolizer_, {.bounds_live = false});
-  all_.clear();
-  for (const analyze::process_profile& one : profile_.processes)
-    all_.push_back(histories_[{one.record.pid, one.record.generation}].add(one, one.record.end_ns));
-  if (!all_.empty()) ++told_moments_;
-  choose_process();
+  analyze::profile now = analyze::analyze(moment(), symbolizer_, {.bounds_live = false});
+  std::vector<top_figures> all;
+  for (const analyze::process_profile& one : now.processes)
+    all.push_back(histories_[{one.record.pid, one.record.generation}].add(one, one.record.end_ns));
+  if (!all.empty()) ++told_moments_;
   const std::uint64_t cost_ns = collect::own_processor_ns() - begin_ns;
-  next_ns_ = collect::monotonic_ns() + std::max(options_.every_ns, cost_ns * cost_divisor);
+  // One that has not answered yet may do so at once.
+  const std::uint64_t pause_ns = told_moments_ == 0 ? first_pause_ns : options_.every_ns;
+  next_ns_ = collect::monotonic_ns() + std::max(pause_ns, cost_ns * cost_divisor);
+  if (state_.is_paused) return;
+  profile_ = std::move(now);
+  all_ = std::move(all);
+  choose_process();
 }
 
 void looker::choose_process() {
@@ -154,7 +160,7 @@ void looker::show() {
 void looker::print() {
   const auto columns = static_cast<std::size_t>(text_columns(STDOUT_FILENO, 100));
   constexpr std::size_t around = 9;
-  // Without the line of keys, and with no row chosen.
+  // Without the line of keys.
   std::vector<top_line> picture = draw(figures_, state_, columns, options_.rows + around, has_unicode());
   picture.pop_back();
   while (!picture.empty() && picture.back().empty()) picture.pop_back();
@@ -164,15 +170,16 @@ void looker::print() {
 bool looker::look(const std::function<collect::recording()>& moment) {
   bool is_changed = false;
   if (screen_ != nullptr) {
+    if (screen_->is_gone()) return false;
     while (const auto input = screen_->read()) {
       is_changed = true;
       if (input->key && !obey(*input->key)) return false;
     }
   }
   const std::uint64_t now_ns = collect::monotonic_ns();
-  if (now_ns >= next_ns_ && !state_.is_paused) {
+  if (now_ns >= next_ns_) {
     refresh(moment);
-    is_changed = true;
+    is_changed |= !state_.is_paused;
   }
   if (screen_ != nullptr) {
     if (is_changed) show();
@@ -214,10 +221,13 @@ std::optional<std::uint32_t> choose_from_list(top_screen& screen) {
     screen.show(picture);
     pollfd keys{STDIN_FILENO, POLLIN, 0};
     ::poll(&keys, 1, list_pause_ms);
+    if (screen.is_gone()) return std::nullopt;
     while (const auto input = screen.read()) {
       if (!input->key) continue;
       const top_key& key = *input->key;
-      if (key.what == top_key::escape || (key.what == top_key::character && key.of == 'q')) return std::nullopt;
+      if (key.what == top_key::escape || key.what == top_key::interrupt ||
+          (key.what == top_key::character && key.of == 'q'))
+        return std::nullopt;
       if (processes.empty()) continue;
       if (key.what == top_key::enter) return processes[place].pid;
       if (key.what == top_key::up && place > 0) --place;
@@ -245,7 +255,7 @@ int watch(const top_options& options, std::uint32_t pid, std::unique_ptr<top_scr
   to_attach.process = *process;
   to_attach.interval_bytes = options.interval_bytes;
   // Nobody is there to give up waiting for one that does not allocate.
-  if (options.is_once) to_attach.duration_ns = options.every_ns + answer_patience_ns;
+  if (options.is_once) to_attach.duration_ns = options.every_ns * 2 + answer_patience_ns;
   to_attach.observer = &observer;
   const auto watched = collect::attach_and_collect(to_attach);
   observer.give_terminal_back();

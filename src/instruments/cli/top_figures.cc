@@ -68,7 +68,9 @@ std::string_view name_of(top_table table) {
   return names[static_cast<std::size_t>(table)];
 }
 
-double top_history::rate(std::deque<point>& of, std::uint64_t time_ns, double allocated_bytes) {
+double top_history::rate(std::deque<point>& of, std::uint64_t time_ns, double allocated_bytes) const {
+  // What was not there at the moment before began after it, from nothing.
+  if (of.empty() && last_time_ns_ != 0) of.push_back({last_time_ns_, 0});
   while (of.size() > 1 && of[1].time_ns + rate_window_ns <= time_ns) of.pop_front();
   const point first = of.empty() ? point{time_ns, allocated_bytes} : of.front();
   of.push_back({time_ns, allocated_bytes});
@@ -95,8 +97,9 @@ top_row top_history::row_of(const collect::account& account, std::uint64_t time_
   row.live_blocks = static_cast<double>(account.publishes_use ? account.used_blocks : account.held_blocks);
   // A ledger tells how often, not how much, was allocated.
   row.allocated_bytes = static_cast<double>(account.peak_held_bytes);
-  row.bytes_per_second = rate(points_[static_cast<std::size_t>(top_table::accounts)][fmt::format("{}", account.record)],
-                              time_ns, static_cast<double>(account.held_bytes));
+  row.bytes_per_second =
+      rate(points_[static_cast<std::size_t>(top_table::accounts)][fmt::format("{} {}", account.record, row.name)],
+           time_ns, static_cast<double>(account.held_bytes));
   const std::uint64_t limit = std::min(account.hard_limit_bytes, account.soft_limit_bytes);
   row.limit_bytes = limit == wire::no_limit ? 0 : static_cast<double>(limit);
   return row;
@@ -122,6 +125,7 @@ top_figures top_history::add(const analyze::process_profile& now, std::uint64_t 
   for (const collect::account& account : now.record.accounts)
     if (account.is_open)
       figures.rows[static_cast<std::size_t>(top_table::accounts)].push_back(row_of(account, time_ns));
+  last_time_ns_ = time_ns;
   append(resident_course_, figures.resident_bytes);
   append(live_course_, figures.live_bytes);
   append(rate_course_, figures.bytes_per_second);

@@ -68,12 +68,13 @@ class top_history {
     std::uint64_t time_ns = 0;
     double allocated_bytes = 0;
   };
-  double rate(std::deque<point>& of, std::uint64_t time_ns, double allocated_bytes);
+  double rate(std::deque<point>& of, std::uint64_t time_ns, double allocated_bytes) const;
   top_row row_of(top_table table, const analyze::site_group& group, std::uint64_t time_ns);
   top_row row_of(const collect::account& account, std::uint64_t time_ns);
 
   std::array<std::unordered_map<std::string, std::deque<point>>, top_table_count> points_;
   std::deque<point> all_;
+  std::uint64_t last_time_ns_ = 0;  // of the moment before; 0: there was none
   std::deque<double> resident_course_, live_course_, rate_course_;
 };
 

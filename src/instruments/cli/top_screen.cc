@@ -1,6 +1,8 @@
 #include "instruments/cli/top_screen.h"
 
 #include <langinfo.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <clocale>
 #include <cstdio>
@@ -12,7 +14,9 @@
 namespace tenure::cli {
 namespace {
 
+constexpr int control_c = 'C' & 0x1f;
 constexpr int control_l = 'L' & 0x1f;
+constexpr int control_backslash = '\\' & 0x1f;
 enum : short { pair_good = 1, pair_warning = 2 };
 
 attr_t attributes_of(top_style style, bool uses_color) {
@@ -63,6 +67,9 @@ std::optional<top_key> key_of(int code) {
       return top_key{top_key::tab};
     case 0x1b:
       return top_key{top_key::escape};
+    case control_c:
+    case control_backslash:
+      return top_key{top_key::interrupt};
     default:
       break;
   }
@@ -88,7 +95,7 @@ std::unique_ptr<top_screen> top_screen::open(bool uses_color) {
 
 top_screen::top_screen(void* screen, bool uses_color)
     : screen_(screen), uses_color_(uses_color && ::has_colors()), is_unicode_(false) {
-  ::cbreak();
+  ::raw();  // what would be a signal is a key: the terminal is given back first
   ::noecho();
   ::curs_set(0);
   ::keypad(stdscr, true);
@@ -108,6 +115,11 @@ top_screen::~top_screen() {
 
 std::size_t top_screen::columns() const { return static_cast<std::size_t>(::getmaxx(stdscr)); }
 std::size_t top_screen::lines() const { return static_cast<std::size_t>(::getmaxy(stdscr)); }
+
+bool top_screen::is_gone() const {
+  pollfd keys{STDIN_FILENO, POLLIN, 0};
+  return ::poll(&keys, 1, 0) > 0 && (keys.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
 
 void top_screen::show(const std::vector<top_line>& picture) {
   ::werase(stdscr);

@@ -23,6 +23,7 @@ class top_screen {
   std::size_t columns() const;
   std::size_t lines() const;
   bool is_unicode() const { return is_unicode_; }
+  bool is_gone() const;  // nobody is at it any more
   void show(const std::vector<top_line>& picture);
 
   // What was pressed and is a key of ours; nothing when there is no more. A terminal that has changed its size, or

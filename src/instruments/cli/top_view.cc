@@ -367,6 +367,7 @@ std::vector<const top_row*> rows_of(const top_figures& figures, const top_state&
 }
 
 top_wish press(const top_key& key, const top_figures& figures, top_state& state, std::size_t lines) {
+  if (key.what == top_key::interrupt) return top_wish::quit;
   if (state.shows_help) {
     state.shows_help = false;
     return key.what == top_key::character && key.of == 'q' ? top_wish::quit : top_wish::none;
@@ -414,6 +415,7 @@ top_wish press(const top_key& key, const top_figures& figures, top_state& state,
       state.filter.clear();
       break;
     case top_key::backspace:
+    case top_key::interrupt:
       break;
     case top_key::character:
       return press_character(key.of, rows, state);

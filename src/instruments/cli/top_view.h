@@ -21,7 +21,22 @@ enum class top_order { live, rate, blocks, allocated, name };
 std::string_view name_of(top_order order);
 
 struct top_key {
-  enum kind { character, up, down, page_up, page_down, home, end, left, right, tab, enter, backspace, escape };
+  enum kind {
+    character,
+    up,
+    down,
+    page_up,
+    page_down,
+    home,
+    end,
+    left,
+    right,
+    tab,
+    enter,
+    backspace,
+    escape,
+    interrupt,  // Ctrl-C, wherever one is
+  };
   kind what = character;
   char of = '\0';
 };

@@ -183,7 +183,7 @@ class stop_signals {
   stop_signals() {
     sigset_t stops;
     ::sigemptyset(&stops);
-    for (const int one : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stops, one);
+    for (const int one : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::sigaddset(&stops, one);
     ::sigprocmask(SIG_BLOCK, &stops, &before_);
     descriptor_ = ::signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
   }
@@ -230,6 +230,8 @@ class attacher {
     }
   }
   recording run(rung_bell& bell);
+  // Of what went wrong on the way: nobody is left telling where no one listens.
+  void give_up(rung_bell& bell);
 
  private:
   bool is_over(std::uint64_t end_ns) const;
@@ -316,6 +318,11 @@ recording attacher::run(rung_bell& bell) {
   return std::move(recording_);
 }
 
+void attacher::give_up(rung_bell& bell) {
+  bell.silence();
+  leave();
+}
+
 // Each is asked, and read until it has left. One that sleeps leaves when it wakes, into a file that nobody reads.
 void attacher::leave() {
   const std::uint64_t last_ns = monotonic_ns() + leave_patience_ns;
@@ -347,7 +354,12 @@ std::expected<recording, attach_failure> attach_and_collect(const attach_options
   attacher made(options, signals, folder->path(), std::move(watched));
   auto bell = rung_bell::ring(options.process);
   if (!bell) return std::unexpected(bell.error());
-  return made.run(*bell);
+  try {
+    return made.run(*bell);
+  } catch (...) {
+    made.give_up(*bell);
+    throw;
+  }
 }
 
 }  // namespace tenure::collect

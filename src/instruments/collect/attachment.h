@@ -41,7 +41,8 @@ struct attach_options {
   attach_observer* observer = nullptr;
 };
 
-// Until the time is up, SIGINT, SIGTERM or SIGHUP comes, or the process ends.
+// Until the time is up, SIGINT, SIGTERM, SIGHUP or SIGQUIT comes, or the process ends. What the observer throws comes
+// out, and the process has been left all the same.
 std::expected<recording, attach_failure> attach_and_collect(const attach_options& options);
 
 }  // namespace tenure::collect

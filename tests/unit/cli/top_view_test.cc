@@ -152,6 +152,11 @@ TEST(TopHistory, RatesAreOfTheLastTenSeconds) {
   EXPECT_DOUBLE_EQ(rate(3000, 11), 200);
   EXPECT_DOUBLE_EQ(rate(3000, 12), 0);
   EXPECT_DOUBLE_EQ(rate(3000, 40), 0);
+  // What comes up later began after the moment before.
+  profile.by_function.resize(2);
+  profile.by_function[1].name = "g";
+  profile.by_function[1].totals.allocated.bytes.value = 4000;
+  EXPECT_DOUBLE_EQ(history.add(profile, 42'000'000'000).rows[0][1].bytes_per_second, 2000);
 }
 
 }  // namespace
