@@ -33,7 +33,8 @@
 // Thread-safe, apart from construction and destruction; a single handle is for one thread at a time. pin() of a page
 // that is here takes no lock. A page that many threads pin at once is bounded by one word, its count of pins. A writer
 // waits until no reader has the page, and readers do not wait for writers that wait. before_write() and page_file are
-// called with no lock held, and must not use the pool.
+// called with no lock held, and must not use the
+// pool: what would wait for itself throws std::logic_error.
 //
 // Misuse: handles must be gone before the pool; a word of release() is good for one adopt() or unpin(). Otherwise a
 // message names the pool, the page and both places, and the process ends (option abort_on_misuse). Of a pin the address

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <functional>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <tenure/eviction.hpp>
@@ -14,8 +16,19 @@
 #include "systematic.h"
 #include "unit/cache/paged_memory.h"
 
+namespace {
+
+// What happens at a step that is chosen, instead of a change of turn.
+std::function<void()> at_step;
+unsigned steps_before = 0;
+
+}  // namespace
+
 namespace tenure::core {
-void yield_point() noexcept { testing::systematic::yield(); }
+void yield_point() noexcept {
+  if (at_step && steps_before-- == 0) std::exchange(at_step, nullptr)();
+  testing::systematic::yield();
+}
 }  // namespace tenure::core
 
 using namespace tenure;
@@ -43,10 +56,13 @@ class watched_file final : public page_file {
   }
   std::size_t write(std::uint64_t offset, std::span<const std::byte> from) override {
     const guard alone(writing_[offset / paged_memory::page_bytes]);
+    EXPECT_EQ(mark_of(from).version, told[offset / paged_memory::page_bytes]) << "changed behind the hook";
     return memory_.write(offset, from);
   }
   void sync() override {}
   const char* name() const noexcept override { return "watched"; }
+  // By the hook.
+  std::array<std::uint64_t, pages> told{};
   std::uint64_t version_of(std::uint64_t number) { return mark_of(memory_.page(number)).version; }
 
  private:
@@ -98,6 +114,12 @@ void run_for_seed(std::uint64_t seed, std::size_t limit, std::uint64_t& eviction
                             .limit_pages = limit,
                             .wait = 1h,
                             .has_thread = false,
+                            .before_write =
+                                [&](page_id page, std::span<const std::byte> bytes) {
+                                  file->told[page.number] = mark_of(bytes).version;
+                                  systematic::yield();
+                                  return std::optional<std::uint64_t>(mark_of(bytes).version % 2);
+                                },
                             .checks = resource_checks::off});
     scene of{pool, pool.add(file)};
     of.seed = seed;
@@ -148,6 +170,36 @@ TEST(page_pool_systematic, nothing_is_lost_or_mixed_up) {
   // Both happen, or this shows little.
   EXPECT_GT(evictions, seeds);
   EXPECT_GT(joined, seeds);
+}
+
+// Between the look into the table and the pin the page leaves, and its slot becomes another page's, open and unpinned
+// as this one was: once before the state is looked at, and once after.
+TEST(page_pool_systematic, a_slot_that_has_become_another_pages_is_noticed) {
+  for (unsigned step = 0; step < 2; ++step) {
+    for (const bool writes : {false, true}) {
+      const auto file = std::make_shared<watched_file>();
+      page_pool<eviction::lru> pool(
+          {.page_bytes = paged_memory::page_bytes, .limit_pages = 1, .wait = 0s, .has_thread = false});
+      const std::uint32_t number = pool.add(file);
+      static_cast<void>(pool.pin({number, 0}));
+      steps_before = step;
+      at_step = [&] {
+        static_cast<void>(pool.pin({number, 1}));
+        static_cast<void>(pool.pin({number, 2}));
+      };
+      if (writes) {
+        EXPECT_EQ(mark_of(pool.pin_to_write({number, 0}).bytes()).number, 0u) << "step " << step;
+      } else {
+        EXPECT_EQ(mark_of(pool.pin({number, 0}).bytes()).number, 0u) << "step " << step;
+      }
+      EXPECT_FALSE(at_step);
+      EXPECT_EQ(pool.statistics().reads, 4u);
+      // And nothing else was made dirty by that.
+      EXPECT_EQ(pool.statistics().dirty_pages, writes ? 1u : 0u);
+      EXPECT_EQ(pool.statistics().writes, 0u);
+      pool.check();
+    }
+  }
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ bool page_core::wait_for_change(lock_type& lock, patience& of) {
   TENURE_CACHE_STEP();
   lock.lock();
 #else
+  ++waiting_count_;
   if (clock_) {
     changed_.wait_for(lock, std::chrono::milliseconds(1));
   } else if (of.until == nanoseconds::max()) {
@@ -42,6 +43,7 @@ bool page_core::wait_for_change(lock_type& lock, patience& of) {
   } else {
     changed_.wait_until(lock, std::chrono::steady_clock::time_point(of.until));
   }
+  --waiting_count_;
 #endif
   return true;
 }
@@ -72,12 +74,12 @@ bool page_core::try_close(page_slot& slot) noexcept {
   return true;
 }
 
-page_slot* page_core::try_pin(const page_request& want) {
+page_slot* page_core::pin_here(const page_request& want) {
   const std::uint64_t identity = mixed_identity(want.key);
   hazard_record& me = my_hazards();
   page_slot* const slot = find(identity);
-  if (slot == nullptr || !try_take(*slot, want.how)) return nullptr;
   TENURE_CACHE_STEP();
+  if (slot == nullptr || !try_take(*slot, want.how)) return nullptr;
   if (slot->identity.load(std::memory_order_relaxed) != identity) [[unlikely]] {
     // The slot has become another page's in between.
     unpin(*slot);
@@ -92,8 +94,20 @@ page_slot* page_core::try_pin(const page_request& want) {
 }
 
 page_slot* page_core::pin(const page_request& want) {
-  page_slot* const slot = try_pin(want);
+  page_slot* const slot = pin_here(want);
   return slot != nullptr ? slot : pin_slow(want);
+}
+
+page_slot* page_core::try_pin(const page_request& want) {
+  if (page_slot* const slot = pin_here(want); slot != nullptr) return slot;
+  {
+    // A reader without the lock may miss what is here; and what was prefetched becomes the policy's first.
+    const lock_type lock = take_lock();
+    page_slot* const slot = find(mixed_identity(want.key));
+    if (slot == nullptr || slot->load != nullptr) return nullptr;
+    if ((slot->state.load(std::memory_order_relaxed) & page_state::fresh) != 0) take_fresh(*slot);
+  }
+  return pin_here(want);
 }
 
 // The last access to the pool is the one that lets go, or else lies under the lock: who sees no pin may end the pool.
@@ -102,6 +116,7 @@ void page_core::unpin(page_slot& slot) noexcept {
   // Where there is a writer, the pin is its own.
   const std::uint64_t minus = page_state::one_pin + (state & page_state::writer);
   do {
+    TENURE_DCHECK(state >= page_state::one_pin && (state & page_state::closed) == 0);
     TENURE_CACHE_STEP();
     constexpr std::uint64_t somebody_cares = page_state::waited | page_state::aside;
     if (state < 2 * page_state::one_pin && (state & somebody_cares) != 0) return unpin_slow(slot, minus);
@@ -122,7 +137,7 @@ void page_core::settle(page_slot& slot, bool is_wanted) noexcept {
   const std::uint64_t state = slot.state.load(std::memory_order_relaxed);
   if ((state & page_state::waited) != 0) {
     slot.state.fetch_and(~page_state::waited, std::memory_order_relaxed);
-    changed_.notify_all();
+    tell_waiters();
   }
   if ((state & page_state::aside) == 0 || (state & page_state::closed) != 0 || state >= page_state::one_pin) return;
   if (!is_wanted && frames_ > limit_ && !slot.is_ready && try_close(slot)) {
@@ -133,7 +148,7 @@ void page_core::settle(page_slot& slot, bool is_wanted) noexcept {
     slot.is_ready = true;
     ready_.push_first(slot);
   }
-  changed_.notify_all();
+  tell_waiters();
 }
 
 // --- what is not
@@ -150,7 +165,7 @@ page_slot* page_core::pin_slow(const page_request& want) {
       continue;
     }
     if (slot->load != nullptr) {
-      join(lock, *slot);
+      join(lock, *slot, want, until);
       continue;
     }
     if ((slot->state.load(std::memory_order_relaxed) & page_state::fresh) != 0) take_fresh(*slot);
@@ -166,31 +181,26 @@ page_slot* page_core::pin_slow(const page_request& want) {
       if (log_.hit(my_hazards().number, identity)) try_drain();
       return slot;
     }
-    const nanoseconds began = now();
-    if (!wait_for_change(lock, until)) throw_busy(lock, *slot, now() - began);
+    if (!wait_for_change(lock, until)) throw_busy(lock, *slot, want.wait);
   }
 }
 
-// Another thread reads the page. A failure is that of all who wait; where the other only found no frame, each tries by
-// itself.
-void page_core::join(lock_type& lock, page_slot& slot) {
+// Another thread reads the page, and its failure is that of all who wait. Where it has no frame yet, each waits for as
+// long as it may itself; where it finds none, each tries by itself.
+void page_core::join(lock_type& lock, page_slot& slot, const page_request& want, patience& until) {
   const std::shared_ptr<page_load> of = slot.load;
   ++figures_.joined;
   while (!of->is_done) {
-#ifdef TENURE_SYSTEMATIC
-    lock.unlock();
-    TENURE_CACHE_STEP();
-    lock.lock();
-#else
-    changed_.wait(lock);
-#endif
+    patience read{nanoseconds::max()};
+    if (!wait_for_change(lock, of->waits_for_frame ? until : read)) throw_exhausted(lock, want.key, want.wait);
   }
   if (of->error != nullptr) std::rethrow_exception(of->error);
 }
 
 // Null: something has happened meanwhile, and the page may be here.
 page_slot* page_core::load(lock_type& lock, const page_request& want, patience& of) {
-  if (!has_file(want.key)) throw std::invalid_argument("tenure::page_pool: a page of a file that is not here");
+  check_file(want.key);
+  check_no_hook();
   drain();
   page_slot* const mine = begin(want.key, mixed_identity(want.key));
   if (mine == nullptr) {
@@ -201,6 +211,7 @@ page_slot* page_core::load(lock_type& lock, const page_request& want, patience& 
   try {
     admit(*mine);
     mine->memory = take_frame(lock, *mine, of);
+    mine->load->waits_for_frame = false;
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
     abandon(*mine, nullptr);
@@ -243,7 +254,7 @@ void page_core::finish_load(page_slot& slot, std::exception_ptr error) noexcept 
   slot.load->error = std::move(error);
   slot.load->is_done = true;
   slot.load.reset();
-  changed_.notify_all();
+  tell_waiters();
 }
 
 void page_core::open(page_slot& slot, std::uint64_t bits) noexcept {
@@ -342,24 +353,34 @@ void page_core::leave_aside(page_slot& slot) noexcept {
   if (std::exchange(slot.is_ready, false)) slot_ring::take(slot);
 }
 
+// False where the policy finds no memory for it.
+bool page_core::put_in_order(page_slot& slot) {
+  slot.is_in_order = true;
+  try {
+    order_->insert(number_of(slot), slot.identity.load(std::memory_order_relaxed), take_given_up, this);
+    return true;
+  } catch (const std::bad_alloc&) {
+    slot.is_in_order = false;
+    return false;
+  }
+}
+
 // The newcomer, in front of what it may push out. Where frames are taken by what the policy does not count, another one
 // goes before: afterwards the policy might choose the newcomer.
-void page_core::admit(page_slot& slot) {
+void page_core::make_way() {
   log_.end_quiet();
   const std::size_t others = aside_count_ + prefetched_count_;
   if (others != 0 && ready_.empty() && order_->count() + others >= limit_) order_->evict_one(take_given_up, this);
-  slot.is_in_order = true;
-  order_->insert(number_of(slot), slot.identity.load(std::memory_order_relaxed), take_given_up, this);
+}
+
+void page_core::admit(page_slot& slot) {
+  make_way();
+  if (!put_in_order(slot)) throw std::bad_alloc();
 }
 
 void page_core::readmit(page_slot& slot) {
   leave_aside(slot);
-  slot.is_in_order = true;
-  try {
-    order_->insert(number_of(slot), slot.identity.load(std::memory_order_relaxed), take_given_up, this);
-  } catch (const std::bad_alloc&) {
-    put_aside(slot);
-  }
+  if (!put_in_order(slot)) put_aside(slot);
 }
 
 void page_core::take_fresh(page_slot& slot) {
@@ -367,7 +388,8 @@ void page_core::take_fresh(page_slot& slot) {
   slot.state.fetch_and(~page_state::fresh, std::memory_order_relaxed);
   --prefetched_count_;
   ++figures_.prefetch_hits;
-  admit(slot);
+  make_way();
+  readmit(slot);
 }
 
 bool page_core::evict_one(attempt& by) {

@@ -63,6 +63,7 @@ class page_core {
   }
 
   page_slot* pin(const page_request& want);
+  // Null where it is not here, or in other hands.
   page_slot* try_pin(const page_request& want);
   void unpin(page_slot& slot) noexcept;
 
@@ -116,7 +117,10 @@ class page_core {
     outcome what;
     std::exception_ptr error;
   };
-  struct planned_write;
+  struct planned_write {
+    page_slot* slot;
+    std::uint64_t order;
+  };
   struct file_entry {
     std::shared_ptr<page_file> file;
     std::uint64_t gone_unsynced = 0;  // pages that were written and have left since the last sync
@@ -136,6 +140,9 @@ class page_core {
   nanoseconds now() const noexcept;
   // False when the time is over.
   bool wait_for_change(lock_type& lock, patience& of);
+  void tell_waiters() noexcept {
+    if (waiting_count_ != 0) changed_.notify_all();
+  }
   page_slot* find(std::uint64_t identity) const noexcept { return table_.find(identity, slots_.get()); }
   std::uint32_t number_of(const page_slot& slot) const noexcept {
     return static_cast<std::uint32_t>(&slot - slots_.get());
@@ -143,10 +150,11 @@ class page_core {
   static bool try_take(page_slot& slot, page_access how) noexcept;
   static bool try_close(page_slot& slot) noexcept;
 
+  page_slot* pin_here(const page_request& want);
   // Pins of what is not here, or not free. Under the lock, which they may let go.
   page_slot* pin_slow(const page_request& want);
   page_slot* load(lock_type& lock, const page_request& want, patience& of);
-  void join(lock_type& lock, page_slot& slot);
+  void join(lock_type& lock, page_slot& slot, const page_request& want, patience& until);
   void read(const page_slot& slot);
   void unpin_slow(page_slot& slot, std::uint64_t minus) noexcept;
   void settle(page_slot& slot, bool is_wanted = false) noexcept;
@@ -158,6 +166,8 @@ class page_core {
   // The policy.
   void drain();
   void try_drain();
+  bool put_in_order(page_slot& slot);
+  void make_way();
   void admit(page_slot& slot);
   void readmit(page_slot& slot);
   void leave_aside(page_slot& slot) noexcept;
@@ -180,18 +190,21 @@ class page_core {
   // Writing.
   bool begin_write(page_slot& slot, bool is_shared) noexcept;
   void end_write(page_slot& slot, outcome what, bool is_wanted = false) noexcept;
+  void check_no_hook() const;
   std::optional<std::uint64_t> ask_hook(const page_slot& slot) const;
   void write(const page_slot& slot);
   write_result write_one(page_slot& slot) noexcept;
   std::vector<std::uint64_t> dirty_keys(std::uint32_t of_file) const;
   page_flush flush(nanoseconds wait, std::uint32_t of_file);
-  std::vector<page_slot*> begin_writes(std::vector<std::uint64_t>& keys, std::vector<std::uint64_t>& busy);
-  void write_in_order(std::vector<page_slot*>& slots, page_flush& so_far, std::exception_ptr& error);
+  std::vector<planned_write> begin_writes(std::vector<std::uint64_t>& keys, std::vector<std::uint64_t>& busy);
+  void ask_hook_for_all(std::vector<planned_write>& plan, page_flush& so_far, std::exception_ptr& error);
+  void write_in_order(std::vector<planned_write>& plan, page_flush& so_far, std::exception_ptr& error);
   void sync_file(std::uint32_t file, std::uint64_t round);
   void note_file_change(std::uint32_t file, std::uint64_t round, bool is_synced) noexcept;
   static constexpr std::uint32_t all_files = ~std::uint32_t{0};
   std::shared_ptr<page_file> file_of(std::uint32_t number) const;
   bool has_file(std::uint64_t key) const noexcept;
+  void check_file(std::uint64_t key) const;
 
   // Prefetching.
   void work();
@@ -237,6 +250,7 @@ class page_core {
   std::size_t aside_count_ = 0;
   std::size_t prefetched_count_ = 0;  // those being read included
   std::size_t writing_count_ = 0;
+  std::size_t waiting_count_ = 0;  // threads
   std::vector<file_entry> files_;
   std::uint64_t sync_round_ = 1;
   page_pool_statistics figures_;  // what is counted under the lock

@@ -65,7 +65,7 @@ std::byte* page_core::detach(page_slot& slot) noexcept {
   --figures_.resident_pages;
   __atomic_store_n(&use_->used_blocks, figures_.resident_pages, __ATOMIC_RELAXED);
   __atomic_store_n(&use_->used_bytes, figures_.resident_pages * page_bytes_, __ATOMIC_RELAXED);
-  if ((state & page_state::waited) != 0 || free_slots_.size() == 1) changed_.notify_all();
+  if ((state & page_state::waited) != 0 || free_slots_.size() == 1) tell_waiters();
   return frame;
 }
 
@@ -148,7 +148,10 @@ std::byte* page_core::take_frame(lock_type& lock, page_slot& newcomer, patience&
     if (is_out_of_memory) throw std::bad_alloc();
     // Pages that are being written can go soon, whatever the caller's patience.
     patience writes{nanoseconds::max()};
-    if (!wait_for_change(lock, writing_count_ != 0 ? writes : of)) throw_exhausted(lock, newcomer.key, of.wait);
+    const bool is_pinned = writing_count_ == 0;
+    // Who has joined has a patience of its own, and hears of it once: all who wait look again at each word.
+    if (std::exchange(newcomer.load->waits_for_frame, is_pinned) != is_pinned && is_pinned) tell_waiters();
+    if (!wait_for_change(lock, is_pinned ? of : writes)) throw_exhausted(lock, newcomer.key, of.wait);
   }
 }
 
@@ -178,7 +181,7 @@ void page_core::set_limit(std::size_t pages) {
   limit_ = pages;
   order_->set_capacity(pages, take_given_up, this);
   if (frames_ > limit_) shed(lock, (frames_ - limit_) * page_bytes_, true);
-  changed_.notify_all();
+  tell_waiters();
 }
 
 std::uint64_t page_core::trim(std::uint64_t bytes) {

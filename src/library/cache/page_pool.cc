@@ -105,6 +105,12 @@ bool page_core::has_file(std::uint64_t key) const noexcept {
   return number < files_.size() && files_[number].file != nullptr;
 }
 
+void page_core::check_file(std::uint64_t key) const {
+  if (has_file(key)) return;
+  throw std::invalid_argument("page pool \"" + name_ + "\": there is no file " +
+                              std::to_string((key >> page_slot::number_bits) - 1));
+}
+
 void page_core::refuse_page(page_id page) {
   if (page.file >= most_files) refuse("a page of a file that is not here");
   refuse("a page number of 2^48 or more");
@@ -113,7 +119,7 @@ void page_core::refuse_page(page_id page) {
 void page_core::remove(std::uint32_t file) {
   static_cast<void>(flush(wait_, file));
   const lock_type lock = take_lock();
-  if (file >= files_.size() || files_[file].file == nullptr) refuse("a file is to be removed that is not here");
+  check_file((std::uint64_t{file} + 1) << page_slot::number_bits);
   for (std::uint32_t i = 0; i < slot_count_; ++i) {
     const page_slot& slot = slots_[i];
     if (slot.identity.load(std::memory_order_relaxed) == 0 || slot.page().file != file) continue;

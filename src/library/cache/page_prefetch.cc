@@ -6,7 +6,6 @@
 //
 // The policy does not hear of them before they are asked for, so that what is read in vain takes no other's place in
 // it.
-#include <stdexcept>
 #include <utility>
 
 #include <tenure/cache/entry_table.hpp>
@@ -18,7 +17,7 @@ namespace tenure::detail {
 
 std::size_t page_core::prefetch(std::uint64_t key, std::size_t count) {
   lock_type lock = take_lock();
-  if (!has_file(key)) throw std::invalid_argument("tenure::page_pool: a page of a file that is not here");
+  check_file(key);
   std::size_t here = 0;
   bool has_more = false;
   for (; count != 0; --count, ++key) {

@@ -1,10 +1,13 @@
 // What a page pool tells: figures, holders, messages; and the checks of its structure.
+#include <cxxabi.h>
 #include <dlfcn.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <tuple>
 
 #include <tenure/cache/entry_table.hpp>
@@ -36,6 +39,13 @@ std::uint32_t this_thread() noexcept {
   return id;
 }
 
+std::string plain_name(const char* symbol) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(symbol, nullptr, nullptr, &status),
+                                                         std::free);
+  return status == 0 ? name.get() : symbol;
+}
+
 // "main (server+0x1234)": the innermost frame that lies outside of this library.
 std::string place_text(const call_site& site) {
   Dl_info own{};
@@ -50,7 +60,7 @@ std::string place_text(const call_site& site) {
     std::snprintf(offset, sizeof offset, "+0x%llx",
                   static_cast<unsigned long long>(address - reinterpret_cast<std::uintptr_t>(info.dli_fbase)));
     const std::string module = file.substr(file.rfind('/') + 1) + offset;
-    return info.dli_sname == nullptr ? module : std::string(info.dli_sname) + " (" + module + ")";
+    return info.dli_sname == nullptr ? module : plain_name(info.dli_sname) + " (" + module + ")";
   }
   return {};
 }

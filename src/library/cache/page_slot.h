@@ -34,6 +34,7 @@ struct page_state {
 // A read that others wait for.
 struct page_load {
   bool is_done = false;
+  bool waits_for_frame = false;  // until somebody lets go of one
   std::exception_ptr error;
 };
 

@@ -6,6 +6,7 @@
 // can have without waiting, asks the hook for each, and writes them in order. It waits for those that have a writer
 // with nothing in its hands, so that a thread with several pages waits for a flush and never the other way round.
 #include <algorithm>
+#include <stdexcept>
 #include <tuple>
 #include <utility>
 
@@ -16,6 +17,11 @@
 #include "library/cache/page_core.h"
 
 namespace tenure::detail {
+namespace {
+
+thread_local const page_core* hook_of = nullptr;  // whose hook this thread is in
+
+}  // namespace
 
 bool page_core::begin_write(page_slot& slot, bool is_shared) noexcept {
   std::uint64_t state = slot.state.load(std::memory_order_relaxed);
@@ -44,11 +50,23 @@ void page_core::end_write(page_slot& slot, outcome what, bool is_wanted) noexcep
   }
   --writing_count_;
   settle(slot, is_wanted);
-  changed_.notify_all();
+  tell_waiters();
+}
+
+// A hook that waits for a frame, or for the flush that it is part of, would wait for itself.
+void page_core::check_no_hook() const {
+  if (hook_of != this) return;
+  throw std::logic_error("page pool \"" + name_ + "\": before_write() uses the pool that it is the hook of");
 }
 
 std::optional<std::uint64_t> page_core::ask_hook(const page_slot& slot) const {
   if (!before_write_) return 0;
+  struct guard {
+    explicit guard(const page_core* now) noexcept : before(std::exchange(hook_of, now)) {}
+    ~guard() { hook_of = before; }
+    const page_core* before;
+  };
+  const guard within(this);
   return before_write_(slot.page(), {slot.memory, page_bytes_});
 }
 
@@ -106,8 +124,9 @@ std::vector<std::uint64_t> page_core::dirty_keys(std::uint32_t of_file) const {
 }
 
 // Those that can be written now. What is clean by now is left out, and what has a writer or is being written is busy.
-std::vector<page_slot*> page_core::begin_writes(std::vector<std::uint64_t>& keys, std::vector<std::uint64_t>& busy) {
-  std::vector<page_slot*> begun;
+std::vector<page_core::planned_write> page_core::begin_writes(std::vector<std::uint64_t>& keys,
+                                                              std::vector<std::uint64_t>& busy) {
+  std::vector<planned_write> begun;
   begun.reserve(keys.size());
   busy.clear();
   busy.reserve(keys.size());
@@ -116,7 +135,7 @@ std::vector<page_slot*> page_core::begin_writes(std::vector<std::uint64_t>& keys
     page_slot* const slot = find(mixed_identity(key));
     if (slot == nullptr || (slot->state.load(std::memory_order_relaxed) & page_state::dirty) == 0) continue;
     if (begin_write(*slot, true)) {
-      begun.push_back(slot);
+      begun.push_back({slot, 0});
     } else {
       slot->state.fetch_or(page_state::waited, std::memory_order_relaxed);
       busy.push_back(key);
@@ -125,58 +144,56 @@ std::vector<page_slot*> page_core::begin_writes(std::vector<std::uint64_t>& keys
   return begun;
 }
 
-struct page_core::planned_write {
-  std::uint64_t order;
-  page_slot* slot;
-};
-
-void page_core::write_in_order(std::vector<page_slot*>& slots, page_flush& so_far, std::exception_ptr& error) {
-  std::vector<planned_write> plan;
-  plan.reserve(slots.size());
-  const auto end = [this](page_slot& slot, outcome what) {
-    const lock_type lock = take_lock();
-    end_write(slot, what);
-  };
-  for (page_slot* const slot : slots) {
+// Nothing here may fail for want of memory before all that has begun has ended.
+void page_core::ask_hook_for_all(std::vector<planned_write>& plan, page_flush& so_far, std::exception_ptr& error) {
+  for (planned_write& each : plan) {
+    outcome what = outcome::vetoed;
     try {
-      const std::optional<std::uint64_t> order = ask_hook(*slot);
+      const std::optional<std::uint64_t> order = ask_hook(*each.slot);
       if (order.has_value()) {
-        plan.push_back({*order, slot});
-      } else {
-        ++so_far.vetoed;
-        end(*slot, outcome::vetoed);
+        each.order = *order;
+        continue;
       }
+      ++so_far.vetoed;
     } catch (...) {
       if (error == nullptr) error = std::current_exception();
-      end(*slot, outcome::failed);
+      what = outcome::failed;
     }
+    const lock_type lock = take_lock();
+    end_write(*std::exchange(each.slot, nullptr), what);
   }
+  std::erase_if(plan, [](const planned_write& each) { return each.slot == nullptr; });
+}
+
+void page_core::write_in_order(std::vector<planned_write>& plan, page_flush& so_far, std::exception_ptr& error) {
+  ask_hook_for_all(plan, so_far, error);
   std::sort(plan.begin(), plan.end(), [](const planned_write& one, const planned_write& other) {
     return std::tie(one.order, one.slot->key) < std::tie(other.order, other.slot->key);
   });
   std::uint64_t last = ~std::uint64_t{0};  // nothing of a higher order any more
   for (const planned_write& each : plan) {
-    if (each.order > last) {
-      end(*each.slot, outcome::skipped);
-      continue;
+    outcome what = outcome::skipped;
+    if (each.order <= last) {
+      try {
+        TENURE_CACHE_STEP();
+        write(*each.slot);
+        what = outcome::written;
+        ++so_far.written;
+      } catch (...) {
+        if (error == nullptr) error = std::current_exception();
+        what = outcome::failed;
+        last = each.order;
+      }
     }
-    outcome what = outcome::written;
-    try {
-      TENURE_CACHE_STEP();
-      write(*each.slot);
-      ++so_far.written;
-    } catch (...) {
-      if (error == nullptr) error = std::current_exception();
-      what = outcome::failed;
-      last = each.order;
-    }
-    end(*each.slot, what);
+    const lock_type lock = take_lock();
+    end_write(*each.slot, what);
   }
 }
 
 page_flush page_core::flush(nanoseconds wait) { return flush(wait, all_files); }
 
 page_flush page_core::flush(nanoseconds wait, std::uint32_t of_file) {
+  check_no_hook();
   const lock_type alone(flush_lock_);
   page_flush so_far;
   std::exception_ptr error;
@@ -184,11 +201,12 @@ page_flush page_core::flush(nanoseconds wait, std::uint32_t of_file) {
   std::vector<std::uint64_t> keys = dirty_keys(of_file);
   std::vector<std::uint64_t> busy;
   for (;;) {
-    std::vector<page_slot*> begun = begin_writes(keys, busy);
+    std::vector<planned_write> begun = begin_writes(keys, busy);
+    const bool is_waiting = begun.empty();
     write_in_order(begun, so_far, error);
     // What came first and failed must not be passed by what comes later.
     if (busy.empty() || error != nullptr) break;
-    if (begun.empty()) {
+    if (is_waiting) {
       lock_type lock = take_lock();
       // What was let go since it was found busy is there at once.
       const bool is_still_busy = std::all_of(busy.begin(), busy.end(), [this](std::uint64_t key) {

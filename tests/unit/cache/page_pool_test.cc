@@ -174,6 +174,21 @@ TEST(page_pool, a_pin_waits_for_a_frame_as_long_as_it_is_told) {
   EXPECT_GE(looks, 10);
 }
 
+// Who joins a pin that waits for a frame waits no longer than it may itself.
+TEST(page_pool, the_patience_of_one_is_not_that_of_another) {
+  pool_on_memory<> of(options_of(1));
+  pinned_page held = of.pool.pin(of.page(0));
+  std::thread other([&] { EXPECT_EQ(mark_of(of.pool.pin(of.page(1), 1h).bytes()).number, 1u); });
+  // Until it waits, whoever asks for the page is refused as the first to ask.
+  while (of.pool.statistics().joined == 0) {
+    EXPECT_THROW(static_cast<void>(of.pool.pin(of.page(1))), page_unavailable);
+  }
+  EXPECT_THROW(static_cast<void>(of.pool.pin(of.page(1), 1ms)), page_unavailable);
+  held.reset();
+  other.join();
+  of.pool.check();
+}
+
 TEST(page_pool, a_writer_is_alone) {
   pool_on_memory<> of(options_of(4));
   {
@@ -268,6 +283,8 @@ TEST(page_pool, prefetched_pages_are_there_and_are_few) {
   EXPECT_EQ(mark_of(of.pool.pin(of.page(11)).bytes()).number, 11u);
   EXPECT_EQ(of.pool.statistics().hits, 1u);
   EXPECT_EQ(of.pool.statistics().prefetch_hits, 1u);
+  EXPECT_EQ(mark_of(of.pool.try_pin(of.page(12)).bytes()).number, 12u);
+  EXPECT_EQ(of.pool.statistics().prefetch_hits, 2u);
   // Hot pages, and pinned ones, in every other frame: prefetching takes no more than its own.
   const pinned_page held = of.pool.pin(of.page(0));
   for (int round = 0; round < 2; ++round) {
