@@ -1,7 +1,7 @@
 # What others link against: an installed Tenure (find_package, pkg-config) or one that is part of their build.
 #
 #   tenure::tenure    libtenure.so: the C++ library and the C ABI on heaps of their own; malloc stays whose it is
-#   tenure::compressed   libtenure-compressed.so, where it was built: one resource that needs liblz4
+#   tenure::compressed  libtenure-compressed.so, where it was built: the resource that needs liblz4
 #   tenure::preload   libtenure-malloc.so: for LD_PRELOAD, or linked first
 #   tenure::malloc    one relocatable object with the whole heap. Linked into a program it replaces malloc and operator
 #                     new for all of it: an object cannot be left out as a member of an archive is, wherever it stands
@@ -69,7 +69,11 @@ install(FILES ${Tenure_BINARY_DIR}/TenureConfig.cmake ${Tenure_BINARY_DIR}/Tenur
 
 # Relative, so that an installed tree can be moved.
 file(RELATIVE_PATH includes_from_pkgconfig ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
-foreach(package tenure tenure-malloc)
+set(packages tenure tenure-malloc)
+if(TARGET tenure_compressed_library)
+  list(APPEND packages tenure-compressed)
+endif()
+foreach(package IN LISTS packages)
   configure_file(cmake/${package}.pc.in ${Tenure_BINARY_DIR}/${package}.pc @ONLY)
   install(FILES ${Tenure_BINARY_DIR}/${package}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()

@@ -27,6 +27,7 @@ case $kind in
     "$work/build/linked"
     "$work/build/shared"
     "$work/build/plain"
+    [[ ! -x $work/build/cold ]] || "$work/build/cold"
     expect_library "$work/build/library" "$(find "$work/tenure" -name libtenure-malloc.so)"
     ;;
   pkg_config)
@@ -40,6 +41,11 @@ case $kind in
     read -r -a flags < <(PKG_CONFIG_PATH=$folder pkg-config --cflags --libs tenure)
     g++ -std=c++20 "$here/consumer/library.cc" "${flags[@]}" -Wl,-rpath,"${folder%/*}" -o "$work/library"
     expect_library "$work/library" "${folder%/*}/libtenure-malloc.so"
+    if [[ -f $folder/tenure-compressed.pc ]]; then
+      read -r -a flags < <(PKG_CONFIG_PATH=$folder pkg-config --cflags --libs tenure-compressed)
+      g++ -std=c++20 "$here/consumer/cold.cc" "${flags[@]}" -Wl,-rpath,"${folder%/*}" -o "$work/cold"
+      "$work/cold"
+    fi
     ;;
   fetch_content)
     cmake -S "$here/subproject" -B "$work/build" -G Ninja -DTENURE_CHECKOUT="$checkout"

@@ -20,7 +20,7 @@ namespace {
 #endif
 
 constexpr const char* refused =
-    "userfaultfd is refused: this needs Linux 5.13 or newer, and in a container a seccomp profile that allows the "
+    "userfaultfd is refused: this needs Linux 5.14 or newer, and in a container a seccomp profile that allows the "
     "userfaultfd system call";
 constexpr const char* too_old = "the kernel's userfaultfd does not know minor faults on shared memory: Linux 5.14 does";
 constexpr const char* user_only =
