@@ -55,10 +55,9 @@ class page_core {
 
   std::uint32_t add(std::shared_ptr<page_file> file);
   void remove(std::uint32_t file);
-  static std::uint64_t key_of(page_id page) {
-    if (page.number >> page_slot::number_bits != 0 || page.file >= most_files) [[unlikely]] {
+  std::uint64_t key_of(page_id page) const {
+    if (page.number > last_page_ || page.file >= most_files) [[unlikely]]
       refuse_page(page);
-    }
     return (std::uint64_t{page.file} + 1) << page_slot::number_bits | page.number;
   }
 
@@ -124,6 +123,7 @@ class page_core {
   struct file_entry {
     std::shared_ptr<page_file> file;
     std::uint64_t gone_unsynced = 0;  // pages that were written and have left since the last sync
+    std::uint64_t failed_syncs = 0;
   };
   struct noted_holder {
     std::uint64_t key;
@@ -135,12 +135,13 @@ class page_core {
   static constexpr unsigned most_failures = 8;  // writes in one search
   static constexpr std::uint64_t quiet_hits_each = 8, quiet_hits_least = 4096;
 
-  [[noreturn]] static void refuse_page(page_id page);
+  [[noreturn]] void refuse_page(page_id page) const;
   lock_type take_lock() const;
   nanoseconds now() const noexcept;
   // False when the time is over.
   bool wait_for_change(lock_type& lock, patience& of);
   void tell_waiters() noexcept {
+    ++changes_;
     if (waiting_count_ != 0) changed_.notify_all();
   }
   page_slot* find(std::uint64_t identity) const noexcept { return table_.find(identity, slots_.get()); }
@@ -189,7 +190,7 @@ class page_core {
 
   // Writing.
   bool begin_write(page_slot& slot, bool is_shared) noexcept;
-  void end_write(page_slot& slot, outcome what, bool is_wanted = false) noexcept;
+  bool end_write(page_slot& slot, outcome what, bool is_wanted = false) noexcept;
   void check_no_hook() const;
   std::optional<std::uint64_t> ask_hook(const page_slot& slot) const;
   void write(const page_slot& slot);
@@ -219,6 +220,7 @@ class page_core {
 
   const std::string name_;
   const std::size_t page_bytes_;
+  const std::uint64_t last_page_;  // the last that ends where a file may
   const std::size_t most_pages_;
   const std::size_t prefetch_pages_;
   const nanoseconds wait_;
@@ -251,11 +253,13 @@ class page_core {
   std::size_t prefetched_count_ = 0;  // those being read included
   std::size_t writing_count_ = 0;
   std::size_t waiting_count_ = 0;  // threads
+  std::uint64_t changes_ = 0;      // that were told to them
   std::vector<file_entry> files_;
   std::uint64_t sync_round_ = 1;
   page_pool_statistics figures_;  // what is counted under the lock
 
   cache_lock flush_lock_;  // one flush at a time
+  cache_lock sync_lock_;   // and one sync: of two, the system may tell one alone that pages were lost
 
   std::deque<std::uint64_t> wanted_;  // to be prefetched
   bool ends_ = false;

@@ -31,6 +31,7 @@ std::byte* page_core::make_frame(lock_type& lock) {
   lock.lock();
   if (frame == nullptr) {
     --frames_;
+    tell_waiters();
   } else {
     figures_.peak_frames = std::max<std::uint64_t>(figures_.peak_frames, frames_);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -22,6 +23,7 @@ constexpr std::size_t slots_on_the_way = 64;
 // Of all policies, LIRS remembers most: two pages for each that is here, at some hundred bytes.
 constexpr std::size_t policy_bytes_each = 256;
 constexpr std::size_t least_policy_bytes = 4096;
+constexpr std::uint64_t most_offset = std::numeric_limits<std::int64_t>::max();
 
 [[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument("tenure::page_pool: " + why); }
 
@@ -43,6 +45,7 @@ namespace detail {
 page_core::page_core(const page_pool_options& options, page_order_maker make_order)
     : name_(options.name),
       page_bytes_(options.page_bytes),
+      last_page_(std::min<std::uint64_t>(page_slot::most_number, (most_offset - page_bytes_) / page_bytes_)),
       most_pages_(options.limit_pages),
       prefetch_pages_(options.prefetch_pages != 0 ? options.prefetch_pages
                                                   : std::max<std::size_t>(options.limit_pages / 16, 1)),
@@ -111,9 +114,10 @@ void page_core::check_file(std::uint64_t key) const {
                               std::to_string((key >> page_slot::number_bits) - 1));
 }
 
-void page_core::refuse_page(page_id page) {
+void page_core::refuse_page(page_id page) const {
   if (page.file >= most_files) refuse("a page of a file that is not here");
-  refuse("a page number of 2^48 or more");
+  refuse("page " + std::to_string(page.number) + ", where the last that a file can have is " +
+         std::to_string(last_page_));
 }
 
 void page_core::remove(std::uint32_t file) {
@@ -185,6 +189,8 @@ page_pool_base::~page_pool_base() {
     if (last.vetoed + last.busy != 0) core_->report_unwritten("before_write() did not let them be written");
   } catch (const std::exception& error) {
     core_->report_unwritten(error.what());
+  } catch (...) {
+    core_->report_unwritten("before_write() threw what is no std::exception");
   }
   delete core_;
 }
@@ -196,8 +202,7 @@ void page_pool_base::remove(std::uint32_t file) { core_->remove(file); }
 template <class Handle>
 [[gnu::always_inline]] inline Handle page_pool_base::take(page_id page, bool is_new, duration wait,
                                                           const void* caller) {
-  detail::page_slot& slot =
-      *core_->pin({detail::page_core::key_of(page), Handle::kind, is_new, wait, as_address(caller)});
+  detail::page_slot& slot = *core_->pin({core_->key_of(page), Handle::kind, is_new, wait, as_address(caller)});
   if (!core_->has_checks()) [[likely]]
     return Handle(core_, &slot, slot.memory, 0);
   try {
@@ -226,8 +231,8 @@ writable_page page_pool_base::create(page_id page) {
   return made;
 }
 pinned_page page_pool_base::try_pin(page_id page) {
-  detail::page_slot* const slot = core_->try_pin(
-      {detail::page_core::key_of(page), pinned_page::kind, false, {}, as_address(__builtin_return_address(0))});
+  detail::page_slot* const slot =
+      core_->try_pin({core_->key_of(page), pinned_page::kind, false, {}, as_address(__builtin_return_address(0))});
   if (slot == nullptr) return {};
   std::uint64_t ticket = 0;
   try {

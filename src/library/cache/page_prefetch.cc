@@ -6,6 +6,7 @@
 //
 // The policy does not hear of them before they are asked for, so that what is read in vain takes no other's place in
 // it.
+#include <algorithm>
 #include <utility>
 
 #include <tenure/cache/entry_table.hpp>
@@ -18,6 +19,7 @@ namespace tenure::detail {
 std::size_t page_core::prefetch(std::uint64_t key, std::size_t count) {
   lock_type lock = take_lock();
   check_file(key);
+  count = std::min<std::uint64_t>(count, last_page_ - (key & page_slot::most_number) + 1);
   std::size_t here = 0;
   bool has_more = false;
   for (; count != 0; --count, ++key) {

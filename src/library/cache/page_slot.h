@@ -46,14 +46,14 @@ struct alignas(64) page_slot : eviction::link_ring {
   std::uint64_t key = 0;
   // Of the rest under the lock alone.
   std::shared_ptr<page_load> load;
-  std::uint64_t written_in = 0;  // the round of syncs in which it was written, 0: has not been since it was read
-  bool is_in_order = false;      // the policy has it
-  bool is_ready = false;         // in the list of those that can go, or in that of an attempt that could not have it
+  std::uint64_t written_in = 0;    // the round of syncs in which it was written, 0: has not been since it was read
+  std::uint64_t failed_syncs = 0;  // of its file, when its write began
+  bool is_in_order = false;        // the policy has it
+  bool is_ready = false;           // in the list of those that can go, or in that of an attempt that could not have it
 
   static constexpr unsigned number_bits = 48;
-  page_id page() const noexcept {
-    return {static_cast<std::uint32_t>(key >> number_bits) - 1, key & ((std::uint64_t{1} << number_bits) - 1)};
-  }
+  static constexpr std::uint64_t most_number = (std::uint64_t{1} << number_bits) - 1;
+  page_id page() const noexcept { return {static_cast<std::uint32_t>(key >> number_bits) - 1, key & most_number}; }
 };
 static_assert(sizeof(page_slot) == 128);
 

@@ -32,13 +32,15 @@ bool page_core::begin_write(page_slot& slot, bool is_shared) noexcept {
   } while (!slot.state.compare_exchange_weak(state, (state + page_state::one_pin) | page_state::writing,
                                              std::memory_order_acquire, std::memory_order_relaxed));
   ++writing_count_;
+  slot.failed_syncs = files_[slot.page().file].failed_syncs;
   return true;
 }
 
-void page_core::end_write(page_slot& slot, outcome what, bool is_wanted) noexcept {
-  const bool is_written = what == outcome::written;
-  if (is_written) {
-    slot.written_in = sync_round_;
+// True when it is clean by that: not where a sync has failed meanwhile, which may have been told of this very write.
+bool page_core::end_write(page_slot& slot, outcome what, bool is_wanted) noexcept {
+  const bool is_written = what == outcome::written && slot.failed_syncs == files_[slot.page().file].failed_syncs;
+  if (what == outcome::written) {
+    if (is_written) slot.written_in = sync_round_;
     ++figures_.writes;
   } else if (what != outcome::skipped) {
     ++(what == outcome::vetoed ? figures_.vetoes : figures_.write_failures);
@@ -51,6 +53,7 @@ void page_core::end_write(page_slot& slot, outcome what, bool is_wanted) noexcep
   --writing_count_;
   settle(slot, is_wanted);
   tell_waiters();
+  return is_written;
 }
 
 // A hook that waits for a frame, or for the flush that it is part of, would wait for itself.
@@ -178,7 +181,6 @@ void page_core::write_in_order(std::vector<planned_write>& plan, page_flush& so_
         TENURE_CACHE_STEP();
         write(*each.slot);
         what = outcome::written;
-        ++so_far.written;
       } catch (...) {
         if (error == nullptr) error = std::current_exception();
         what = outcome::failed;
@@ -186,7 +188,7 @@ void page_core::write_in_order(std::vector<planned_write>& plan, page_flush& so_
       }
     }
     const lock_type lock = take_lock();
-    end_write(*each.slot, what);
+    so_far.written += end_write(*each.slot, what);
   }
 }
 
@@ -235,6 +237,7 @@ void page_core::note_file_change(std::uint32_t file, std::uint64_t round, bool i
   }
 }
 
+// Under the lock of syncs.
 void page_core::sync_file(std::uint32_t file, std::uint64_t round) {
   std::shared_ptr<page_file> of;
   std::uint64_t gone = 0;
@@ -247,7 +250,11 @@ void page_core::sync_file(std::uint32_t file, std::uint64_t round) {
   const auto settle_file = [&](bool is_synced) {
     const lock_type lock = take_lock();
     note_file_change(file, round, is_synced);
-    files_[file].gone_unsynced -= gone;
+    file_entry& entry = files_[file];
+    // After a failure, what has left in the meantime is in doubt, too.
+    if (!is_synced) gone = entry.gone_unsynced;
+    if (!is_synced) ++entry.failed_syncs;
+    entry.gone_unsynced -= gone;
   };
   try {
     of->sync();
@@ -257,11 +264,15 @@ void page_core::sync_file(std::uint32_t file, std::uint64_t round) {
                       "; what was written since the last one is dirty again";
     if (gone != 0) why += ", apart from " + std::to_string(gone) + " pages that have left the pool and are in doubt";
     throw page_io_error(error.code(), why, page_io_error::operation::sync, {file, 0});
+  } catch (...) {
+    settle_file(false);
+    throw;
   }
   settle_file(true);
 }
 
 void page_core::sync() {
+  const lock_type alone(sync_lock_);
   std::size_t files = 0;
   std::uint64_t round = 0;
   {

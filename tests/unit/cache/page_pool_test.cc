@@ -189,6 +189,43 @@ TEST(page_pool, the_patience_of_one_is_not_that_of_another) {
   of.pool.check();
 }
 
+// The hits on a pinned page that nobody but the waiting thread wants to go take it back into the policy; its end is
+// heard of all the same.
+TEST(page_pool, a_pin_that_waits_hears_of_a_frame_that_was_asked_for_meanwhile) {
+  page_pool_options options = options_of(4);
+  options.wait = 60s;
+  pool_on_memory<> of(options);
+  std::vector<pinned_page> held;
+  for (std::uint64_t number = 0; number < 4; ++number) held.push_back(of.pool.pin(of.page(number)));
+  std::thread waits([&] { EXPECT_EQ(mark_of(of.pool.pin(of.page(9)).bytes()).number, 9u); });
+  std::this_thread::sleep_for(50ms);
+  for (int i = 0; i < 100; ++i) static_cast<void>(of.pool.pin(of.page(0)));
+  held[0].reset();
+  waits.join();
+  of.pool.check();
+}
+
+TEST(page_pool, page_numbers_end_where_offsets_do) {
+  page_pool_options options = options_of(4);
+  options.page_bytes = std::size_t{1} << 20;
+  pool_on_memory<> of(options);
+  constexpr std::uint64_t last = (std::uint64_t{1} << 43) - 2;
+  for (const std::uint64_t number : {std::uint64_t{1} << 44, (std::uint64_t{1} << 48) - 1, last + 1}) {
+    EXPECT_THROW(static_cast<void>(of.pool.pin(of.page(number))), std::invalid_argument) << number;
+    EXPECT_THROW(static_cast<void>(of.pool.create(of.page(number))), std::invalid_argument) << number;
+  }
+  EXPECT_THROW(static_cast<void>(of.pool.pin(of.page(last))), page_io_error);
+}
+
+TEST(page_pool, prefetching_ends_with_the_file_and_not_in_the_next) {
+  pool_on_memory<> of(options_of(4));
+  const auto next = std::make_shared<paged_memory>(3);
+  const std::uint32_t number = of.pool.add(next);
+  EXPECT_LE(of.pool.prefetch(of.page((std::uint64_t{1} << 48) - 1), 2), 1u);
+  EXPECT_TRUE(next->reads.empty());
+  EXPECT_FALSE(of.pool.try_pin({number, 0}));
+}
+
 TEST(page_pool, a_writer_is_alone) {
   pool_on_memory<> of(options_of(4));
   {

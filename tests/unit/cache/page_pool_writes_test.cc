@@ -341,6 +341,68 @@ TEST(page_pool_writes, what_a_failed_sync_leaves_in_doubt_is_dirty_again) {
   EXPECT_EQ(of.pool.statistics().dirty_pages, 0u);
 }
 
+// The system tells the failure once, and may mean a write whose end the pool has not heard of yet.
+TEST(page_pool_writes, a_sync_that_fails_leaves_what_is_being_written_in_doubt) {
+  pool_on_memory of(2);
+  std::atomic<int> writes = 0;
+  std::atomic<bool> may_go_on = false;
+  of.file->on_write = [&](std::uint64_t number) {
+    if (number == 0 && writes++ == 0) may_go_on.wait(false);
+  };
+  of.write(0, 7);
+  static_cast<void>(of.read(1));
+  std::thread evicts([&] { static_cast<void>(of.read(2)); });
+  while (writes == 0) std::this_thread::yield();
+  {
+    const pinned_page stays = of.pool.pin(of.page(0));
+    of.file->failing_sync = EIO;
+    EXPECT_THROW(of.pool.checkpoint(), page_io_error);
+    may_go_on = true;
+    may_go_on.notify_all();
+    evicts.join();
+    EXPECT_EQ(of.pool.statistics().dirty_pages, 1u);
+  }
+  of.file->failing_sync = 0;
+  EXPECT_EQ(of.pool.checkpoint().written, 1u);
+  EXPECT_EQ(writes, 2);
+  EXPECT_EQ(of.pool.statistics().dirty_pages, 0u);
+  of.pool.check();
+}
+
+TEST(page_pool_writes, syncs_come_one_after_another) {
+  pool_on_memory of(2);
+  std::atomic<int> inside = 0;
+  of.file->on_sync = [&] {
+    EXPECT_EQ(++inside, 1);
+    for (int i = 0; i < 20 && inside == 1; ++i) std::this_thread::sleep_for(1ms);
+    --inside;
+  };
+  std::thread other([&] { of.pool.checkpoint(); });
+  of.pool.checkpoint();
+  other.join();
+  EXPECT_EQ(of.file->syncs, 2);
+}
+
+// What a file throws that is no error of the system is a failure like any other.
+TEST(page_pool_writes, whatever_a_sync_throws_leaves_in_doubt_what_was_written) {
+  pool_on_memory of(2);
+  of.write(0, 7);
+  of.file->on_sync = [] { throw std::runtime_error("gone"); };
+  EXPECT_THROW(of.pool.checkpoint(), std::runtime_error);
+  EXPECT_EQ(of.pool.statistics().dirty_pages, 1u);
+  of.file->on_sync = nullptr;
+}
+
+TEST(page_pool_writes, whatever_the_hook_throws_the_end_tells_it) {
+  testing::internal::CaptureStderr();
+  {
+    pool_on_memory of(2, [](page_id, std::span<const std::byte>) -> std::optional<std::uint64_t> { throw 42; });
+    of.write(0, 1);
+  }
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_NE(told.find("1 dirty pages are lost: before_write() threw"), std::string::npos) << told;
+}
+
 TEST(page_pool_writes, the_end_writes_what_is_dirty_and_tells_what_it_cannot) {
   const auto file = std::make_shared<paged_memory>(10);
   const auto use = [&] {

@@ -70,6 +70,7 @@ class paged_memory : public page_file {
   }
   void sync() override {
     ++syncs;
+    if (on_sync) on_sync();
     if (failing_sync != 0) fail(failing_sync);
   }
   const char* name() const noexcept override { return "memory"; }
@@ -86,6 +87,7 @@ class paged_memory : public page_file {
   int failing_sync = 0;
   std::atomic<int> syncs = 0;
   std::function<void(std::uint64_t)> on_read, on_write;
+  std::function<void()> on_sync;
 
  private:
   [[noreturn]] static void fail(int error) { throw std::system_error(error, std::generic_category(), "injected"); }
