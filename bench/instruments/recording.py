@@ -4,10 +4,10 @@
     cmake --preset release && cmake --build build/release
     bench/instruments/recording.py [--build build/release] [--programs sqlite,python] [--rounds 3]
 
-The three ways of a program are interleaved, in another order each round; plain is the program on the C library's heap,
-without any tool. Shown are medians. The time is wall time, of redis that which its client saw; it includes what the tool
-does until the recording is complete. An event is an allocation or a free. What opens the recording is `tenure report` and
-heaptrack_print, with the wall time and the greatest RSS of each.
+The three ways of a program are interleaved, in another order each round; plain is the program on the C library's
+heap, without any tool. Shown are medians. The time is wall time, of redis that which its client saw; it includes what
+the tool does until the recording is complete. An event is an allocation or a free. What opens the recording is
+`tenure report` and heaptrack_print, with the wall time and the greatest RSS of each.
 
 heaptrack records one process, so of g++ it is cc1plus that all three ways run.
 """
