@@ -31,6 +31,7 @@ void read_all(const std::string& path) {
   require(!run.damage && run.is_complete && run.source && run.processes.size() == 1);
   const collect::process_record& process = run.processes[0].record;
   require(run.processes[0].events == events && process.answers.size() == process.locations.size());
+  for (const collect::stack_sum& sum : run.processes[0].sums) require(sum.stack < process.stacks.size());
   for (const std::uint32_t answer : process.answers) require(!process.names->frames(answer).empty());
 }
 

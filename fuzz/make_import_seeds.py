@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seed corpus of import_fuzz: make_import_seeds.py TARGET FOLDER.
 
-Small files as heaptrack writes them, whole, packed, cut off, and with bytes changed.
+Small files as heaptrack writes them and pprof profiles, whole, packed, cut off, and with bytes changed.
 """
 
 import gzip
@@ -37,11 +37,48 @@ def heaptrack(generator, version):
             yield f"c {generator.randrange(5000):x}"
 
 
+def varint(value):
+    result = b""
+    while value >= 0x80:
+        result += bytes([value & 0x7f | 0x80])
+        value >>= 7
+    return result + bytes([value])
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def pprof(generator):
+    texts = [b"", b"inuse_objects", b"inuse_space", b"alloc_objects", b"alloc_space", b"main", b"a.cc", b"/bin/app"]
+    types = generator.choice([(1, 2), (3, 4, 1, 2), (1, 2, 3, 4)])
+    parts = [field(1, field(1, name) + field(2, 0)) for name in types]
+    places = generator.randrange(1, 9)
+    parts.append(field(3, field(1, 1) + field(2, 4096) + field(5, 7)))
+    for place in range(1, places + 1):
+        parts.append(field(5, field(1, place) + field(2, generator.randrange(8)) + field(4, generator.randrange(8))))
+        lines = b"".join(field(4, field(1, generator.randrange(places + 2)) + field(2, generator.randrange(99)))
+                         for _ in range(generator.randrange(4)))
+        parts.append(field(4, field(1, place) + field(2, generator.randrange(2)) + field(3, place * 64) + lines))
+    for _ in range(generator.randrange(1, 30)):
+        stack = [generator.randrange(1, places + 1) for _ in range(generator.randrange(6))]
+        values = [generator.randrange(1 << generator.randrange(1, 40)) for _ in types]
+        packed = field(1, b"".join(map(varint, stack))) + field(2, b"".join(map(varint, values)))
+        single = b"".join(field(1, one) for one in stack) + b"".join(field(2, one) for one in values)
+        parts.append(field(2, generator.choice([packed, single])))
+    parts.append(field(11, field(1, 2)) + field(12, generator.choice([1, 524288])))
+    return b"".join(parts) + b"".join(field(6, text) for text in texts)
+
+
 def seeds(target):
     generator = random.Random(target)
     yield b""
-    for number in range(24):
+    for number in range(48):
         content = "".join(line + "\n" for line in heaptrack(generator, 1 + number % 3)).encode()
+        if number % 2 == 1:
+            content = pprof(generator)
         yield content
         yield gzip.compress(content, mtime=0)
         yield content[:generator.randrange(len(content))]

@@ -46,6 +46,7 @@ void read_all(collect::recording_reader& reader) {
       for (const std::uint32_t place : stack.locations) require(place < process.record.locations.size());
     for (const collect::location& place : process.record.locations)
       require(place.module == collect::no_index || place.module < process.record.modules.size());
+    for (const collect::stack_sum& sum : process.sums) require(sum.stack < process.record.stacks.size());
     require(process.record.answers.size() <= process.record.locations.size());
     for (const std::uint32_t answer : process.record.answers)
       if (answer != collect::no_index) require(!process.record.names->frames(answer).empty());
@@ -60,7 +61,7 @@ void read_as_blocks(std::span<const std::uint8_t> input) {
   if (auto writer = record::block_writer::create(path)) {
     while (input.size() >= 3) {
       const std::size_t length = std::min<std::size_t>(input[2], input.size() - 3);
-      writer->write(static_cast<record::block_kind>(input[0] % 13), input[1] % 4, input.subspan(3, length));
+      writer->write(static_cast<record::block_kind>(input[0] % 15), input[1] % 4, input.subspan(3, length));
       input = input.subspan(3 + length);
     }
     if (auto reader = collect::recording_reader::open(path)) read_all(*reader);

@@ -73,6 +73,18 @@ void take_alive(open_process& into, const live_block& block) {
   into.peak = into.live;
 }
 
+// What is known of a stack as a sum; of the process nothing else is.
+void take_sum(open_process& into, const collect::stack_sum& sum) {
+  if (sum.stack >= into.sites.size()) into.sites.resize(sum.stack + std::size_t{1});
+  open_site& site = into.sites[sum.stack];
+  site.totals.allocated += {sum.allocated_blocks, sum.allocated_bytes};
+  const exact_amount live{sum.live_blocks, sum.live_bytes};
+  site.live += live;
+  site.totals.peak = site.live;
+  into.live += live;
+  into.peak = into.live;
+}
+
 exact_process close(open_process& from, const std::vector<live_block>& blocks, walked_process&& walked) {
   exact_process result;
   result.losses = walked.losses;
@@ -93,7 +105,7 @@ exact_process close(open_process& from, const std::vector<live_block>& blocks, w
   }
   for (std::uint32_t stack = 0; stack < from.sites.size(); ++stack) {
     open_site& site = from.sites[stack];
-    if (site.totals.allocated.blocks + site.totals.at_begin.blocks == 0) continue;
+    if (site.totals.allocated.blocks + site.totals.at_begin.blocks + site.live.blocks == 0) continue;
     put_down(site, from.moment);
     site.totals.stack = stack;
     site.totals.at_end = site.live;
@@ -183,6 +195,8 @@ exact_report analyze_exactly(collect::recording_reader& reader, symbols::symboli
   for (std::size_t i = 0; i < walk.size(); ++i) report.dropped_processes += walk.is_dropped(i) ? 1 : 0;
   for (std::size_t i = 0; i < walk.size(); ++i) {
     if (!walk.takes_process(i)) continue;
+    for (const collect::stack_sum& sum : walk.process(i).sums)
+      if (walk.takes(i, sum)) take_sum(open[i], sum);
     exact_process process = close(open[i], walk.blocks(i), std::move(walk.process(i)));
     std::stable_sort(process.sites.begin(), process.sites.end(), is_greater);
     walk.tell("finding names", static_cast<double>(i) / static_cast<double>(walk.size()));

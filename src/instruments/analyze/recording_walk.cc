@@ -34,6 +34,7 @@ recording_walk::recording_walk(collect::recording_reader& reader, symbols::symbo
     profile.record = std::move(one.record);
     states_.push_back(std::make_unique<state>(std::move(profile), symbolizer, selected_));
     states_.back()->is_dropped = one.is_dropped;
+    states_.back()->process.sums = std::move(one.sums);
   }
   begin_bytes_ = place_to_begin();
 }

@@ -49,7 +49,8 @@ struct walked_process {
   std::uint64_t live_bytes = 0;       // now; of a block that is being freed, with that block
   // Where the beginning is not in the recording: what had been told until that from which on it speaks.
   std::optional<record::told_figures> before = {};
-  std::uint64_t last_ns = 0;  // of what was looked at: the process's end, or the window's
+  std::vector<collect::stack_sum> sums = {};  // of an imported recording without events; selected or not
+  std::uint64_t last_ns = 0;                  // of what was looked at: the process's end, or the window's
 };
 
 struct walked_run {
@@ -76,6 +77,10 @@ class recording_walk {
   frame_resolver& frames(std::size_t index) { return states_[index]->frames; }
   bool takes_process(std::size_t index) const {
     return !states_[index]->is_dropped && states_[index]->chooser.takes_process();
+  }
+  // Whether what a sum is of is selected.
+  bool takes(std::size_t index, const collect::stack_sum& sum) {
+    return states_[index]->chooser.takes(sum.stack, 0, 0);
   }
   // It had ended before what was kept of the recording.
   bool is_dropped(std::size_t index) const { return states_[index]->is_dropped; }

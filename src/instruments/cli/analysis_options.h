@@ -336,14 +336,15 @@ inline constexpr std::array<exit_code_entry, 4> bundle_codes = {{
 }};
 
 inline constexpr std::string_view import_description =
-    "Writes what another tool has recorded, FILE, as a recording of Tenure's, so that `tenure report`, `diff`, "
-    "`leaks`, "
-    "`check` and `export` read it; - is standard input. FILE may be packed by gzip or zstd, and is recognised by how "
-    "it "
-    "begins: heaptrack.NAME.PID.zst or .gz, as heaptrack writes it without --raw.\n\n"
-    "OUT says which tool has recorded it, and what that tool does not tell: heaptrack neither threads nor which of "
-    "several blocks of one stack and size was freed, so counts, bytes and peaks are exact and lifetimes are not known. "
-    "What cannot be answered is refused and never guessed. Names are in OUT as the tool has found them.";
+    "Writes what another tool has recorded, FILE, as a recording of Tenure's, so that the commands on recordings read "
+    "it; - is standard input. FILE may be packed by gzip or zstd, and is recognised by how it begins: heaptrack's data "
+    "as it writes them without --raw (heaptrack.NAME.PID.zst or .gz), or a pprof profile of memory, as Go, gperftools, "
+    "jemalloc's tools and `tenure export -f pprof` make it.\n\n"
+    "OUT says which tool has recorded it, and what that tool does not tell. Of heaptrack's data counts, bytes and "
+    "peaks "
+    "are exact; which of several blocks of one stack and size was freed is not told, so lifetimes are not known, nor "
+    "are threads. A pprof profile is sums for each stack at one moment: `report`, `diff` and `export` show them. What "
+    "cannot be answered is refused and never guessed. Names are in OUT as the tool has found them.";
 
 inline constexpr std::array<option_entry, 2> options_of_import = {{
     {.name = "output",
@@ -354,9 +355,10 @@ inline constexpr std::array<option_entry, 2> options_of_import = {{
     {.name = "quiet", .letter = 'q', .summary = "Does not say what was imported."},
 }};
 
-inline constexpr std::array<example_entry, 2> import_examples = {{
+inline constexpr std::array<example_entry, 3> import_examples = {{
     {"tenure import -o old.tenure heaptrack.shop.4711.zst && tenure report old.tenure", "Shows heaptrack's data."},
     {"tenure diff old.tenure new.tenure", "Compares it with a recording of Tenure's."},
+    {"curl -s localhost:6060/debug/pprof/heap | tenure import -o heap.tenure -", "What a Go server has in use."},
 }};
 
 inline constexpr std::array<exit_code_entry, 3> import_codes = {{

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "instruments/cli/diff_command.h"
+#include "instruments/cli/imported_source.h"
 #include "instruments/cli/kept_recording.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/value_text.h"
@@ -77,7 +78,11 @@ std::expected<run_figures, std::string> read_run(const check_options& options, c
                                                  const analyze::suppressions& suppressed) {
   recording_query query = options.query;
   query.recording = path;
-  return read_figures(query, {.peak_of_one = true, .suppressed = &suppressed});
+  auto figures = read_figures(query, {.peak_of_one = true, .suppressed = &suppressed});
+  if (!figures) return figures;
+  if (const auto why_not = missing(figures->source, collect::gap_times, "peaks and leaks", path.string()))
+    return std::unexpected(*why_not);
+  return figures;
 }
 
 // What keeps a run from telling all, or nothing.

@@ -28,11 +28,23 @@ const char* json_name(measure of) {
   return names[static_cast<std::size_t>(of)];
 }
 
+// What an imported recording must tell for a measure; what is held at the moment each does.
+std::uint64_t needed_for(measure of) {
+  if (of == measure::allocated_bytes || of == measure::allocated_blocks) return collect::gap_allocated;
+  return of == measure::left_bytes ? std::uint64_t{collect::gap_times} : 0;
+}
+
+std::string by_name(measure of) {
+  static constexpr std::array names = {"held", "allocated", "blocks", "left"};
+  return names[static_cast<std::size_t>(of)];
+}
+
 std::string name_of(measure of, const diff_options& options) {
   if (of == measure::allocated_bytes) return "allocated";
   if (of == measure::allocated_blocks) return "blocks";
   if (of == measure::left_bytes)
     return options.query.selected.end_ns == analyze::no_end ? "never freed" : "left at the window's end";
+  if ((options.gaps & collect::gap_times) != 0) return "held";
   return options.moment_before_ns ? "held" : options.query.at_ns ? "held then" : "held at the peak";
 }
 
@@ -86,7 +98,7 @@ std::string head(const difference& of, const diff_options& options, const palett
   std::vector<table_row> rows;
   for (std::size_t m = 0; m < analyze::measure_count; ++m) {
     const auto which = static_cast<measure>(m);
-    if (options.moment_before_ns && which != measure::held_bytes) continue;
+    if (!options.knows(which) || (options.moment_before_ns && which != measure::held_bytes)) continue;
     const change& one = of.totals.of(which);
     rows.push_back(
         {{name_of(which, options), value_text(one.before, which), value_text(one.after, which),
@@ -121,6 +133,8 @@ std::vector<std::filesystem::path> recordings_named(const std::string& word) {
   return result;
 }
 
+bool diff_options::knows(measure of) const { return (gaps & needed_for(of)) == 0; }
+
 std::string diff_text(const difference& of, const diff_options& options, bool uses_color) {
   const palette& paint = colors(uses_color);
   std::string text = head(of, options, paint);
@@ -138,7 +152,9 @@ std::string diff_text(const difference& of, const diff_options& options, bool us
     const changed_site* const site = greatest_site_of(of, function);
     rows.push_back({{difference_text(one, options.by), share_text(one), value_text(one.before, options.by),
                      value_text(one.after, options.by),
-                     difference_text(function.of(measure::allocated_blocks), measure::allocated_blocks),
+                     options.knows(measure::allocated_blocks)
+                         ? difference_text(function.of(measure::allocated_blocks), measure::allocated_blocks)
+                         : "",
                      one.is_noise() ? "noise" : "", shorten_function(function.frames[0], name_width)},
                     site != nullptr ? callers_text(place_of(*site), site->frames) : ""});
   }
@@ -157,8 +173,9 @@ std::string diff_text(const difference& of, const diff_options& options, bool us
 
 namespace {
 
-void write_changes(json_writer& json, const changed_site& site) {
+void write_changes(json_writer& json, const changed_site& site, const diff_options& options) {
   for (std::size_t m = 0; m < analyze::measure_count; ++m) {
+    if (!options.knows(static_cast<measure>(m))) continue;
     const change& one = site.by_measure[m];
     json.begin_object(json_name(static_cast<measure>(m)));
     json.number("before", one.before);
@@ -169,7 +186,8 @@ void write_changes(json_writer& json, const changed_site& site) {
   }
 }
 
-void write_sites(json_writer& json, const char* name, const std::vector<changed_site>& sites) {
+void write_sites(json_writer& json, const char* name, const std::vector<changed_site>& sites,
+                 const diff_options& options) {
   json.begin_array(name);
   for (const changed_site& site : sites) {
     const bool is_same = std::all_of(site.by_measure.begin(), site.by_measure.end(),
@@ -181,7 +199,7 @@ void write_sites(json_writer& json, const char* name, const std::vector<changed_
     json.end_array();
     if (!site.place_before.empty()) json.member("place_before", site.place_before);
     if (!site.place_after.empty()) json.member("place_after", site.place_after);
-    write_changes(json, site);
+    write_changes(json, site, options);
     json.end_object();
   }
   json.end_array();
@@ -200,10 +218,10 @@ std::string diff_json(const difference& of, const diff_options& options) {
   json.member("noise_is_measured", of.is_measured);
   json.member("by", json_name(options.by));
   json.begin_object("totals");
-  write_changes(json, of.totals);
+  write_changes(json, of.totals, options);
   json.end_object();
-  write_sites(json, "by_function", of.by_function);
-  write_sites(json, "by_site", of.by_site);
+  write_sites(json, "by_function", of.by_function, options);
+  write_sites(json, "by_site", of.by_site, options);
   json.end_object();
   return json.text();
 }
@@ -222,8 +240,12 @@ int diff_command(const diff_options& given) {
       auto figures = read_figures(query);
       if (!figures) return std::unexpected(figures.error());
       is_whole &= figures->is_whole;
-      if (figures->source)
+      if (const auto why_not = missing(figures->source, needed_for(options.by), "--by " + by_name(options.by), path))
+        return std::unexpected(*why_not);
+      if (figures->source) {
+        options.gaps |= figures->source->gaps;
         options.sources.push_back(fmt::format("{} is {}.", path.string(), source_sentence(*figures->source)));
+      }
       runs.push_back(std::move(*figures));
     }
     return runs;

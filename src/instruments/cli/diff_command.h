@@ -19,6 +19,9 @@ struct diff_options : answer_form {
   recording_query query;  // all but the recording and the moment
   analyze::measure by = analyze::measure::held_bytes;
   std::vector<std::string> sources;  // a sentence for each recording that was imported
+  std::uint64_t gaps = 0;            // what one of them does not tell
+
+  bool knows(analyze::measure of) const;
 };
 
 // "a.tenure,b.tenure": several; a file that has this very name is one.

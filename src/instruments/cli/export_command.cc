@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "instruments/analyze/format.h"
+#include "instruments/cli/imported_source.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/watched_program.h"
@@ -42,6 +43,17 @@ std::string dhat_of_largest(const analyze::exact_report& report) {
   return exporting::write_dhat(*largest);
 }
 
+// Formats and values that would have to tell what an imported recording does not know.
+std::optional<std::string> unwritable(const analyze::exact_report& report, const export_options& options) {
+  const std::string recording = options.query.recording.string();
+  if (options.format == "dhat" || options.format == "speedscope")
+    return missing(report.source, collect::gap_times, "what " + options.format + " shows of the peak and the end",
+                   recording);
+  if (options.format == "pprof" || options.value == "alloc")
+    return missing(report.source, collect::gap_allocated, "what was allocated", recording);
+  return std::nullopt;
+}
+
 std::expected<std::string, std::string> render(const analyze::exact_report& report, const export_options& options) {
   const exact_measure by = measure_named(options.value);
   if (options.format == "folded") return exporting::write_folded(report, by, options.in_blocks);
@@ -76,6 +88,7 @@ int export_command(const export_options& options) {
     if (process.losses.allocations + process.losses.frees != 0)
       say(fmt::format("of {}, {} allocations and {} frees were lost when it was recorded: its figures are not exact.",
                       exporting::process_name(process.profile), process.losses.allocations, process.losses.frees));
+  if (const auto why_not = unwritable(*report, options)) return fail(exit_usage, *why_not);
   const auto contents = render(*report, options);
   if (!contents) return fail(exit_internal, contents.error());
   if (const int failed = write_answer(options.output, *contents); failed != 0) return failed;

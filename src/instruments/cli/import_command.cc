@@ -18,10 +18,12 @@ namespace tenure::cli {
 namespace {
 
 void tell(const import_options& options, const importing::import_figures& figures) {
-  const std::string sentence =
-      fmt::format("tenure: {} bytes in {}: {} allocations and {} frees from {} stacks, told by {}.",
-                  figures.written_bytes, options.output == "-" ? "standard output" : options.output.string(),
-                  figures.allocations, figures.frees, figures.stacks, figures.tool);
+  const std::string what = figures.tells_sums
+                               ? fmt::format("{} bytes in use", figures.live_bytes)
+                               : fmt::format("{} allocations and {} frees", figures.allocations, figures.frees);
+  const std::string sentence = fmt::format(
+      "tenure: {} bytes in {}: {} from {} stacks, told by {}.", figures.written_bytes,
+      options.output == "-" ? "standard output" : options.output.string(), what, figures.stacks, figures.tool);
   write_all(STDERR_FILENO, sentence_for(STDERR_FILENO, sentence));
 }
 

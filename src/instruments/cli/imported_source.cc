@@ -63,24 +63,26 @@ void write_source(json_writer& json, const std::optional<recording_source>& sour
   json.end_object();
 }
 
-std::optional<std::string> unanswerable(const std::optional<recording_source>& source, const recording_query& query) {
+std::optional<std::string> missing(const std::optional<recording_source>& source, std::uint64_t needed,
+                                   const std::string& subject, const std::string& recording) {
   if (!source) return std::nullopt;
-  const auto refuse = [&](const char* option, source_gap gap) -> std::optional<std::string> {
-    for (const gap_text& one : gaps)
-      if (one.gap == gap)
-        return fmt::format("{} cannot be answered of {}: {} does not tell {}.", option, query.recording.string(),
-                           source->tool, one.what);
-    return std::nullopt;
-  };
-  if (query.at_ns && !source->knows(collect::gap_times)) return refuse("--at", collect::gap_times);
-  if (query.selected.has_window())
-    for (const source_gap gap : {collect::gap_times, collect::gap_lives})
-      if (!source->knows(gap)) return refuse("--window", gap);
-  if (!query.selected.thread.empty() && !source->knows(collect::gap_threads))
-    return refuse("--thread", collect::gap_threads);
-  const bool has_sizes = query.selected.least_bytes != 0 || query.selected.most_bytes != analyze::no_end;
-  if (has_sizes && !source->knows(collect::gap_sizes)) return refuse("--size", collect::gap_sizes);
+  for (const gap_text& one : gaps)
+    if ((one.gap & needed) != 0 && !source->knows(one.gap))
+      return fmt::format("{} cannot be told of {}: {} does not tell {}.", subject, recording, source->tool, one.what);
   return std::nullopt;
+}
+
+std::optional<std::string> unanswerable(const std::optional<recording_source>& source, const recording_query& query) {
+  const auto asks = [&](const char* option, std::uint64_t needed) {
+    return missing(source, needed, option, query.recording.string());
+  };
+  std::optional<std::string> why_not;
+  if (query.at_ns) why_not = asks("--at", collect::gap_times);
+  if (!why_not && query.selected.has_window()) why_not = asks("--window", collect::gap_times | collect::gap_lives);
+  if (!why_not && !query.selected.thread.empty()) why_not = asks("--thread", collect::gap_threads);
+  const bool has_sizes = query.selected.least_bytes != 0 || query.selected.most_bytes != analyze::no_end;
+  if (!why_not && has_sizes) why_not = asks("--size", collect::gap_sizes);
+  return why_not;
 }
 
 }  // namespace tenure::cli

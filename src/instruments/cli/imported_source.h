@@ -17,6 +17,10 @@ std::string source_text(const std::optional<collect::recording_source>& source, 
 std::string source_sentence(const collect::recording_source& source);
 void write_source(json_writer& json, const std::optional<collect::recording_source>& source);
 
+// What is not known, by its first gap among these; nothing when all is: "a.tenure is of a pprof profile, which ...".
+std::optional<std::string> missing(const std::optional<collect::recording_source>& source, std::uint64_t needed,
+                                   const std::string& subject, const std::string& recording);
+
 // Why the query has no answer, in one sentence; nothing when it has one.
 std::optional<std::string> unanswerable(const std::optional<collect::recording_source>& source,
                                         const recording_query& query);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "instruments/cli/imported_source.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/selection_options.h"
 #include "instruments/collect/recording_reader.h"
@@ -40,6 +41,9 @@ answer look_at_ends_of(const leaks_options& options, const analyze::suppressions
 answer look_into_recording(const leaks_options& options, const analyze::suppressions& suppressed) {
   auto recorded = read_exactly(options.query);
   if (!recorded) return std::unexpected(failure{exit_usage, recorded.error()});
+  if (const auto why_not =
+          missing(recorded->source, collect::gap_times, "what was never freed", options.query.recording.string()))
+    return std::unexpected(failure{exit_usage, *why_not});
   const std::string damage = damage_sentence(recorded->damage, recorded->is_complete);
   symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
   found_leaks result{analyze::find_never_freed(std::move(*recorded), symbolizer, suppressed), damage.empty() ? 0 : 1};

@@ -345,9 +345,9 @@ int lifetimes_command(const lifetimes_options& given) {
   }
   const auto& source = report.whole.source;
   if (const auto why_not = unanswerable(source, options.query)) return fail(exit_usage, *why_not);
-  if (source && !source->knows(collect::gap_lives))
-    return fail(exit_usage, fmt::format("how long blocks of {} lived is not known: it was {}.",
-                                        options.query.recording.string(), source_sentence(*source)));
+  if (const auto why_not =
+          missing(source, collect::gap_lives, "how long blocks lived", options.query.recording.string()))
+    return fail(exit_usage, *why_not);
   const bool uses_color = options.uses_color();
   const std::string text =
       options.is_json ? lifetimes_json(report, options) : lifetimes_text(report, options, uses_color);

@@ -58,29 +58,52 @@ std::string left_head(const recording_report_options& options) {
   return options.query.selected.end_ns == analyze::no_end ? "never freed" : "left";
 }
 
-std::string owners(const exact_process& process, const recording_report_options& options, const palette& paint) {
+std::string owners(const exact_process& process, const exact_report& report, const recording_report_options& options,
+                   const palette& paint) {
   constexpr int name_width = 44;
+  const bool knows_times = knows(report, collect::gap_times), knows_allocated = knows(report, collect::gap_allocated);
   std::vector<table_row> rows;
   for (const exact_group& group : process.by_function) {
     if (rows.size() == options.top) break;
     const analyze::exact_site& site = group.totals;
-    rows.push_back({{size_of(site.at_moment.bytes), std::to_string(site.at_moment.blocks),
-                     size_of(site.allocated.bytes), std::to_string(site.allocated.blocks), size_of(site.at_end.bytes),
-                     std::to_string(site.at_end.blocks), shorten_function(group.name, name_width)},
-                    chain_text(group.chain)});
+    table_row row;
+    const auto add = [&](const exact_amount& amount) {
+      row.cells.push_back(size_of(amount.bytes));
+      row.cells.push_back(std::to_string(amount.blocks));
+    };
+    add(site.at_moment);
+    if (knows_allocated) add(site.allocated);
+    if (knows_times) add(site.at_end);
+    row.cells.push_back(shorten_function(group.name, name_width));
+    row.note = chain_text(group.chain);
+    rows.push_back(std::move(row));
   }
-  const std::string then = options.query.at_ns ? "at " + format_duration(*options.query.at_ns) : "at the peak";
+  const std::string then = !knows_times          ? "in use"
+                           : options.query.at_ns ? "at " + format_duration(*options.query.at_ns)
+                                                 : "at the peak";
   std::string text =
       fmt::format("\n{}Who owns it{}  {}\n", paint.bold, paint.reset,
-                  options.query.at_ns
+                  options.query.at_ns || !knows_times
                       ? then
                       : fmt::format("{}, after {}", then, format_duration(since_start(process, process.moment_ns))));
-  text += format_table(
-      {{then}, {"blocks"}, {"allocated"}, {"blocks"}, {left_head(options)}, {"blocks"}, {"function", true}}, rows,
-      paint, options.columns);
+  std::vector<table_column> columns = {{then}, {"blocks"}};
+  if (knows_allocated) columns.insert(columns.end(), {{"allocated"}, {"blocks"}});
+  if (knows_times) columns.insert(columns.end(), {{left_head(options)}, {"blocks"}});
+  columns.push_back({"function", true});
+  text += format_table(columns, rows, paint, options.columns);
   if (process.by_function.size() > rows.size())
     text += fmt::format("  and {} more functions\n", process.by_function.size() - rows.size());
   return text;
+}
+
+// Of an imported recording that is of one moment.
+std::string sums_section(const exact_process& process, const exact_report& report,
+                         const recording_report_options& options, const palette& paint) {
+  std::string text;
+  if (knows(report, collect::gap_allocated))
+    text += fmt::format("  allocated     {}\n", amount_text(process.totals.allocated));
+  text += fmt::format("  in use        {}\n", amount_text(process.totals.at_end));
+  return text + owners(process, report, options, paint);
 }
 
 std::string process_section(const exact_process& process, const exact_report& report,
@@ -88,6 +111,7 @@ std::string process_section(const exact_process& process, const exact_report& re
   const collect::process_record& record = process.profile.record;
   std::string text =
       fmt::format("{}Process{}  {}\n", paint.bold, paint.reset, keep_front(command_text(record), options.columns - 9));
+  if (!knows(report, collect::gap_times)) return text + sums_section(process, report, options, paint);
   text += fmt::format("  pid           {}, {} for {}\n", pid_text(record), origin_text(record.origin),
                       format_duration(since_start(process, record.end_ns)));
   if (process.before) {
@@ -110,17 +134,18 @@ std::string process_section(const exact_process& process, const exact_report& re
                       format_duration(since_start(process, process.peak_time_ns)));
   text += fmt::format("  {:<12}  {}\n", left_head(options), amount_text(process.totals.at_end));
   text += losses_text(process.losses, process.is_complete, process.stray_frees, paint);
-  if (process.events != 0) text += owners(process, options, paint);
+  if (process.events != 0 || !process.sites.empty()) text += owners(process, report, options, paint);
   return text;
 }
 
 void write_site(json_writer& json, const exact_report& report, const analyze::exact_site& site) {
-  write_amount(json, "held_at_begin", site.at_begin);
-  write_amount(json, "allocated", site.allocated);
-  write_amount(json, "freed", site.freed);
+  const bool knows_times = knows(report, collect::gap_times);
+  if (knows_times) write_amount(json, "held_at_begin", site.at_begin);
+  if (knows(report, collect::gap_allocated)) write_amount(json, "allocated", site.allocated);
+  if (knows_times) write_amount(json, "freed", site.freed);
   if (knows(report, collect::gap_threads)) write_amount(json, "freed_by_another_thread", site.freed_elsewhere);
   write_amount(json, "at_moment", site.at_moment);
-  write_amount(json, "never_freed", site.at_end);
+  if (knows_times) write_amount(json, "never_freed", site.at_end);
 }
 
 void write_process(json_writer& json, const exact_report& report, const exact_process& process) {
@@ -134,13 +159,16 @@ void write_process(json_writer& json, const exact_report& report, const exact_pr
   json.member("origin", std::string(origin_code(record.origin)));
   json.member("command", command_text(record));
   json.member("is_complete", process.is_complete);
-  figure("duration_ns", since_start(process, record.end_ns));
+  const bool knows_times = knows(report, collect::gap_times);
+  if (knows_times) figure("duration_ns", since_start(process, record.end_ns));
   figure("events", process.events);
   if (knows(report, collect::gap_threads)) figure("threads", record.threads.size());
   write_site(json, report, process.totals);
-  write_amount(json, "peak", process.peak);
-  figure("peak_ns", since_start(process, process.peak_time_ns));
-  figure("moment_ns", since_start(process, process.moment_ns));
+  if (knows_times) {
+    write_amount(json, "peak", process.peak);
+    figure("peak_ns", since_start(process, process.peak_time_ns));
+    figure("moment_ns", since_start(process, process.moment_ns));
+  }
   figure("stray_frees", process.stray_frees);
   if (process.before) {
     json.begin_object("dropped");

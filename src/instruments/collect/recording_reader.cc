@@ -92,6 +92,8 @@ bool recording_reader::take(const record::block& block, std::uint64_t position_b
       return names_->take(from);
     case block_kind::named:
       return is_known && take_answers(from, run_.processes[block.process - 1].record);
+    case block_kind::sums:
+      return is_known && take_sums(from, run_.processes[block.process - 1]);
     case block_kind::source:
       return take_source(from);
   }
@@ -231,6 +233,17 @@ bool recording_reader::take_source(byte_reader from) {
   source.time_step_ns = from.number();
   source.sample_interval_bytes = from.number();
   run_.source = std::move(source);
+  return from.ok();
+}
+
+bool recording_reader::take_sums(byte_reader from, recorded_process& into) {
+  for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
+    stack_sum one;
+    one.stack = static_cast<std::uint32_t>(from.number_below(into.record.stacks.size()));
+    for (std::uint64_t* figure : {&one.allocated_blocks, &one.allocated_bytes, &one.live_blocks, &one.live_bytes})
+      *figure = from.number();
+    into.sums.push_back(one);
+  }
   return from.ok();
 }
 

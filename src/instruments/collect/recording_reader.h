@@ -35,6 +35,7 @@ struct recorded_process {
   std::optional<record::told_figures> before = {};
   std::uint64_t events = 0;
   std::uint64_t last_event_ns = 0;
+  std::vector<stack_sum> sums;  // of an imported recording without events
 };
 
 // The beginning of a recording that was kept short (recording_limits) is not there.
@@ -98,6 +99,7 @@ class recording_reader {
   bool take_round(record::byte_reader from, std::uint64_t position_bytes);
   bool take_rotated(record::byte_reader from);
   bool take_source(record::byte_reader from);
+  static bool take_sums(record::byte_reader from, recorded_process& into);
   bool take_answers(record::byte_reader from, process_record& into) const;
   bool take_checkpoint(const record::block& block, const alive_visitor& alive);
 

@@ -12,9 +12,18 @@ enum source_gap : std::uint64_t {
   gap_threads = 1 << 1,    // who allocated and who freed
   gap_times = 1 << 2,      // when: all is of one moment
   gap_sizes = 1 << 3,      // of single blocks
-  gap_allocated = 1 << 4,  // what was freed by that moment
+  gap_allocated = 1 << 4,  // what was allocated until that moment
 };
 inline constexpr std::uint64_t gap_limit = 1 << 5;
+
+// What is known of a stack where no single blocks are told. Sampled ones may hold more than was allocated.
+struct stack_sum {
+  std::uint32_t stack = 0;  // of the process's record
+  std::uint64_t allocated_blocks = 0;
+  std::uint64_t allocated_bytes = 0;
+  std::uint64_t live_blocks = 0;
+  std::uint64_t live_bytes = 0;
+};
 
 struct recording_source {
   std::string tool;                         // "heaptrack 1.4.0"

@@ -15,6 +15,7 @@ namespace {
 constexpr std::uint64_t usual_round_bytes = 16 << 20;
 // A file is cut when that gives back so much at least.
 constexpr std::uint64_t least_drop_bytes = 64 << 10;
+constexpr std::size_t sums_in_a_block = 1 << 20;
 
 }  // namespace
 
@@ -131,6 +132,20 @@ void recording_writer::write_answers(std::uint32_t number, const process_record&
                                      std::span<const std::uint32_t> answers) {
   write_dictionary(number, process);
   put(block_kind::named, number, encode_answers(answers).bytes());
+}
+
+void recording_writer::write_sums(std::uint32_t number, std::span<const stack_sum> sums) {
+  while (!sums.empty()) {
+    const auto some = sums.first(std::min(sums.size(), sums_in_a_block));
+    byte_writer block;
+    block.number(some.size());
+    for (const stack_sum& one : some)
+      for (const std::uint64_t figure :
+           {std::uint64_t{one.stack}, one.allocated_blocks, one.allocated_bytes, one.live_blocks, one.live_bytes})
+        block.number(figure);
+    put(block_kind::sums, number, block.bytes());
+    sums = sums.subspan(some.size());
+  }
 }
 
 void recording_writer::put(block_kind kind, std::uint32_t process, std::span<const std::uint8_t> payload) {

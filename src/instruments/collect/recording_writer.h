@@ -42,6 +42,8 @@ class recording_writer {
   // Of what is imported: behind the run's beginning, and what places are called, in blocks of resolved_names.h.
   void write_source(const recording_source& source);
   void write_names(std::span<const std::uint8_t> block) { put(record::block_kind::names, 0, block); }
+  // Of stacks whose names were written.
+  void write_sums(std::uint32_t number, std::span<const stack_sum> sums);
   void write_answers(std::uint32_t number, const process_record& process, std::span<const std::uint32_t> answers);
 
   // A block that lives, as it was allocated. `slot` is in use.

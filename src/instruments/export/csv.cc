@@ -24,24 +24,24 @@ std::string field(std::string_view text) {
 
 std::string write_csv(const analyze::exact_report& report) {
   std::string text(head);
+  // What an imported recording does not tell is left empty.
+  const auto knows = [&](std::uint64_t what) { return !report.source || (report.source->gaps & what) == 0; };
   for (const analyze::exact_process& process : report.processes) {
     const collect::process_record& record = process.profile.record;
     const std::string program = field(record.executable.substr(record.executable.rfind('/') + 1));
     for (const analyze::exact_site& site : process.sites) {
       text += fmt::format("{},{},{}", record.pid, program, field(process.by_function[site.function].name));
-      const auto add = [&](const analyze::exact_amount& amount) {
-        text += fmt::format(",{},{}", amount.blocks, amount.bytes);
+      const auto add = [&](const analyze::exact_amount& amount, std::uint64_t needed) {
+        text += knows(needed) ? fmt::format(",{},{}", amount.blocks, amount.bytes) : std::string(",,");
       };
-      add(site.allocated);
-      add(site.freed);
-      // What an imported recording does not tell is left empty.
-      const bool knows_threads = !report.source || report.source->knows(collect::gap_threads);
-      if (knows_threads)
-        add(site.freed_elsewhere);
-      else
-        text += ",,";
-      for (const analyze::exact_amount& amount : {site.at_moment, site.at_end, site.peak}) add(amount);
-      text += fmt::format(",{},{}\r\n", site.lifetime_ns, field(folded_stack(process.profile, site.stack)));
+      add(site.allocated, collect::gap_allocated);
+      add(site.freed, collect::gap_times);
+      add(site.freed_elsewhere, collect::gap_threads);
+      add(site.at_moment, 0);
+      add(site.at_end, collect::gap_times);
+      add(site.peak, collect::gap_times);
+      text += "," + (knows(collect::gap_times) ? std::to_string(site.lifetime_ns) : std::string());
+      text += "," + field(folded_stack(process.profile, site.stack)) + "\r\n";
     }
   }
   return text;

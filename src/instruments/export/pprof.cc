@@ -372,9 +372,12 @@ std::expected<std::string, std::string> write_pprof(const analyze::profile& prof
 }
 
 std::expected<std::string, std::string> write_pprof(const analyze::exact_report& report, const pprof_options& options) {
+  // Of an imported recording the figures may be estimates.
+  const std::uint64_t interval_bytes =
+      std::max<std::uint64_t>(1, report.source ? report.source->sample_interval_bytes : 1);
   std::vector<source> sources;
   for (const analyze::exact_process& process : report.processes)
-    sources.push_back({&process.profile, rows_of(process, options.at_peak), 1});
+    sources.push_back({&process.profile, rows_of(process, options.at_peak), interval_bytes});
   return write(sources, main_process_of(report), options);
 }
 

@@ -194,7 +194,7 @@ std::expected<void, std::string> heaptrack_reader::take_place(numbers from) {
   if (frames.empty()) frames.emplace_back();
   for (symbols::frame& one : frames)
     if (!one.is_named) one.function = fmt::format("0x{:x}", address);
-  const std::uint32_t number = module == 0 ? collect::no_index : into_.add_module(texts_[module]);
+  const std::uint32_t number = module == 0 ? collect::no_index : into_.add_module({.path = texts_[module]});
   places_.push_back(into_.add_location(number, address, frames));
   return {};
 }

@@ -6,12 +6,40 @@
 #include <utility>
 
 #include "instruments/import/heaptrack.h"
+#include "instruments/import/pprof.h"
 
 namespace tenure::importing {
 namespace {
 
 std::string_view text_of(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// False when the recording could not be written.
+using outcome = std::expected<bool, std::string>;
+
+outcome read_heaptrack(record::unpacked_file& file, std::string_view bytes, imported_run& run,
+                       const import_progress& progress) {
+  heaptrack_reader reader(run);
+  for (; !bytes.empty(); bytes = text_of(file.next())) {
+    const auto taken = reader.feed(bytes);
+    if (!taken) return std::unexpected(taken.error());
+    progress("reading", file.progress());
+  }
+  if (const auto& failed = file.error()) return std::unexpected(*failed);
+  return reader.finish();
+}
+
+outcome read_profile(record::unpacked_file& file, std::string_view bytes, imported_run& run,
+                     const import_progress& progress) {
+  std::string whole;
+  for (; !bytes.empty(); bytes = text_of(file.next())) {
+    whole += bytes;
+    if (whole.size() > pprof_limit_bytes) return std::unexpected("it is longer than a pprof profile may be, 1 GiB");
+    progress("reading", file.progress());
+  }
+  if (const auto& failed = file.error()) return std::unexpected(*failed);
+  return read_pprof({reinterpret_cast<const std::uint8_t*>(whole.data()), whole.size()}, run);
 }
 
 }  // namespace
@@ -24,24 +52,23 @@ std::expected<import_figures, import_error> import_file(record::unpacked_file& f
   std::string_view bytes = text_of(file.next());
   if (const auto& failed = file.error()) return wrong(*failed);
   if (bytes.empty()) return wrong("it is empty");
-  if (!heaptrack_reader::recognises(bytes)) return wrong("it does not begin as heaptrack's data do");
   collect::recording_writer writer(std::move(into));
   const auto not_written = [&]() -> std::unexpected<import_error> {
     return std::unexpected(import_error{writer.error().value_or(""), true});
   };
   imported_run run(writer);
-  heaptrack_reader reader(run);
-  for (; !bytes.empty(); bytes = text_of(file.next())) {
-    const auto taken = reader.feed(bytes);
-    if (run.has_failed()) return not_written();
-    if (!taken) return wrong(taken.error());
-    progress("reading", file.progress());
-  }
-  if (const auto& failed = file.error()) return wrong(*failed);
-  const auto finished = reader.finish();
+  const auto finished = heaptrack_reader::recognises(bytes) ? read_heaptrack(file, bytes, run, progress)
+                                                            : read_profile(file, bytes, run, progress);
+  if (run.has_failed()) return not_written();
   if (!finished) return wrong(finished.error());
   if (!*finished) return not_written();
-  return import_figures{run.tool(), run.allocations(), run.frees(), run.stacks(), writer.written_bytes()};
+  return import_figures{.tool = run.tool(),
+                        .allocations = run.allocations(),
+                        .frees = run.frees(),
+                        .tells_sums = run.tells_sums(),
+                        .live_bytes = run.live_bytes(),
+                        .stacks = run.stacks(),
+                        .written_bytes = writer.written_bytes()};
 }
 
 }  // namespace tenure::importing

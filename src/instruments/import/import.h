@@ -1,6 +1,7 @@
 // Import: a file of another tool's, recognised by how it begins, as a recording.
 //
-//   file ──► unpacked_file ──► heaptrack_reader ──► imported_run ──► recording_writer
+//   file ──► unpacked_file ─┬─► heaptrack_reader ─┬─► imported_run ──► recording_writer
+//                           └─► pprof_reader ─────┘
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,8 @@ struct import_figures {
   std::string tool;
   std::uint64_t allocations = 0;
   std::uint64_t frees = 0;
+  bool tells_sums = false;       // and no single blocks; then there are no frees
+  std::uint64_t live_bytes = 0;  // of sums
   std::uint64_t stacks = 0;
   std::uint64_t written_bytes = 0;
 };

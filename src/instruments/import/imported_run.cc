@@ -18,9 +18,10 @@ imported_run::imported_run(collect::recording_writer& writer)
   process_.threads.emplace_back();
 }
 
-std::uint32_t imported_run::add_module(const std::string& path) {
-  const auto [place, is_new] = modules_.try_emplace(path, static_cast<std::uint32_t>(process_.modules.size()));
-  if (is_new) process_.modules.emplace_back().path = path;
+std::uint32_t imported_run::add_module(symbols::module one) {
+  const auto [place, is_new] =
+      modules_.try_emplace({one.path, one.begin}, static_cast<std::uint32_t>(process_.modules.size()));
+  if (is_new) process_.modules.push_back(std::move(one));
   return place->second;
 }
 
@@ -64,6 +65,18 @@ void imported_run::free_of_unknown(std::uint64_t time_ns) {
   push(one);
 }
 
+void imported_run::add_sum(std::uint32_t stack, const collect::stack_sum& sum) {
+  if (stack >= sums_.size()) sums_.resize(stack + std::size_t{1});
+  collect::stack_sum& into = sums_[stack];
+  into.stack = stack;
+  into.allocated_blocks += sum.allocated_blocks;
+  into.allocated_bytes += sum.allocated_bytes;
+  into.live_blocks += sum.live_blocks;
+  into.live_bytes += sum.live_bytes;
+  allocations_ += sum.allocated_blocks;
+  live_bytes_ += sum.live_bytes;
+}
+
 void imported_run::push(const record::event& one) {
   events_.push_back(one);
   if (events_.size() == events_in_a_block) flush();
@@ -86,6 +99,7 @@ bool imported_run::finish(std::uint64_t end_ns) {
   flush();
   names_.flush();
   writer_.write_answers(number_, process_, answers_);
+  writer_.write_sums(number_, sums_);
   process_.end = collect::process_end::exited;
   process_.end_ns = end_ns;
   writer_.end_process(number_, process_, {});

@@ -59,6 +59,7 @@ enum class block_kind : std::uint32_t {
   names = 10,      // texts, and the frames that places of the program are called by
   named = 11,      // which of those each location of a process has
   source = 12,     // which tool has seen the run, where it was not Tenure
+  sums = 13,       // of stacks, where that tool tells no single blocks
 };
 
 struct block {

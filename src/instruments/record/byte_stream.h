@@ -80,6 +80,19 @@ class byte_reader {
     return result;
   }
 
+  void skip(std::uint64_t bytes) {
+    if (bytes > left())
+      fail();
+    else
+      at_ += bytes;
+  }
+  // All that is left.
+  std::string rest() {
+    std::string value(reinterpret_cast<const char*>(at_), left());
+    at_ = end_;
+    return value;
+  }
+
   std::uint64_t left() const { return static_cast<std::uint64_t>(end_ - at_); }
   bool ok() const { return ok_; }
   std::uint64_t fail() {
