@@ -187,6 +187,21 @@ class TextTest(ImportCase):
         stacks = self.tenure("export", "-f", "folded", "--value", "alloc", self.imported).stdout
         self.assertEqual(sorted(stacks.splitlines()), [b"main 32", b"main;main;load 48"])
 
+    def test_a_command_line_may_have_lines_that_look_like_others(self):
+        file = self.folder / "made"
+        file.write_bytes(TEXT.replace(b"X ./made --fast\n", b"X sh -c true\nsleep 5\nI think so\ns 9 nine\nsum = 3\n"))
+        self.take(file)
+        process = self.only(self.report_of(self.imported))
+        self.assertEqual(process["command"], "sh -c true sleep 5 I think so s 9 nine sum = 3")
+        self.assertEqual(process["allocated"], {"blocks": 4, "bytes": 0x50})
+
+    def test_few_lines_cannot_ask_for_much_memory(self):
+        names = TEXT + b"s 100000 " + b"n" * (1 << 20) + b"\ni 1 1" + b" 5 5 1" * 1000 + b"\n"
+        self.assert_refused(names, b"the names of all places are longer than")
+        huge = TEXT + b"a 7fffffffffff 1\n" + b"+ 2\n" * 40000
+        self.assert_refused(huge, b"more was allocated than any program can")
+        self.assert_refused(TEXT + b"a 800000000000 1\n", b"makes no sense")
+
     def test_standard_input_and_output(self):
         done = subprocess.run([sys.argv[1], "import", "-q", "-o", "-", "-"], input=gzip.compress(TEXT),
                               env=self.environment, capture_output=True, check=True)

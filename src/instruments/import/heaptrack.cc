@@ -14,7 +14,11 @@ constexpr std::uint64_t first_with_lengths = 3;  // of texts
 constexpr std::size_t frame_limit = 1024;
 constexpr std::uint64_t ns_per_ms = 1'000'000;
 constexpr std::uint64_t time_limit_ms = 1ull << 40;  // a thousand years
-constexpr std::uint64_t byte_limit = 1ull << 60;
+constexpr std::uint64_t byte_limit = 1ull << 47;     // of a block
+// Of all together: a few lines can name the same long texts and stacks over and over.
+constexpr std::uint64_t allocated_limit_bytes = 1ull << 62;
+constexpr std::size_t name_limit_bytes = std::size_t{512} << 20;
+constexpr std::size_t stack_limit_frames = std::size_t{64} << 20;
 constexpr std::uint64_t timer_ns = 10 * ns_per_ms;  // how often heaptrack tells the time
 
 // heaptrack puts the words together with a blank between.
@@ -104,7 +108,7 @@ std::expected<void, std::string> heaptrack_reader::take(std::string_view line) {
   const std::string_view rest = has_rest ? line.substr(2) : std::string_view{};
   if (version_ == 0)
     return letter == 'v' && has_rest ? take_version(numbers(rest)) : nonsense("its version is missing");
-  if (is_command_open_ && letter != 'I' && letter != 's') {
+  if (is_command_open_ && !ends_command(letter, rest)) {
     command_ += fmt::format(" {}", line);
     return {};
   }
@@ -148,6 +152,20 @@ std::expected<void, std::string> heaptrack_reader::take(std::string_view line) {
   }
 }
 
+// Words of the command may hold line breaks, and what follows one may look like a line of the file.
+bool heaptrack_reader::ends_command(char letter, std::string_view rest) const {
+  numbers from(rest);
+  if (letter == 'I') {  // how large a page is, and how many there are
+    from.next();
+    from.next();
+    return from.ok() && from.is_at_end();
+  }
+  if (letter != 's') return false;
+  if (version_ < first_with_lengths) return true;
+  const std::uint64_t length = from.next();
+  return from.ok() && length == from.rest().size();
+}
+
 std::expected<void, std::string> heaptrack_reader::take_version(numbers from) {
   const std::uint64_t tool = from.next();
   version_ = from.is_at_end() ? 0 : from.next();
@@ -188,6 +206,8 @@ std::expected<void, std::string> heaptrack_reader::take_place(numbers from) {
       one.line = static_cast<std::uint32_t>(from.is_at_end() ? 0 : from.next_below(collect::no_index));
     }
     one.is_inlined = !from.is_at_end();
+    name_bytes_ += one.function.size() + one.file.size();
+    if (name_bytes_ > name_limit_bytes) return nonsense("the names of all places are longer than 512 MiB");
     frames.push_back(std::move(one));
   }
   if (!from.ok() || !from.is_at_end()) return nonsense();
@@ -216,6 +236,7 @@ std::uint32_t heaptrack_reader::stack_of(std::uint64_t trace) {
   std::vector<std::uint32_t> locations;
   for (; trace != 0 && locations.size() < frame_limit; trace = traces_[trace].parent)
     locations.push_back(places_[traces_[trace].place]);
+  stack_frames_ += locations.size();
   stack = into_.add_stack(std::move(locations), trace == 0 ? collect::stack_end::complete : collect::stack_end::limit);
   return stack;
 }
@@ -225,6 +246,7 @@ std::expected<void, std::string> heaptrack_reader::take_kind(numbers from) {
   const std::uint64_t trace = from.next_below(traces_.size());
   if (!from.ok() || !from.is_at_end()) return nonsense();
   kinds_.push_back({bytes, stack_of(trace), {}});
+  if (stack_frames_ > stack_limit_frames) return nonsense("its stacks have more than 64 million frames");
   return {};
 }
 
@@ -239,6 +261,8 @@ std::expected<void, std::string> heaptrack_reader::take_change(char letter, std:
   if (kind >= kinds_.size()) return nonsense("it names a block that was not told");
   block_kind& of = kinds_[kind];
   if (letter == '+') {
+    allocated_bytes_ += of.bytes;
+    if (allocated_bytes_ > allocated_limit_bytes) return nonsense("more was allocated than any program can");
     of.slots.push_back(into_.allocate(time_ns_, of.stack, of.bytes));
   } else if (of.slots.empty()) {
     into_.free_of_unknown(time_ns_);

@@ -49,6 +49,7 @@ class heaptrack_reader {
   class numbers;
 
   outcome take(std::string_view line);
+  bool ends_command(char letter, std::string_view rest) const;
   outcome take_change(char letter, std::uint64_t kind);
   outcome take_version(numbers from);
   outcome take_text(std::string_view text);
@@ -64,6 +65,9 @@ class heaptrack_reader {
   std::uint64_t lines_ = 0;
   std::uint64_t version_ = 0;  // of the file; 0: not told yet
   std::string command_;
+  std::uint64_t allocated_bytes_ = 0;
+  std::size_t name_bytes_ = 0;    // of all places
+  std::size_t stack_frames_ = 0;  // of all kinds
   bool is_command_open_ = false;  // its line may have a line feed within
   std::vector<std::string> texts_ = {""};
   std::vector<std::uint32_t> places_ = {0};  // locations of the recording; none is 0

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -57,8 +58,14 @@ std::expected<import_figures, import_error> import_file(record::unpacked_file& f
     return std::unexpected(import_error{writer.error().value_or(""), true});
   };
   imported_run run(writer);
-  const auto finished = heaptrack_reader::recognises(bytes) ? read_heaptrack(file, bytes, run, progress)
-                                                            : read_profile(file, bytes, run, progress);
+  const auto finished = [&]() -> outcome {
+    try {
+      return heaptrack_reader::recognises(bytes) ? read_heaptrack(file, bytes, run, progress)
+                                                 : read_profile(file, bytes, run, progress);
+    } catch (const std::bad_alloc&) {
+      return std::unexpected("there is not enough memory for what it tells");
+    }
+  }();
   if (run.has_failed()) return not_written();
   if (!finished) return wrong(finished.error());
   if (!*finished) return not_written();
