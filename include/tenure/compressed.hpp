@@ -105,7 +105,7 @@ class TENURE_API compressed final : public memory_resource {
   void* do_allocate(std::size_t bytes, std::size_t alignment) override;
   void do_deallocate(void* block, std::size_t bytes, std::size_t alignment) override;
   bool is_in_child() const noexcept;
-  void settle() noexcept;
+  void settle(std::uint64_t taken) noexcept;
   std::uint64_t charged_bytes() const noexcept { return seen_bytes_ + unseen_bytes_; }
 
   int process_;

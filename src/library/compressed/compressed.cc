@@ -31,8 +31,7 @@ compressed::~compressed() {
 bool compressed::is_in_child() const noexcept { return ::getpid() != process_; }
 
 // What has become less is given back; what has become more is charged, as far as the limit lets it.
-void compressed::settle() noexcept {
-  const std::uint64_t taken = pages_->taken_bytes();
+void compressed::settle(std::uint64_t taken) noexcept {
   const std::uint64_t charged = charged_bytes();
   seen_bytes_ = taken;
   if (taken < charged) {
@@ -54,7 +53,10 @@ void* compressed::do_allocate(std::size_t bytes, std::size_t alignment) {
   const std::size_t block_bytes = blocks_->block_bytes(block);
   try {
     const std::uint64_t limit = statistics().hard_limit_bytes;
-    if (charged_bytes() > limit || block_bytes > limit - charged_bytes()) settle();
+    if (charged_bytes() > limit || block_bytes > limit - charged_bytes()) {
+      const std::uint64_t taken = pages_->taken_bytes();
+      if (taken < charged_bytes()) settle(taken);
+    }
     unseen_.insert(block);
     hold(block_bytes, 0);
   } catch (const std::bad_alloc&) {
@@ -83,8 +85,9 @@ void compressed::do_deallocate(void* block, std::size_t bytes, std::size_t align
 }
 
 std::size_t compressed::look() {
-  settle();
-  return pages_->taken_bytes();
+  const std::size_t taken = pages_->taken_bytes();
+  settle(taken);
+  return taken;
 }
 
 std::size_t compressed::compress_cold() {
@@ -109,7 +112,7 @@ bool compressed::owns(const void* block) const noexcept { return blocks_->owns(b
 
 std::size_t compressed::trim() noexcept {
   const std::uint64_t before = charged_bytes();
-  settle();
+  settle(pages_->taken_bytes());
   return static_cast<std::size_t>(before - std::min(before, charged_bytes()));
 }
 
