@@ -95,6 +95,12 @@ void block_records::report_unknown(const void* block, const call_site& here) con
   report_misuse("release of what it has not handed out", block, 0, kind_, name_, {{"released here", &here}});
 }
 
+// Neither constructor allocates, so this can be done where fork() returns.
+void block_records::forget_after_fork() noexcept {
+  new (&used_) decltype(used_);
+  new (&released_) decltype(released_);
+}
+
 void block_records::report_left() const noexcept {
   if (used_.empty()) return;
   char what[96];

@@ -9,7 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <map>
 
 #include "library/resource/call_site.h"
@@ -43,6 +43,9 @@ class block_records {
   void for_each(Function function) const {
     for (const auto& [address, of] : used_) function(reinterpret_cast<const void*>(address), of);
   }
+  // In a child of fork(): the parent's blocks are the parent's. Nothing is looked at, since another thread may have
+  // been changing it at that moment, so its memory is lost to the child.
+  void forget_after_fork() noexcept;
   // What is left, as a message that names the first. Says nothing when nothing is.
   void report_left() const noexcept;
 
@@ -60,7 +63,7 @@ class block_records {
   const char* kind_;
   const char* name_;
   std::map<std::uintptr_t, used_block> used_;
-  std::deque<released_block> released_;
+  std::list<released_block> released_;
 };
 
 }  // namespace tenure::resources

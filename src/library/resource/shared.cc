@@ -95,15 +95,18 @@ int shared::descriptor() const noexcept { return segment_->file(); }
 void shared::send_to(int unix_socket) const { resources::send_descriptor(unix_socket, descriptor()); }
 int shared::receive_from(int unix_socket) { return resources::receive_descriptor(unix_socket); }
 
-// With the lock: what others have released or taken over of this process's blocks is no longer its own.
+// With the lock: what others have released or taken over of this process's blocks is no longer its own. What is held is
+// written before the account is told, so that a child forked by another thread in between gives nothing back twice.
 void shared::settle() noexcept {
   const resources::segment_slot& mine = segment_->blocks().slot(segment_->slot());
   const std::uint64_t bytes = std::min(mine.used_bytes, segment_->held_bytes);
   const std::uint64_t blocks = std::min(mine.used_blocks, segment_->held_blocks);
-  if (bytes != segment_->held_bytes || blocks != segment_->held_blocks) {
-    let_go(segment_->held_bytes - bytes, segment_->held_blocks - blocks);
+  const std::uint64_t bytes_gone = segment_->held_bytes - bytes;
+  const std::uint64_t blocks_gone = segment_->held_blocks - blocks;
+  if (bytes_gone != 0 || blocks_gone != 0) {
     segment_->held_bytes = bytes;
     segment_->held_blocks = blocks;
+    let_go(bytes_gone, blocks_gone);
   }
   store(use().used_bytes, bytes);
   store(use().used_blocks, blocks);
@@ -282,10 +285,16 @@ std::size_t shared::reclaim(const shared_participant& who) {
   return segment_->give_all_of(who.number);
 }
 
+// Who lives is asked under the lock that is held until all are through.
 std::size_t shared::reclaim_dead() {
+  join(*segment_);
   std::size_t bytes = 0;
-  for (const shared_participant& one : participants()) {
-    if (!one.is_alive) bytes += reclaim(one);
+  const hold_lock held(*segment_);
+  for (unsigned number = 1; number < resources::segment_slots; ++number) {
+    resources::segment_slot& one = segment_->blocks().slot(number);
+    if ((one.process == 0 && one.used_blocks == 0) || segment_->is_alive(number)) continue;
+    one.process = 0;
+    bytes += segment_->give_all_of(number);
   }
   return bytes;
 }

@@ -131,14 +131,12 @@ template <class Visit>
 const char* shared_blocks::read_chunk(std::size_t chunk, std::size_t& covered, std::uint8_t* values,
                                       Visit visit) const noexcept {
   const std::size_t first_leaf = chunk << chunk_leaves_shift;
-  std::fill_n(values + chunk_leaves, chunk_leaves, std::uint8_t{1});
   const bool is_inside = covered > first_leaf;  // of a block that began earlier
-  if (is_inside) std::fill_n(values + chunk_leaves, chunk_leaves, std::uint8_t{0});
   if (!is_committed(chunk)) {
-    if (is_inside) return not_there;
-    mend_all(values, chunk_leaves, 1);
-    return nullptr;
+    values[1] = chunk_order;  // the root's, which is all that is told of it: most of a segment is address space
+    return is_inside ? not_there : nullptr;
   }
+  std::fill_n(values + chunk_leaves, chunk_leaves, static_cast<std::uint8_t>(is_inside ? 0 : 1));
   for (std::size_t i = 0; i < chunk_leaves; ++i) {
     if (words(chunk)[i] == 0) continue;
     const shared_block block = at((first_leaf + i) << layout_.smallest_shift);

@@ -30,6 +30,26 @@ bool may_have_file_of(std::size_t bytes) noexcept {
 // All that a cut would need. Nobody can undo it.
 constexpr int no_cuts = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
+// The kernel has put all descriptors of a message that fit into this process, wanted or not: the first is returned, or
+// -1, the others are closed.
+int take_first_descriptor(msghdr& message, std::size_t& count) noexcept {
+  int first = -1;
+  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr; each = CMSG_NXTHDR(&message, each)) {
+    if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t descriptors = (each->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < descriptors; ++i) {
+      int one = -1;
+      std::memcpy(&one, CMSG_DATA(each) + i * sizeof one, sizeof one);
+      if (count++ == 0) {
+        first = one;
+      } else {
+        ::close(one);
+      }
+    }
+  }
+  return first;
+}
+
 }  // namespace
 
 owned_file::~owned_file() {
@@ -110,14 +130,15 @@ int receive_descriptor(int socket) {
   do received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   while (received < 0 && errno == EINTR);
   if (received < 0) refuse(errno, "no segment can be received");
-  const cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-  if (rights == nullptr || rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS ||
-      rights->cmsg_len != CMSG_LEN(sizeof(int))) {
+  std::size_t count = 0;
+  owned_file descriptor(take_first_descriptor(message, count));
+  if (count == 0) {
     refuse(EBADMSG, received == 0 ? "the other end has closed the socket" : "what was sent is no descriptor");
   }
-  int descriptor = -1;
-  std::memcpy(&descriptor, CMSG_DATA(rights), sizeof descriptor);
-  return descriptor;
+  if (count > 1 || (message.msg_flags & MSG_CTRUNC) != 0) {
+    refuse(EBADMSG, "what was sent is more than one descriptor");
+  }
+  return descriptor.release();
 }
 
 bool reserve_in_segment(int file, std::size_t begin, std::size_t bytes) noexcept {

@@ -73,42 +73,59 @@ std::unique_ptr<shared_segment> shared_segment::join(owned_file file) {
   const char* wrong = nullptr;
   {
     const hold_lock held(*joined);
-    wrong = joined->blocks_.rebuild();
-    if (wrong != nullptr) __atomic_store_n(&joined->header().is_damaged, 1u, __ATOMIC_RELAXED);
+    wrong = joined->rebuild();
   }
   if (wrong != nullptr) refuse(wrong);
   return joined;
 }
 
-void shared_segment::mend() noexcept {
-  segment_header& of = header();
-  __atomic_store_n(&of.recoveries, of.recoveries + 1, __ATOMIC_RELAXED);
-  if (blocks_.rebuild() != nullptr) __atomic_store_n(&of.is_damaged, 1u, __ATOMIC_RELAXED);
+// Memory is there before a chunk is said to be in use, and until it no longer is. A stranger's segment that is said to
+// be in use all through and has no memory would take minutes to read, and make its pages.
+const char* shared_segment::rebuild() noexcept {
+  struct stat status {};
+  const bool is_there =
+      ::fstat(file_.get(), &status) == 0 && static_cast<std::uint64_t>(status.st_blocks) * 512 >= committed_bytes();
+  const char* const wrong = is_there ? blocks_.rebuild() : "it has less memory than its tables say";
+  if (wrong != nullptr) __atomic_store_n(&header().is_damaged, 1u, __ATOMIC_RELAXED);
+  return wrong;
 }
 
 void shared_segment::acquire() noexcept {
-  if (lock_.lock()) mend();
+  if (!lock_.lock()) return;
+  __atomic_store_n(&header().recoveries, header().recoveries + 1, __ATOMIC_RELAXED);
+  static_cast<void>(rebuild());
 }
 
+// False for a slot that somebody has, or a dead one whose blocks nobody has reclaimed.
+bool shared_segment::try_join_as(unsigned slot) {
+  if (!presence_.try_take(slot)) return false;
+  segment_slot& mine = blocks_.slot(slot);
+  lock_ = shared_lock(header().lock, presence_, slot, __atomic_add_fetch(&mine.generation, 1, __ATOMIC_RELAXED));
+  TENURE_YIELD_POINT();
+  acquire();
+  const bool is_free = mine.used_blocks == 0;
+  if (is_free) {
+    mine.process = ::getpid();
+    mine.used_bytes = 0;
+  }
+  lock_.unlock();
+  if (is_free) {
+    __atomic_store_n(&slot_, slot, __ATOMIC_RELEASE);
+  } else {
+    presence_.leave(slot);
+  }
+  return is_free;
+}
+
+// A dead one whose place is tried lives for that moment in the eyes of the others, so those who seem to have blocks are
+// left alone while there are others. Only seem to: the figure is read without the lock.
 void shared_segment::join_as_participant() {
   presence_.open(file_.get());
-  for (unsigned slot = 1; slot < segment_slots; ++slot) {
-    if (!presence_.try_take(slot)) continue;
-    segment_slot& mine = blocks_.slot(slot);
-    lock_ = shared_lock(header().lock, presence_, slot, __atomic_add_fetch(&mine.generation, 1, __ATOMIC_RELAXED));
-    TENURE_YIELD_POINT();
-    acquire();
-    const bool is_free = mine.used_blocks == 0;  // otherwise a dead one's, whose blocks nobody has reclaimed
-    if (is_free) {
-      mine.process = ::getpid();
-      mine.used_bytes = 0;
+  for (const bool is_last_resort : {false, true}) {
+    for (unsigned slot = 1; slot < segment_slots; ++slot) {
+      const bool has_blocks = __atomic_load_n(&blocks_.slot(slot).used_blocks, __ATOMIC_RELAXED) != 0;
+      if (has_blocks == is_last_resort && try_join_as(slot)) return;
     }
-    lock_.unlock();
-    if (is_free) {
-      __atomic_store_n(&slot_, slot, __ATOMIC_RELEASE);
-      return;
-    }
-    presence_.leave(slot);
   }
   presence_.close();
   throw std::runtime_error(
@@ -129,6 +146,7 @@ void shared_segment::leave() noexcept {
 
 void shared_segment::forget_after_fork() noexcept {
   presence_.close();
+  if (records) records->forget_after_fork();
   __atomic_store_n(&slot_, 0u, __ATOMIC_RELEASE);
 }
 

@@ -97,8 +97,10 @@ class shared_segment {
  private:
   shared_segment(owned_file file, const segment_layout& layout);
   static bool commit_chunk(void* self, std::size_t chunk);
+  bool try_join_as(unsigned slot);
   void acquire() noexcept;
-  void mend() noexcept;
+  // With the lock. Null, or what is wrong, which the others are told as well.
+  const char* rebuild() noexcept;
 
   owned_file file_;
   segment_layout layout_;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <tenure/shared.hpp>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -28,6 +29,12 @@ namespace {
 using testing::filled_block;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr int rounds = 15;  // a fork is slow there
+#else
+constexpr int rounds = 60;
+#endif
 
 // What a child finds out, as its exit code; 0: all as it should be.
 template <class Function>
@@ -214,6 +221,58 @@ TEST(Shared, MakesChildrenParticipantsOfTheirOwn) {
   memory.check();
 }
 
+TEST(Shared, TellsAChildOfNothingThatIsItsParents) {
+  shared memory({.name = "tested", .bytes = 4 * mebibyte, .checks = resource_checks::on});
+  const filled_block mine = filled_block::make(memory, 3000, 8, 5);
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(in_child([&] {
+              memory.deallocate(memory.allocate(100), 100);
+              memory.~shared();
+              return 0;
+            }),
+            0);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(in_child([&] {
+              static_cast<void>(memory.allocate(100));
+              memory.~shared();
+              return 0;
+            }),
+            0);
+  EXPECT_NE(::testing::internal::GetCapturedStderr().find("with 1 blocks in use"), std::string::npos);
+  memory.deallocate(mine.start, mine.bytes);
+}
+
+// Whatever the other threads were at when it was made.
+TEST(Shared, WorksInAChildOfAProcessOfThreads) {
+  shared memory({.name = "tested", .bytes = 4 * mebibyte, .checks = resource_checks::on});
+  std::atomic<bool> is_over = false;
+  std::thread other([&] {
+    std::vector<void*> blocks(500);
+    for (std::size_t i = 0; !is_over; i = (i + 1) % blocks.size()) {
+      if (blocks[i] != nullptr) memory.deallocate(blocks[i], 64);
+      blocks[i] = memory.allocate(64);
+    }
+    for (void* one : blocks) {
+      if (one != nullptr) memory.deallocate(one, 64);
+    }
+  });
+  for (int round = 0; round < rounds; ++round) {
+    EXPECT_EQ(in_child([&] {
+                ::alarm(60);
+                std::vector<void*> blocks(20);
+                for (void*& one : blocks) one = memory.allocate(64);
+                for (void* one : blocks) memory.deallocate(one, 64);
+                memory.~shared();
+                return 0;
+              }),
+              0);
+  }
+  is_over = true;
+  other.join();
+  EXPECT_EQ(memory.segment().used_blocks, 0u);
+}
+
 TEST(Shared, GivesItsPagesBack) {
   shared memory({.name = "tested", .bytes = 16 * mebibyte});
   const filled_block kept = filled_block::make(memory, 3000, 8, 5);
@@ -320,12 +379,6 @@ TEST(Shared, IsUsedByThreadsAtOnce) {
   }
 }
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int rounds = 15;  // a fork is slow there
-#else
-constexpr int rounds = 60;
-#endif
-
 // Two children at a time, each killed at some moment of its work, while the parent has blocks of its own.
 TEST(Shared, SurvivesPeersThatAreKilledAtAnyMoment) {
   shared memory({.name = "tested", .bytes = 16 * mebibyte, .checks = resource_checks::off});
@@ -389,6 +442,50 @@ TEST(Shared, ReclaimsNothingFromTheLiving) {
   EXPECT_TRUE(peer.participants().front().is_alive);
 }
 
+// Others who join look for a place at that moment.
+TEST(Shared, ReclaimsAllOfTheDeadWhileOthersJoin) {
+  shared memory({.name = "tested", .bytes = 4 * mebibyte});
+  const pid_t joiner = ::fork();
+  ASSERT_GE(joiner, 0);
+  if (joiner == 0) {
+    for (;;) static_cast<void>(shared::attach(memory.descriptor()));
+  }
+  constexpr std::size_t dead = 20;
+  for (int round = 0; round < rounds; ++round) {
+    EXPECT_EQ(in_child([&]() -> int {
+                std::vector<std::unique_ptr<shared>> peers;
+                while (peers.size() < dead) {
+                  peers.push_back(std::unique_ptr<shared>(new shared(shared::attach(memory.descriptor()))));
+                  static_cast<void>(peers.back()->allocate(100));
+                }
+                ::_exit(0);  // without an end of the resources
+              }),
+              0);
+    std::size_t told = 0;
+    for (const shared_participant& one : memory.participants()) told += !one.is_alive && one.used_blocks == 1 ? 1 : 0;
+    EXPECT_EQ(told, dead);
+    EXPECT_EQ(memory.reclaim_dead(), dead * 128);
+  }
+  ASSERT_EQ(::kill(joiner, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(joiner, nullptr, 0), joiner);
+  memory.check();
+}
+
+// Four million pieces, none of which is used but one: what is address space costs nearly nothing.
+TEST(Shared, IsMadeAndJoinedWithMuchAddressSpace) {
+  shared here({.name = "tested", .bytes = std::size_t{1} << 38, .smallest_bytes = 16});
+  const filled_block block = filled_block::make(here, 100'000, 8, 3);
+  here.set_root(block.start);
+  shared there = shared::attach(here.descriptor());
+  EXPECT_TRUE((filled_block{there.root(), 100'000, 8, 3}.is_intact()));
+  here.check();
+  there.check();
+  EXPECT_EQ(there.segment().used_bytes, 131'072u);
+  here.deallocate(block.start, block.bytes);
+  EXPECT_EQ(there.trim(), 131'072u);
+  EXPECT_THROW(static_cast<void>(here.allocate(std::size_t{1} << 39)), std::bad_alloc);
+}
+
 TEST(Shared, IsFullWhen255HaveJoined) {
   shared memory({.name = "tested", .bytes = mebibyte});
   std::vector<std::unique_ptr<shared>> peers;
@@ -400,69 +497,8 @@ TEST(Shared, IsFullWhen255HaveJoined) {
   EXPECT_EQ(last.participants().size(), 255u);
 }
 
-// What is no segment, or no longer one.
-class SharedRefusals : public ::testing::Test {
- protected:
-  static int copy_of(const shared& memory, std::size_t cut_bytes = 0) {
-    struct stat status {};
-    ::fstat(memory.descriptor(), &status);
-    const int file = ::memfd_create("copy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    std::vector<char> content(static_cast<std::size_t>(status.st_size) - cut_bytes);
-    EXPECT_EQ(::pread(memory.descriptor(), content.data(), content.size(), 0), static_cast<ssize_t>(content.size()));
-    EXPECT_EQ(::pwrite(file, content.data(), content.size(), 0), static_cast<ssize_t>(content.size()));
-    return file;
-  }
-  static std::string refusal(int file) {
-    ::fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK);
-    try {
-      shared joined = shared::attach(file);
-    } catch (const std::runtime_error& error) {
-      ::close(file);
-      return error.what();
-    }
-    ::close(file);
-    return "joined";
-  }
-  shared memory_{{.name = "tested", .bytes = mebibyte}};
-};
-
-TEST_F(SharedRefusals, NameWhatIsWrongWithTheFile) {
-  const auto changed = [&](off_t offset, std::uint32_t value) {
-    const int file = copy_of(memory_);
-    EXPECT_EQ(::pwrite(file, &value, sizeof value, offset), 4);
-    return refusal(file);
-  };
-  EXPECT_EQ(refusal(copy_of(memory_)), "joined");
-  EXPECT_NE(changed(0, 0x21212121).find("no segment of Tenure's"), std::string::npos);
-  EXPECT_NE(changed(8, 99).find("another version"), std::string::npos);
-  EXPECT_NE(changed(24, 99).find("header is damaged"), std::string::npos);
-  EXPECT_NE(refusal(copy_of(memory_, 4096)).find("has been cut"), std::string::npos);
-  EXPECT_NE(refusal(::memfd_create("empty", MFD_CLOEXEC | MFD_ALLOW_SEALING)).find("shorter than the header"),
-            std::string::npos);
-}
-
-TEST_F(SharedRefusals, NameBlocksThatOverlap) {
-  static_cast<void>(memory_.allocate(64));
-  const int file = copy_of(memory_);
-  // The words of the first chunk begin where the tables do; the second smallest block lies in the first one's pair.
-  struct stat status {};
-  ASSERT_EQ(::fstat(file, &status), 0);
-  const off_t tables = status.st_size - static_cast<off_t>(mebibyte) - 4 * 16384;
-  const std::uint16_t two_blocks[2] = {2, 1};
-  ASSERT_EQ(::pwrite(file, two_blocks, sizeof two_blocks, tables), 4);
-  EXPECT_NE(refusal(file).find("overlaps"), std::string::npos);
-}
-
-TEST_F(SharedRefusals, AreForFilesThatCanBeCut) {
-  const int file = copy_of(memory_);
-  EXPECT_THROW(shared::attach(file), std::system_error);
-  EXPECT_THROW(shared::attach(-1), std::system_error);
-  EXPECT_THROW(shared::attach(STDERR_FILENO), std::system_error);
-  ::close(file);
-  EXPECT_EQ(::ftruncate(memory_.descriptor(), 4096), -1);
-}
-
 TEST(Shared, EndsMisuseInAMessage) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a child would know nothing of its parent's blocks
   shared memory({.name = "frames", .bytes = 4 * mebibyte, .checks = resource_checks::on});
   auto* const block = static_cast<char*>(memory.allocate(5000));
   int elsewhere = 0;
