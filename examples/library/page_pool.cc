@@ -1,5 +1,6 @@
 // Reads the tables of a database that Debian's sqlite3 has made, page by page through a pool of 32 frames, and finds in
-// it what sqlite3 itself finds: every row of a table by a scan, and single rows by their number down the B-tree.
+// it what sqlite3 itself finds: every row of a table by a scan, and single rows by their number down the B-tree. Then
+// it changes a letter of every row in place, logs each page before it is written, and sqlite3 finds what was changed.
 #include <unistd.h>
 
 #include <cstdint>
@@ -8,7 +9,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -45,6 +48,11 @@ struct value {
 };
 using row = std::vector<value>;
 
+std::size_t width_of(std::uint64_t type) {
+  static constexpr std::size_t widths[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0};
+  return type < 12 ? widths[type] : (type - 12) / 2;
+}
+
 // A record: the types of its values, then the values.
 row row_of(bytes record) {
   bytes rest = record;
@@ -54,8 +62,7 @@ row row_of(bytes record) {
   row all;
   while (!types.empty()) {
     const std::uint64_t type = take_varint(types);
-    static constexpr std::size_t widths[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0};
-    const std::size_t width = type < 12 ? widths[type] : (type - 12) / 2;
+    const std::size_t width = width_of(type);
     value one;
     if (type >= 12) {
       one.text.assign(reinterpret_cast<const char*>(values.data()), width);
@@ -105,6 +112,41 @@ class sqlite_file {
       const auto row_number = static_cast<std::int64_t>(take_varint(cell));
       visit(row_number, payload_of(cell, size));
     }
+  }
+
+  // The first letter of the last column's text, in every row below a page; how many there were.
+  std::size_t change_texts(std::uint64_t number, char to) {
+    std::vector<std::uint64_t> below;
+    {
+      const tenure::pinned_page page = pin(number);
+      const node tree(page.bytes(), number);
+      if (!tree.is_leaf) {
+        for (std::size_t i = 0; i < tree.cells; ++i) below.push_back(big_endian(tree.cell(i), 4));
+        below.push_back(tree.right_most);
+      }
+    }
+    std::size_t changed = 0;
+    for (const std::uint64_t each : below) changed += change_texts(each, to);
+    if (!below.empty()) return changed;
+    const tenure::writable_page page = pool_.pin_to_write({file_, number - 1});
+    const node leaf(page.bytes(), number);
+    for (std::size_t i = 0; i < leaf.cells; ++i) {
+      bytes cell = leaf.cell(i);
+      take_varint(cell);
+      take_varint(cell);
+      bytes types = cell;
+      const std::uint64_t head = take_varint(types);
+      std::size_t width = 0;
+      std::uint64_t type = 0;
+      for (const std::byte* const end = cell.data() + head; types.data() < end;) {
+        width += width_of(type);
+        type = take_varint(types);
+      }
+      if (width_of(type) == 0) continue;
+      page.data()[cell.data() + head + width - page.data()] = static_cast<std::byte>(to);
+      ++changed;
+    }
+    return changed;
   }
 
   // False where there is no such row.
@@ -236,13 +278,21 @@ bool is_same(sqlite_file& database, std::uint64_t root, const std::map<std::int6
 
 int show(const std::string& path) {
   const std::map<std::int64_t, order> known = make(path);
-  const auto disk = std::make_shared<tenure::disk_file>(path);
+  const auto disk = std::make_shared<tenure::disk_file>(path, tenure::disk_file_options{.is_writable = true});
   std::byte head[100];
   if (disk->read(0, head) != sizeof head) throw std::runtime_error("no database");
   const std::uint64_t told = big_endian(bytes(head).subspan(16), 2);
   const std::size_t page_bytes = told == 1 ? 65536 : told;
 
-  tenure::page_pool<> pool({.name = "orders", .page_bytes = page_bytes, .limit_pages = 32, .prefetch_pages = 8});
+  std::set<std::uint64_t> logged;
+  tenure::page_pool<> pool({.name = "orders",
+                            .page_bytes = page_bytes,
+                            .limit_pages = 32,
+                            .prefetch_pages = 8,
+                            .before_write = [&](tenure::page_id page, bytes) {
+                              logged.insert(page.number);
+                              return std::optional<std::uint64_t>(page.number);
+                            }});
   sqlite_file database(pool, pool.add(disk), page_bytes - std::to_integer<std::size_t>(head[20]));
   const bool same = is_same(database, database.root_of("orders"), known);
   const tenure::page_pool_statistics figures = pool.statistics();
@@ -253,7 +303,15 @@ int show(const std::string& path) {
               static_cast<unsigned long long>(figures.hits + figures.misses), 100 * figures.hit_ratio(),
               static_cast<unsigned long long>(figures.prefetches),
               static_cast<unsigned long long>(figures.prefetch_hits));
-  return same ? 0 : 1;
+  const std::size_t changed = database.change_texts(database.root_of("orders"), 'y');
+  const std::uint64_t evicted = pool.statistics().writes;
+  pool.checkpoint();
+  const std::string found =
+      run("sqlite3 " + path + " 'PRAGMA integrity_check; SELECT count(*) FROM orders WHERE note LIKE \"y%\"'");
+  const bool is_there = found == "ok\n" + std::to_string(changed) + "\n";
+  std::printf("%zu rows changed in %zu pages, %llu of them written before the checkpoint: %s\n", changed, logged.size(),
+              static_cast<unsigned long long>(evicted), is_there ? "as sqlite3 finds" : "NOT there");
+  return same && is_there ? 0 : 1;
 }
 
 }  // namespace
