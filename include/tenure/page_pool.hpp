@@ -4,7 +4,8 @@
 //   frames  [page 7, 2 pins][page 0, dirty][page 2] ...        never more than limit_pages, whatever the load
 //
 //     tenure::page_pool<tenure::eviction::s3_fifo> pages({.name = "orders", .limit_pages = 10'000});
-//     const std::uint32_t table = pages.add(std::make_shared<tenure::disk_file>("orders.db"));
+//     const std::uint32_t table = pages.add(
+//         std::make_shared<tenure::disk_file>("orders.db", tenure::disk_file_options{.is_writable = true}));
 //     {
 //       tenure::pinned_page root = pages.pin({table, 0});          // stays where it is until the handle goes
 //       const std::uint64_t next = child_of(root.bytes(), key);
@@ -35,6 +36,9 @@
 // waits until no reader has the page, and readers do not wait for writers that wait. before_write() and page_file are
 // called with no lock held, and must not use the
 // pool: what would wait for itself throws std::logic_error.
+//
+// fork(): the child may use and end its copy of the pool, if no thread was in a call at that moment and nothing is
+// being prefetched. Both write what is dirty in their own copy to the same files.
 //
 // Misuse: handles must be gone before the pool; a word of release() is good for one adopt() or unpin(). Otherwise a
 // message names the pool, the page and both places, and the process ends (option abort_on_misuse). Of a pin the address
@@ -72,7 +76,7 @@ namespace tenure {
 
 struct page_id {
   std::uint32_t file = 0;    // what add() gave
-  std::uint64_t number = 0;  // the page begins at number * page_bytes; below 2^48
+  std::uint64_t number = 0;  // the page begins at number * page_bytes, in an int64_t; below 2^48
   friend bool operator==(const page_id&, const page_id&) = default;
 };
 
@@ -263,8 +267,8 @@ class TENURE_API page_pool_base {
 
   // A file whose pages may be asked for from here on, by the number that comes back.
   std::uint32_t add(std::shared_ptr<page_file> file);
-  // Writes its dirty pages and forgets it. Throws std::logic_error when one of its pages is pinned, and what flush()
-  // throws; the file stays then.
+  // Writes its dirty pages, syncs what has been written and forgets it. Throws std::logic_error when one of its pages
+  // is in use, and what checkpoint() throws; the file stays then.
   void remove(std::uint32_t file);
 
   [[nodiscard]] pinned_page pin(page_id page);
@@ -283,8 +287,8 @@ class TENURE_API page_pool_base {
   std::size_t prefetch(page_id first, std::size_t count);
 
   // Writes what is dirty by now, in the order that before_write() gives, and otherwise that of files and pages. Those
-  // that have a writer are waited for and come later, in an order of their own. Throws the first page_io_error when it
-  // has tried all that it may.
+  // that have a writer, or are changed meanwhile, come later, in an order of their own. Throws the first page_io_error
+  // when it has tried all that it may.
   page_flush flush();
   page_flush flush(duration wait);
   // And has the files sync. Where that fails, what was written since the last one is dirty again, as far as it is here.
@@ -306,7 +310,8 @@ class TENURE_API page_pool_base {
     visit_resident([](void* to, page_id page) { (*static_cast<Function*>(to))(page); }, &function);
   }
 
-  // At most as many as the pool was made with. What no longer fits goes, pinned pages when they are let go.
+  // At most as many as the pool was made with. What no longer fits goes, pinned pages when they are let go,
+  // dirty ones when they are written.
   void set_limit(std::size_t pages);
   // Gives up to so many bytes of frames back, dirty pages written before; those that cannot be stay. Bytes that did.
   std::uint64_t trim(std::uint64_t bytes = ~std::uint64_t{0});

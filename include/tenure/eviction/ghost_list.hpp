@@ -4,13 +4,15 @@
 //   slots    [ record number + 1 ]...                      at most half full, linear probing; 0: free
 //
 // A ghost list has a limit in weight, which is the policy's, and one in records, which is the memory it may use. When
-// either is reached, the oldest is forgotten. Both arrays grow by doubling; nothing is allocated when they stand.
+// either is reached, or there is no memory, the oldest is forgotten. Both arrays grow by doubling; nothing is allocated
+// when they stand.
 #pragma once
 
 #include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <vector>
 
 #include <tenure/eviction/policy.hpp>
@@ -44,10 +46,13 @@ class ghost_list {
   }
 
   // `identity` is not in the list.
-  void add(std::uint64_t identity, std::uint32_t weight, std::uint64_t note = 0) {
+  void add(std::uint64_t identity, std::uint32_t weight, std::uint64_t note = 0) noexcept {
     if (weight > weight_limit_ || record_limit_ == 0) return;
     while (weight_ + weight > weight_limit_) forget_oldest();
-    if (count_ == records_.size() && !grow()) forget_oldest();
+    if (count_ == records_.size() && !grow()) {
+      if (count_ == 0) return;
+      forget_oldest();
+    }
     const std::uint32_t number = free_;
     record& one = records_[number];
     free_ = one.older;
@@ -145,18 +150,24 @@ class ghost_list {
     }
   }
 
-  bool grow() {
+  bool grow() noexcept {
     if (records_.size() >= record_limit_) return false;
     const std::size_t before = records_.size();
     const std::size_t size = before == 0 ? fewest : before * 2;
-    records_.reserve(size);
+    std::vector<std::uint32_t> slots;
+    try {
+      slots.resize(size * 2);
+      records_.reserve(size);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
     records_.resize(size);
     for (std::size_t number = size; number-- > before;) {
       records_[number].older = free_;
       free_ = static_cast<std::uint32_t>(number);
     }
     shift_ = 64u - static_cast<unsigned>(std::countr_zero(size * 2));
-    std::vector<std::uint32_t>(size * 2).swap(slots_);
+    slots.swap(slots_);
     for (std::uint32_t at = newest_; at != none; at = records_[at].older) {
       std::size_t slot = home(records_[at].what.identity);
       while (slots_[slot] != 0) slot = next(slot);

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include <tenure/eviction/identity_table.hpp>
@@ -29,9 +30,9 @@ class ghost_pool {
     return made() * sizeof(node) + table_.size_bytes() + chunks_.capacity() * sizeof(void*);
   }
 
-  // `identity` is not here, and the pool is not full.
-  node* add(std::uint64_t identity, std::uint32_t weight) {
-    if (free_ == nullptr) grow();
+  // `identity` is not here, and the pool is not full. Null where there is no memory.
+  node* add(std::uint64_t identity, std::uint32_t weight) noexcept {
+    if (free_ == nullptr && !grow()) return nullptr;
     node* const one = free_;
     free_ = next_in_chain<node, 0>(*one);
     set_next_in_chain<node, 0>(*one, nullptr);
@@ -63,13 +64,18 @@ class ghost_pool {
 
   std::size_t made() const noexcept { return chunks_.size() * chunk_nodes; }
 
-  void grow() {
-    chunks_.push_back(std::make_unique<std::array<node, chunk_nodes>>());
+  bool grow() noexcept {
+    try {
+      table_.reserve(made() + chunk_nodes);
+      chunks_.push_back(std::make_unique<std::array<node, chunk_nodes>>());
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
     for (node& one : *chunks_.back()) {
       set_next_in_chain<node, 0>(one, free_);
       free_ = &one;
     }
-    table_.reserve(made());
+    return true;
   }
 
   std::vector<std::unique_ptr<std::array<node, chunk_nodes>>> chunks_;

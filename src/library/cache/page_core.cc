@@ -145,8 +145,9 @@ void page_core::settle(page_slot& slot, bool is_wanted) noexcept {
     tell_waiters();
   }
   if ((state & page_state::aside) == 0 || (state & page_state::closed) != 0 || state >= page_state::one_pin) return;
-  if (!is_wanted && frames_ > limit_ && !slot.is_ready && try_close(slot)) {
+  if (!is_wanted && frames_ > limit_ && try_close(slot)) {
     free_frame(detach(slot));
+    tell_waiters();
     return;
   }
   if (!slot.is_ready) {
@@ -362,7 +363,7 @@ void page_core::leave_aside(page_slot& slot) noexcept {
 }
 
 // False where the policy finds no memory for it.
-bool page_core::put_in_order(page_slot& slot) {
+bool page_core::put_in_order(page_slot& slot) noexcept {
   slot.is_in_order = true;
   try {
     order_->insert(number_of(slot), slot.identity.load(std::memory_order_relaxed), take_given_up, this);
@@ -387,7 +388,7 @@ void page_core::admit(page_slot& slot) {
 }
 
 // From here on its last pin would go unseen by whoever waits for a frame, and so is waited for.
-void page_core::readmit(page_slot& slot) {
+void page_core::readmit(page_slot& slot) noexcept {
   if (waiting_count_ != 0 && slot.load == nullptr &&
       slot.state.fetch_or(page_state::waited, std::memory_order_acq_rel) < page_state::one_pin) {
     tell_waiters();

@@ -18,10 +18,13 @@
 // condition: such waits are rare and as long as a read.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -104,6 +107,12 @@ class page_core {
   };
   // One search for a frame, and what could not go during it: that comes back to the policy at its end.
   struct attempt {
+    explicit attempt(page_core& of) noexcept : core(of) {}
+    ~attempt() { core.end_attempt(*this); }
+    attempt(const attempt&) = delete;
+    attempt& operator=(const attempt&) = delete;
+
+    page_core& core;
     slot_ring refused;
     unsigned failures = 0;
     bool may_write = true;
@@ -117,8 +126,10 @@ class page_core {
     std::exception_ptr error;
   };
   struct planned_write {
-    page_slot* slot;
-    std::uint64_t order;
+    std::uint64_t key = 0;
+    std::uint64_t order = 0;
+    page_slot* slot = nullptr;  // where it has begun
+    bool is_planned = false;
   };
   struct file_entry {
     std::shared_ptr<page_file> file;
@@ -130,6 +141,12 @@ class page_core {
     page_access how;
     std::uint32_t thread;
     call_site site;
+  };
+  struct worker {
+    const pid_t process;
+    std::condition_variable_any wakes;
+    std::thread thread;
+    worker* left_before = nullptr;
   };
   static constexpr std::uint32_t most_files = 0xfffe;
   static constexpr unsigned most_failures = 8;  // writes in one search
@@ -167,10 +184,10 @@ class page_core {
   // The policy.
   void drain();
   void try_drain();
-  bool put_in_order(page_slot& slot);
+  bool put_in_order(page_slot& slot) noexcept;
   void make_way();
   void admit(page_slot& slot);
-  void readmit(page_slot& slot);
+  void readmit(page_slot& slot) noexcept;
   void leave_aside(page_slot& slot) noexcept;
   void put_aside(page_slot& slot) noexcept;
   void take_fresh(page_slot& slot);
@@ -184,7 +201,7 @@ class page_core {
   std::byte* reclaim(lock_type& lock, attempt& by);
   std::byte* give_up(lock_type& lock, page_slot& slot, attempt& by);
   std::byte* detach(page_slot& slot) noexcept;
-  void end_attempt(attempt& by);
+  void end_attempt(attempt& by) noexcept;
   std::uint64_t shed(lock_type& lock, std::uint64_t bytes, bool may_write);
   static std::uint64_t shrink(void* core, const tenure_pressure* why);
 
@@ -195,12 +212,21 @@ class page_core {
   std::optional<std::uint64_t> ask_hook(const page_slot& slot) const;
   void write(const page_slot& slot);
   write_result write_one(page_slot& slot) noexcept;
-  std::vector<std::uint64_t> dirty_keys(std::uint32_t of_file) const;
+  std::vector<planned_write> dirty_pages(std::uint32_t of_file) const;
   page_flush flush(nanoseconds wait, std::uint32_t of_file);
-  std::vector<planned_write> begin_writes(std::vector<std::uint64_t>& keys, std::vector<std::uint64_t>& busy);
-  void ask_hook_for_all(std::vector<planned_write>& plan, page_flush& so_far, std::exception_ptr& error);
-  void write_in_order(std::vector<planned_write>& plan, page_flush& so_far, std::exception_ptr& error);
+  bool begin_writes(std::span<planned_write> plan, std::vector<planned_write>& busy) noexcept;
+  void end_planned(planned_write& of, outcome what, page_flush& so_far) noexcept;
+  void ask_hook_for_all(std::span<planned_write> plan, page_flush& so_far, std::exception_ptr& error) noexcept;
+  static void sort_planned(std::span<planned_write> plan) noexcept;
+  void plan_in_order(std::vector<planned_write>& plan, std::vector<planned_write>& busy, page_flush& so_far,
+                     std::exception_ptr& error) noexcept;
+  bool write_planned(std::vector<planned_write>& plan, std::vector<planned_write>& busy, bool may_put_off,
+                     page_flush& so_far, std::exception_ptr& error) noexcept;
+  bool wait_for_writers(const std::vector<planned_write>& busy, patience& until);
   void sync_file(std::uint32_t file, std::uint64_t round);
+  void sync_unsynced(std::uint32_t file);
+  bool has_unsynced(std::uint32_t file) const noexcept;
+  bool try_close_all(std::uint32_t file, std::uint64_t& in_use) noexcept;
   void note_file_change(std::uint32_t file, std::uint64_t round, bool is_synced) noexcept;
   static constexpr std::uint32_t all_files = ~std::uint32_t{0};
   std::shared_ptr<page_file> file_of(std::uint32_t number) const;
@@ -209,6 +235,7 @@ class page_core {
 
   // Prefetching.
   void work();
+  void leave_worker_of_parent() noexcept;
   void prefetch_one(lock_type& lock, std::uint64_t key);
   std::byte* frame_to_prefetch(lock_type& lock);
 
@@ -252,8 +279,9 @@ class page_core {
   std::size_t aside_count_ = 0;
   std::size_t prefetched_count_ = 0;  // those being read included
   std::size_t writing_count_ = 0;
-  std::size_t waiting_count_ = 0;  // threads
-  std::uint64_t changes_ = 0;      // that were told to them
+  std::uint64_t writes_ended_ = 0;  // whatever they came to
+  std::size_t waiting_count_ = 0;   // threads
+  std::uint64_t changes_ = 0;       // that were told to them
   std::vector<file_entry> files_;
   std::uint64_t sync_round_ = 1;
   page_pool_statistics figures_;  // what is counted under the lock
@@ -263,8 +291,7 @@ class page_core {
 
   std::deque<std::uint64_t> wanted_;  // to be prefetched
   bool ends_ = false;
-  std::condition_variable_any worker_wakes_;
-  std::thread worker_;
+  std::unique_ptr<worker> worker_;
 
   mutable std::mutex holders_lock_;
   std::unordered_map<std::uint64_t, noted_holder> holders_;

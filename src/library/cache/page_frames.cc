@@ -121,19 +121,20 @@ std::byte* page_core::reclaim(lock_type& lock, attempt& by) {
 }
 
 // What could not go comes back to the policy.
-void page_core::end_attempt(attempt& by) {
+void page_core::end_attempt(attempt& by) noexcept {
   while (!by.refused.empty()) readmit(by.refused.first());
   if (std::exchange(by.is_newcomer_out, false)) readmit(*by.newcomer);
 }
 
 std::byte* page_core::take_frame(lock_type& lock, page_slot& newcomer, patience& of) {
+  std::optional<std::uint64_t> last_write;
   for (;;) {
     bool is_out_of_memory = false;
     if (free_frames_.empty() && frames_ < limit_) {
       if (std::byte* const frame = make_frame(lock); frame != nullptr) return frame;
       is_out_of_memory = true;
     }
-    attempt by;
+    attempt by(*this);
     by.newcomer = &newcomer;
     std::byte* const frame = reclaim(lock, by);
     end_attempt(by);
@@ -147,9 +148,10 @@ std::byte* page_core::take_frame(lock_type& lock, page_slot& newcomer, patience&
     }
     if (by.error != nullptr) std::rethrow_exception(by.error);
     if (is_out_of_memory) throw std::bad_alloc();
-    // Pages that are being written can go soon, whatever the caller's patience.
+    // What is being written already can go soon, whatever the caller's patience. What begins later counts for nothing.
+    if (!last_write.has_value()) last_write = writes_ended_ + writing_count_;
     patience writes{nanoseconds::max()};
-    const bool is_pinned = writing_count_ == 0;
+    const bool is_pinned = writing_count_ == 0 || writes_ended_ >= *last_write;
     // Who has joined has a patience of its own, and hears of it once: all who wait look again at each word.
     if (std::exchange(newcomer.load->waits_for_frame, is_pinned) != is_pinned && is_pinned) tell_waiters();
     if (!wait_for_change(lock, is_pinned ? of : writes)) throw_exhausted(lock, newcomer.key, of.wait);
@@ -159,7 +161,7 @@ std::byte* page_core::take_frame(lock_type& lock, page_slot& newcomer, patience&
 // --- going back
 
 std::uint64_t page_core::shed(lock_type& lock, std::uint64_t bytes, bool may_write) {
-  attempt by;
+  attempt by(*this);
   by.may_write = may_write;
   const std::size_t wanted = std::min<std::uint64_t>(bytes / page_bytes_ + (bytes % page_bytes_ != 0), frames_);
   std::size_t freed = 0;
@@ -168,7 +170,7 @@ std::uint64_t page_core::shed(lock_type& lock, std::uint64_t bytes, bool may_wri
     if (frame == nullptr) break;
     free_frame(frame);
   }
-  end_attempt(by);
+  if (freed != 0) tell_waiters();
   return freed * page_bytes_;
 }
 

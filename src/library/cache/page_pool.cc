@@ -120,25 +120,44 @@ void page_core::refuse_page(page_id page) const {
          std::to_string(last_page_));
 }
 
+// False, and all is as before, where one of them is in use.
+bool page_core::try_close_all(std::uint32_t file, std::uint64_t& in_use) noexcept {
+  const auto is_of_file = [file](const page_slot& slot) {
+    return slot.identity.load(std::memory_order_relaxed) != 0 && slot.page().file == file;
+  };
+  for (std::uint32_t i = 0; i < slot_count_; ++i) {
+    if (!is_of_file(slots_[i]) || (slots_[i].load == nullptr && try_close(slots_[i]))) continue;
+    in_use = slots_[i].page().number;
+    while (i-- > 0) {
+      if (is_of_file(slots_[i])) slots_[i].state.fetch_and(~page_state::closed, std::memory_order_acq_rel);
+    }
+    return false;
+  }
+  return true;
+}
+
 void page_core::remove(std::uint32_t file) {
   static_cast<void>(flush(wait_, file));
-  const lock_type lock = take_lock();
-  check_file((std::uint64_t{file} + 1) << page_slot::number_bits);
-  for (std::uint32_t i = 0; i < slot_count_; ++i) {
-    const page_slot& slot = slots_[i];
-    if (slot.identity.load(std::memory_order_relaxed) == 0 || slot.page().file != file) continue;
-    const std::uint64_t state = slot.state.load(std::memory_order_relaxed);
-    if (slot.load != nullptr || state >= page_state::one_pin || (state & page_state::dirty) != 0) {
-      throw std::logic_error("tenure::page_pool: a file is to be removed while page " +
-                             std::to_string(slot.page().number) + " of it is in use");
+  std::shared_ptr<page_file> last;  // its end is the user's, and comes with no lock held
+  for (;;) {
+    sync_unsynced(file);
+    const lock_type lock = take_lock();
+    check_file((std::uint64_t{file} + 1) << page_slot::number_bits);
+    if (has_unsynced(file)) continue;
+    std::uint64_t in_use = 0;
+    if (!try_close_all(file, in_use)) {
+      throw std::logic_error("page pool \"" + name_ + "\": " + files_[file].file->name() +
+                             " is to be removed while page " + std::to_string(in_use) + " of it is in use");
     }
+    for (std::uint32_t i = 0; i < slot_count_; ++i) {
+      page_slot& slot = slots_[i];
+      if (slot.identity.load(std::memory_order_relaxed) == 0 || slot.page().file != file) continue;
+      free_frames_.push_back(detach(slot));
+    }
+    last = std::move(files_[file].file);
+    tell_waiters();
+    return;
   }
-  for (std::uint32_t i = 0; i < slot_count_; ++i) {
-    page_slot& slot = slots_[i];
-    if (slot.identity.load(std::memory_order_relaxed) == 0 || slot.page().file != file) continue;
-    if (try_close(slot)) free_frames_.push_back(detach(slot));
-  }
-  files_[file].file.reset();
 }
 
 }  // namespace detail

@@ -6,7 +6,10 @@
 //
 // The policy does not hear of them before they are asked for, so that what is read in vain takes no other's place in
 // it.
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include <tenure/cache/entry_table.hpp>
@@ -32,8 +35,13 @@ std::size_t page_core::prefetch(std::uint64_t key, std::size_t count) {
   }
   if (!has_more) return here;
   if (has_thread_) {
-    if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
-    worker_wakes_.notify_one();
+    leave_worker_of_parent();
+    if (worker_ == nullptr) {
+      std::unique_ptr<worker> made(new worker{::getpid(), {}, {}, nullptr});
+      made->thread = std::thread([this] { work(); });
+      worker_ = std::move(made);
+    }
+    worker_->wakes.notify_one();
     return here;
   }
   while (!wanted_.empty()) {
@@ -47,7 +55,7 @@ std::size_t page_core::prefetch(std::uint64_t key, std::size_t count) {
 void page_core::work() {
   lock_type lock = take_lock();
   for (;;) {
-    worker_wakes_.wait(lock, [this] { return ends_ || !wanted_.empty(); });
+    worker_->wakes.wait(lock, [this] { return ends_ || !wanted_.empty(); });
     if (ends_) return;
     const std::uint64_t next = wanted_.front();
     wanted_.pop_front();
@@ -63,9 +71,22 @@ void page_core::stop() noexcept {
   {
     const lock_type lock = take_lock();
     ends_ = true;
+    leave_worker_of_parent();
+    if (worker_ == nullptr) return;
+    worker_->wakes.notify_all();
   }
-  worker_wakes_.notify_all();
-  if (worker_.joinable()) worker_.join();
+  worker_->thread.join();
+}
+
+// A process that was forked has no such thread. What is left of it can be neither joined nor ended, since it counts as
+// waiting; it stays where it is.
+void page_core::leave_worker_of_parent() noexcept {
+  if (worker_ == nullptr || worker_->process == ::getpid()) return;
+  static std::atomic<worker*> left{nullptr};
+  worker* const one = worker_.release();
+  one->left_before = left.load();
+  while (!left.compare_exchange_weak(one->left_before, one)) {
+  }
 }
 
 void page_core::prefetch_one(lock_type& lock, std::uint64_t key) {
@@ -110,7 +131,7 @@ std::byte* page_core::frame_to_prefetch(lock_type& lock) {
     return oldest != nullptr && try_close(*oldest) ? detach(*oldest) : nullptr;
   }
   if (free_frames_.empty() && frames_ < limit_) return make_frame(lock);
-  attempt by;
+  attempt by(*this);
   std::byte* const frame = reclaim(lock, by);
   end_attempt(by);
   if (frame == nullptr || frames_ <= limit_) return frame;

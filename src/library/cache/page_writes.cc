@@ -2,9 +2,10 @@
 //
 //   begin_write: one pin more, so that no writer gets in ──▶ hook ──▶ write ──▶ end_write: clean, or dirty as before
 //
-// Between the hook and the write nobody changes the page. An eviction writes one page; a flush begins with all that it
-// can have without waiting, asks the hook for each, and writes them in order. It waits for those that have a writer
-// with nothing in its hands, so that a thread with several pages waits for a flush and never the other way round.
+// Between the hook and the write nobody changes the page. An eviction writes one page; a flush asks the hook for all
+// that it can have without waiting, and then begins, asks and writes a few at a time in the order that came of it: so
+// a writer waits for some writes, and not for all. A flush waits for pages that have a writer with nothing in its
+// hands, not even its turn, so that a thread with several pages waits for a flush and never the other way round.
 #include <algorithm>
 #include <stdexcept>
 #include <tuple>
@@ -20,6 +21,7 @@ namespace tenure::detail {
 namespace {
 
 thread_local const page_core* hook_of = nullptr;  // whose hook this thread is in
+constexpr std::size_t most_begun = 32;            // by a flush, at a time
 
 }  // namespace
 
@@ -51,6 +53,7 @@ bool page_core::end_write(page_slot& slot, outcome what, bool is_wanted) noexcep
                                            std::memory_order_relaxed)) {
   }
   --writing_count_;
+  ++writes_ended_;
   settle(slot, is_wanted);
   tell_waiters();
   return is_written;
@@ -115,113 +118,158 @@ page_core::write_result page_core::write_one(page_slot& slot) noexcept {
 
 // --- all of them
 
-std::vector<std::uint64_t> page_core::dirty_keys(std::uint32_t of_file) const {
-  std::vector<std::uint64_t> keys;
+std::vector<page_core::planned_write> page_core::dirty_pages(std::uint32_t of_file) const {
+  std::vector<planned_write> plan;
   const lock_type lock = take_lock();
   for (std::uint32_t i = 0; i < slot_count_; ++i) {
     const page_slot& slot = slots_[i];
     if ((slot.state.load(std::memory_order_relaxed) & page_state::dirty) == 0 || slot.load != nullptr) continue;
-    if (of_file == all_files || slot.page().file == of_file) keys.push_back(slot.key);
+    if (of_file == all_files || slot.page().file == of_file) plan.push_back({slot.key});
   }
-  return keys;
+  return plan;
 }
 
-// Those that can be written now. What is clean by now is left out, and what has a writer or is being written is busy.
-std::vector<page_core::planned_write> page_core::begin_writes(std::vector<std::uint64_t>& keys,
-                                                              std::vector<std::uint64_t>& busy) {
-  std::vector<planned_write> begun;
-  begun.reserve(keys.size());
-  busy.clear();
-  busy.reserve(keys.size());
+// Begins with those that can be written now. What is clean by now is left out, and what has a writer or is being
+// written is busy. `busy` has room for all.
+bool page_core::begin_writes(std::span<planned_write> plan, std::vector<planned_write>& busy) noexcept {
+  bool has_begun = false;
   const lock_type lock = take_lock();
-  for (const std::uint64_t key : keys) {
-    page_slot* const slot = find(mixed_identity(key));
+  for (planned_write& each : plan) {
+    page_slot* const slot = find(mixed_identity(each.key));
     if (slot == nullptr || (slot->state.load(std::memory_order_relaxed) & page_state::dirty) == 0) continue;
     if (begin_write(*slot, true)) {
-      begun.push_back({slot, 0});
+      each.slot = slot;
+      has_begun = true;
     } else {
-      slot->state.fetch_or(page_state::waited, std::memory_order_relaxed);
-      busy.push_back(key);
+      busy.push_back({each.key});
     }
   }
-  return begun;
+  return has_begun;
 }
 
-// Nothing here may fail for want of memory before all that has begun has ended.
-void page_core::ask_hook_for_all(std::vector<planned_write>& plan, page_flush& so_far, std::exception_ptr& error) {
+void page_core::end_planned(planned_write& of, outcome what, page_flush& so_far) noexcept {
+  const lock_type lock = take_lock();
+  so_far.written += end_write(*std::exchange(of.slot, nullptr), what);
+  so_far.vetoed += what == outcome::vetoed;
+}
+
+// Of those that have begun; what may not be written ends.
+void page_core::ask_hook_for_all(std::span<planned_write> plan, page_flush& so_far,
+                                 std::exception_ptr& error) noexcept {
   for (planned_write& each : plan) {
-    outcome what = outcome::vetoed;
+    if (each.slot == nullptr) continue;
     try {
       const std::optional<std::uint64_t> order = ask_hook(*each.slot);
       if (order.has_value()) {
         each.order = *order;
-        continue;
+      } else {
+        end_planned(each, outcome::vetoed, so_far);
       }
-      ++so_far.vetoed;
     } catch (...) {
       if (error == nullptr) error = std::current_exception();
-      what = outcome::failed;
+      end_planned(each, outcome::failed, so_far);
     }
-    const lock_type lock = take_lock();
-    end_write(*std::exchange(each.slot, nullptr), what);
   }
-  std::erase_if(plan, [](const planned_write& each) { return each.slot == nullptr; });
 }
 
-void page_core::write_in_order(std::vector<planned_write>& plan, page_flush& so_far, std::exception_ptr& error) {
-  ask_hook_for_all(plan, so_far, error);
+void page_core::sort_planned(std::span<planned_write> plan) noexcept {
   std::sort(plan.begin(), plan.end(), [](const planned_write& one, const planned_write& other) {
-    return std::tie(one.order, one.slot->key) < std::tie(other.order, other.slot->key);
+    return std::tie(one.order, one.key) < std::tie(other.order, other.key);
   });
-  std::uint64_t last = ~std::uint64_t{0};  // nothing of a higher order any more
-  for (const planned_write& each : plan) {
-    outcome what = outcome::skipped;
-    if (each.order <= last) {
-      try {
-        TENURE_CACHE_STEP();
-        write(*each.slot);
-        what = outcome::written;
-      } catch (...) {
-        if (error == nullptr) error = std::current_exception();
-        what = outcome::failed;
-        last = each.order;
-      }
-    }
-    const lock_type lock = take_lock();
-    so_far.written += end_write(*each.slot, what);
+}
+
+// In the order that the hook gives now, and with no page begun afterwards.
+void page_core::plan_in_order(std::vector<planned_write>& plan, std::vector<planned_write>& busy, page_flush& so_far,
+                              std::exception_ptr& error) noexcept {
+  for (planned_write& each : plan) {
+    const std::span<planned_write> one(&each, 1);
+    if (!begin_writes(one, busy)) continue;
+    ask_hook_for_all(one, so_far, error);
+    each.is_planned = each.slot != nullptr;
+    if (each.is_planned) end_planned(each, outcome::skipped, so_far);
   }
+  std::erase_if(plan, [](const planned_write& each) { return !each.is_planned; });
+  sort_planned(plan);
+}
+
+// True when one of them could be begun. A page that has been changed since it was planned, and now comes after what is
+// still to be written, is busy, too, where it may be.
+bool page_core::write_planned(std::vector<planned_write>& plan, std::vector<planned_write>& busy, bool may_put_off,
+                              page_flush& so_far, std::exception_ptr& error) noexcept {
+  bool has_begun = false;
+  sort_planned(plan);
+  if (before_write_ && plan.size() > most_begun) {
+    const std::size_t all = plan.size();
+    plan_in_order(plan, busy, so_far, error);
+    has_begun = plan.size() + busy.size() < all;
+  }
+  std::uint64_t last = ~std::uint64_t{0};  // nothing of a higher order any more
+  for (std::size_t from = 0; from < plan.size(); from += most_begun) {
+    const std::span<planned_write> some(plan.data() + from, std::min(most_begun, plan.size() - from));
+    const std::size_t next = from + some.size();
+    const std::uint64_t before = may_put_off && next < plan.size() ? plan[next].order : ~std::uint64_t{0};
+    has_begun |= begin_writes(some, busy);
+    ask_hook_for_all(some, so_far, error);
+    sort_planned(some);
+    for (planned_write& each : some) {
+      if (each.slot == nullptr) continue;
+      outcome what = outcome::skipped;
+      if (each.order > before) {
+        busy.push_back({each.key});
+      } else if (each.order <= last) {
+        try {
+          TENURE_CACHE_STEP();
+          write(*each.slot);
+          what = outcome::written;
+        } catch (...) {
+          if (error == nullptr) error = std::current_exception();
+          what = outcome::failed;
+          last = each.order;
+        }
+      }
+      end_planned(each, what, so_far);
+    }
+  }
+  return has_begun;
 }
 
 page_flush page_core::flush(nanoseconds wait) { return flush(wait, all_files); }
 
 page_flush page_core::flush(nanoseconds wait, std::uint32_t of_file) {
   check_no_hook();
-  const lock_type alone(flush_lock_);
+  lock_type turn(flush_lock_);
   page_flush so_far;
   std::exception_ptr error;
   patience until{wait};
-  std::vector<std::uint64_t> keys = dirty_keys(of_file);
-  std::vector<std::uint64_t> busy;
-  for (;;) {
-    std::vector<planned_write> begun = begin_writes(keys, busy);
-    const bool is_waiting = begun.empty();
-    write_in_order(begun, so_far, error);
+  std::vector<planned_write> plan = dirty_pages(of_file);
+  std::vector<planned_write> busy;
+  for (bool is_first = true;; is_first = false) {
+    busy.clear();
+    busy.reserve(plan.size());
+    const bool has_begun = write_planned(plan, busy, is_first, so_far, error);
     // What came first and failed must not be passed by what comes later.
     if (busy.empty() || error != nullptr) break;
-    if (is_waiting) {
-      lock_type lock = take_lock();
-      // What was let go since it was found busy is there at once.
-      const bool is_still_busy = std::all_of(busy.begin(), busy.end(), [this](std::uint64_t key) {
-        const page_slot* const slot = find(mixed_identity(key));
-        return slot != nullptr && (slot->state.load() & (page_state::writer | page_state::writing)) != 0;
-      });
-      if (is_still_busy && !wait_for_change(lock, until)) break;
+    if (!has_begun) {
+      turn.unlock();
+      if (!wait_for_writers(busy, until)) break;
+      turn.lock();
     }
-    keys = busy;
+    plan.swap(busy);
   }
   so_far.busy = busy.size();
   if (error != nullptr) std::rethrow_exception(error);
   return so_far;
+}
+
+// What was let go since it was found busy is there at once.
+bool page_core::wait_for_writers(const std::vector<planned_write>& busy, patience& until) {
+  lock_type lock = take_lock();
+  for (const planned_write& each : busy) {
+    page_slot* const slot = find(mixed_identity(each.key));
+    constexpr std::uint64_t in_other_hands = page_state::writer | page_state::writing;
+    if (slot == nullptr || (slot->state.fetch_or(page_state::waited) & in_other_hands) == 0) return true;
+  }
+  return wait_for_change(lock, until);
 }
 
 // --- on the disk
@@ -269,6 +317,25 @@ void page_core::sync_file(std::uint32_t file, std::uint64_t round) {
     throw;
   }
   settle_file(true);
+}
+
+// Under the lock.
+bool page_core::has_unsynced(std::uint32_t file) const noexcept {
+  if (files_[file].gone_unsynced != 0) return true;
+  return std::any_of(slots_.get(), slots_.get() + slot_count_, [file](const page_slot& slot) {
+    return slot.written_in != 0 && slot.memory != nullptr && slot.page().file == file;
+  });
+}
+
+void page_core::sync_unsynced(std::uint32_t file) {
+  const lock_type alone(sync_lock_);
+  std::uint64_t round = 0;
+  {
+    const lock_type lock = take_lock();
+    if (file >= files_.size() || !has_unsynced(file)) return;
+    round = sync_round_++;
+  }
+  sync_file(file, round);
 }
 
 void page_core::sync() {

@@ -2,6 +2,9 @@
 // back.
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <set>
@@ -205,6 +208,18 @@ TEST(page_pool, a_pin_that_waits_hears_of_a_frame_that_was_asked_for_meanwhile) 
   of.pool.check();
 }
 
+TEST(page_pool, a_lower_limit_holds_for_dirty_pages_when_they_are_written) {
+  pool_on_memory<> of(options_of(8));
+  {
+    std::vector<writable_page> held;
+    for (std::uint64_t number = 0; number < 8; ++number) held.push_back(of.pool.pin_to_write(of.page(number)));
+    of.pool.set_limit(3);
+  }
+  EXPECT_EQ(of.pool.flush().written, 8u);
+  EXPECT_EQ(of.pool.statistics().frames, 3u);
+  of.pool.check();
+}
+
 TEST(page_pool, page_numbers_end_where_offsets_do) {
   page_pool_options options = options_of(4);
   options.page_bytes = std::size_t{1} << 20;
@@ -215,6 +230,35 @@ TEST(page_pool, page_numbers_end_where_offsets_do) {
     EXPECT_THROW(static_cast<void>(of.pool.create(of.page(number))), std::invalid_argument) << number;
   }
   EXPECT_THROW(static_cast<void>(of.pool.pin(of.page(last))), page_io_error);
+}
+
+// Where the thread that prefetches is not.
+TEST(page_pool, goes_on_and_ends_in_a_process_that_was_forked) {
+  page_pool_options options = options_of(8);
+  options.has_thread = true;
+  auto of = std::make_unique<pool_on_memory<>>(options);
+  EXPECT_EQ(of->pool.prefetch(of->page(5), 1), 1u);
+  while (of->pool.statistics().prefetches == 0) std::this_thread::yield();
+  for (const bool uses_it : {false, true}) {
+#ifdef __SANITIZE_THREAD__
+    if (uses_it) continue;  // which lets no forked process have threads
+#endif
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::alarm(60);
+      bool is_right = mark_of(of->pool.pin(of->page(5)).bytes()).number == 5;
+      if (uses_it) {
+        is_right = is_right && of->pool.prefetch(of->page(7), 1) == 1;
+        while (of->pool.statistics().prefetches < 2) std::this_thread::yield();
+      }
+      of.reset();
+      ::_exit(is_right ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
 }
 
 TEST(page_pool, prefetching_ends_with_the_file_and_not_in_the_next) {

@@ -341,6 +341,124 @@ TEST(page_pool_writes, what_a_failed_sync_leaves_in_doubt_is_dirty_again) {
   EXPECT_EQ(of.pool.statistics().dirty_pages, 0u);
 }
 
+// Who waits with a page in hand for a flush that waits for the page would wait for himself.
+TEST(page_pool_writes, a_flush_that_waits_for_a_writer_keeps_no_other_waiting) {
+  pool_on_memory of(4);
+  writable_page alone = of.pool.pin_to_write(of.page(2));
+  std::thread flusher([&] {
+    const page_flush all = of.pool.flush(60s);
+    EXPECT_EQ(all.written, 1u);
+    EXPECT_EQ(all.busy, 0u);
+  });
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(of.pool.flush(0s).busy, 1u);
+  alone.reset();
+  flusher.join();
+}
+
+TEST(page_pool_writes, a_flush_has_few_pages_in_hand) {
+  for (const bool has_hook : {false, true}) {
+    page_pool_options::write_hook hook;
+    if (has_hook) hook = [](page_id page, std::span<const std::byte>) { return std::optional(page.number); };
+    pool_on_memory of(100, std::move(hook));
+    for (std::uint64_t number = 0; number < 100; ++number) of.write(number, 1);
+    std::atomic<bool> is_writing = false, may_go_on = false;
+    of.file->on_write = [&](std::uint64_t number) {
+      if (number != 0) return;
+      is_writing = true;
+      while (!may_go_on) std::this_thread::yield();
+    };
+    std::thread flusher([&] { EXPECT_EQ(of.pool.flush(60s).written, 100u); });
+    while (!is_writing) std::this_thread::yield();
+    EXPECT_NO_THROW(of.write(99, 2));
+    may_go_on = true;
+    flusher.join();
+    EXPECT_EQ(mark_of(of.file->page(99)).version, 2u);
+    of.pool.check();
+  }
+}
+
+// What has been changed since the flush began goes by its new order.
+TEST(page_pool_writes, a_page_that_is_changed_meanwhile_comes_after_what_is_lower_now) {
+  pool_on_memory of(100, [](page_id, std::span<const std::byte> bytes) {
+    return std::optional<std::uint64_t>(mark_of(bytes).version);
+  });
+  for (std::uint64_t number = 0; number < 90; ++number) of.write(number, number);
+  of.file->on_write = [&](std::uint64_t number) {
+    if (number == 0) of.write(40, 1000);
+  };
+  EXPECT_EQ(of.pool.flush().written, 90u);
+  EXPECT_EQ(of.file->written.back(), 40u);
+  of.file->written.pop_back();
+  EXPECT_EQ(of.file->written.size(), 89u);
+  EXPECT_TRUE(std::is_sorted(of.file->written.begin(), of.file->written.end()));
+}
+
+// --- files that are removed
+
+TEST(page_pool_writes, a_file_that_is_removed_is_synced_before) {
+  pool_on_memory of(2);
+  for (std::uint64_t number = 0; number < 5; ++number) of.write(number, 3);
+  of.file->failing_sync = EIO;
+  EXPECT_THROW(of.pool.remove(of.number), page_io_error);
+  EXPECT_EQ(of.read(3), 3u);
+  of.file->failing_sync = 0;
+  of.file->syncs = 0;
+  of.pool.remove(of.number);
+  EXPECT_EQ(of.file->syncs, 1);
+  EXPECT_THROW(static_cast<void>(of.read(3)), std::invalid_argument);
+  // And one that was only read is not.
+  const auto other = std::make_shared<paged_memory>(3);
+  const std::uint32_t number = of.pool.add(other);
+  static_cast<void>(of.pool.pin({number, 1}));
+  of.pool.remove(number);
+  EXPECT_EQ(other->syncs, 0);
+  of.pool.check();
+}
+
+TEST(page_pool_writes, a_file_ends_with_no_lock_held) {
+  struct file : paged_memory {
+    using paged_memory::paged_memory;
+    ~file() override { static_cast<void>(pool->statistics()); }
+    page_pool_base* pool = nullptr;
+  };
+  page_pool<> pool({.page_bytes = page_bytes, .limit_pages = 4, .has_thread = false});
+  auto own = std::make_shared<file>(3);
+  own->pool = &pool;
+  const std::uint32_t number = pool.add(std::move(own));
+  static_cast<void>(pool.pin({number, 1}));
+  pool.remove(number);
+}
+
+TEST(page_pool_writes, a_file_is_removed_whole_or_not_at_all) {
+  page_pool<eviction::lru> pool(
+      {.page_bytes = page_bytes, .limit_pages = 5000, .has_thread = false, .checks = resource_checks::off});
+  std::atomic<std::uint32_t> current = pool.add(std::make_shared<paged_memory>(8));
+  std::atomic<bool> is_over = false;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      while (!is_over) {
+        try {
+          for (std::uint64_t number = 0; number < 8; ++number) pool.pin_to_write({current, number}).reset();
+        } catch (const std::invalid_argument&) {  // NOLINT(bugprone-empty-catch): it is removed
+        }
+      }
+    });
+  }
+  for (int i = 0; i < 300; ++i) {
+    try {
+      pool.remove(current);
+    } catch (const std::logic_error&) {
+      continue;
+    }
+    current = pool.add(std::make_shared<paged_memory>(8));
+  }
+  is_over = true;
+  for (std::thread& each : threads) each.join();
+  pool.check();
+}
+
 // The system tells the failure once, and may mean a write whose end the pool has not heard of yet.
 TEST(page_pool_writes, a_sync_that_fails_leaves_what_is_being_written_in_doubt) {
   pool_on_memory of(2);
