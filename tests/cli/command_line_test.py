@@ -62,7 +62,7 @@ class Help(unittest.TestCase):
         self.assertEqual(run().stdout, run("--help").stdout)
         self.assertEqual(run().stdout, run("help").stdout)
         self.assertEqual(run().returncode, 0)
-        self.assertEqual(commands(), ["run", "record", "attach", "report", "leaks", "fragmentation", "lifetimes",
+        self.assertEqual(commands(), ["run", "record", "attach", "top", "report", "leaks", "fragmentation", "lifetimes",
                                       "diff", "check", "export", "import", "bundle", "simulate", "doctor", "options",
                                       "help", "version"])
 
