@@ -9,6 +9,11 @@ import pathlib
 import random
 import sys
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/support"))
+
+from protobuf_bytes import field, varint  # noqa: E402 (the path must be set first)
+
 
 def heaptrack(generator, version):
     texts, places, traces, kinds = 1, 0, 0, 0
@@ -35,20 +40,6 @@ def heaptrack(generator, version):
             yield f"{what} {generator.randrange(kinds):x}"
         elif what == "c":
             yield f"c {generator.randrange(5000):x}"
-
-
-def varint(value):
-    result = b""
-    while value >= 0x80:
-        result += bytes([value & 0x7f | 0x80])
-        value >>= 7
-    return result + bytes([value])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 def pprof(generator):

@@ -31,57 +31,51 @@ void tell_each(benchmark::State& state) {
       static_cast<double>(pages), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
-void cold_compress(benchmark::State& state) {
+// `prepare` is not timed, `act` is; each gets the memory and a filled block of it.
+template <class prepare_function, class act_function>
+void time_compressed(benchmark::State& state, prepare_function prepare, act_function act) {
   if (const char* const why = tenure::compressed::why_not()) return state.SkipWithError(why);
   tenure::compressed memory(quiet());
   auto* const block = static_cast<char*>(memory.allocate(pages * page_bytes));
   fill(block, pages * page_bytes);
   for (auto _ : state) {
     state.PauseTiming();
-    memory.touch(block, pages * page_bytes);
-    memory.compress_cold();
+    prepare(memory, block);
     state.ResumeTiming();
-    memory.compress_cold();
-  }
-  state.counters["ratio"] = memory.compression().ratio();
-  tell_each(state);
-}
-BENCHMARK(cold_compress)->Name("cold/tenure_compressed_compress")->UseRealTime();
-
-void cold_watch(benchmark::State& state) {
-  if (const char* const why = tenure::compressed::why_not()) return state.SkipWithError(why);
-  tenure::compressed memory(quiet());
-  auto* const block = static_cast<char*>(memory.allocate(pages * page_bytes));
-  fill(block, pages * page_bytes);
-  for (auto _ : state) {
-    state.PauseTiming();
-    memory.compress_cold();
-    state.ResumeTiming();
-    memory.touch(block, pages * page_bytes);
-  }
-  tell_each(state);
-}
-BENCHMARK(cold_watch)->Name("cold/tenure_compressed_touch_watched")->UseRealTime();
-
-void cold_touch(benchmark::State& state) {
-  if (const char* const why = tenure::compressed::why_not()) return state.SkipWithError(why);
-  tenure::compressed memory(quiet());
-  auto* const block = static_cast<char*>(memory.allocate(pages * page_bytes));
-  fill(block, pages * page_bytes);
-  for (auto _ : state) {
-    state.PauseTiming();
-    memory.compress_cold();
-    memory.compress_cold();
-    state.ResumeTiming();
-    memory.touch(block, pages * page_bytes);
+    act(memory, block);
   }
   const tenure::compressed_statistics now = memory.compression();
+  state.counters["ratio"] = now.ratio();
   state.counters["p50_ns"] = static_cast<double>(now.decompression.quantile(0.5).count());
   state.counters["p99_ns"] = static_cast<double>(now.decompression.quantile(0.99).count());
   tell_each(state);
 }
+
+void touch_all(tenure::compressed& memory, char* block) { memory.touch(block, pages * page_bytes); }
+void look_once(tenure::compressed& memory, char*) { memory.compress_cold(); }
+
+void cold_compress(benchmark::State& state) {
+  const auto watch = [](tenure::compressed& memory, char* block) {
+    touch_all(memory, block);
+    look_once(memory, block);
+  };
+  time_compressed(state, watch, look_once);
+}
+BENCHMARK(cold_compress)->Name("cold/tenure_compressed_compress")->UseRealTime();
+
+void cold_watch(benchmark::State& state) { time_compressed(state, look_once, touch_all); }
+BENCHMARK(cold_watch)->Name("cold/tenure_compressed_touch_watched")->UseRealTime();
+
+void cold_touch(benchmark::State& state) {
+  const auto compress = [](tenure::compressed& memory, char* block) {
+    look_once(memory, block);
+    look_once(memory, block);
+  };
+  time_compressed(state, compress, touch_all);
+}
 BENCHMARK(cold_touch)->Name("cold/tenure_compressed_touch_compressed")->UseRealTime();
 
+// Too short a time for the clock to be stopped within it.
 void cold_hot(benchmark::State& state) {
   if (const char* const why = tenure::compressed::why_not()) return state.SkipWithError(why);
   tenure::compressed memory(quiet());

@@ -7,13 +7,18 @@ Oracles: heaptrack_print on the same file, and `tenure record` of the same progr
 import gzip
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import unittest
 
-from recording_case import KNOWN, RecordingCase
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from protobuf_bytes import field, varint  # noqa: E402 (the path must be set first)
+from recording_case import KNOWN, RecordingCase  # noqa: E402
 
 WORDS = ("keep", 4, "churn", 3, "hand", 5)
 
@@ -255,21 +260,6 @@ class TextTest(ImportCase):
             self.assertIn(sentence, self.tenure(*words, code=code).stderr)
         (self.folder / "made").write_bytes(TEXT)
         self.assertIn(b"/dev/full", self.tenure("import", "-o", "/dev/full", self.folder / "made", code=70).stderr)
-
-
-def varint(value):
-    result = b""
-    while value >= 0x80:
-        result += bytes([value & 0x7f | 0x80])
-        value >>= 7
-    return result + bytes([value])
-
-
-def field(number, value):
-    """A field of a protobuf message: a number, or bytes."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value & (1 << 64) - 1)
-    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 class Profile:

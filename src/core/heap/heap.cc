@@ -175,9 +175,10 @@ void free_named(span* home, void* block, free_entry entry) noexcept {
   if (home->kind == span_kind::named_small && (tagged || is_uncarved(home, block)) && owner->is_free(home, block)) {
     return report_misuse(misuse::double_free, block);
   }
-  if (owner == &sampled_heap()) check_entry(block, entry);
+  const bool is_sampled = owner == &sampled_heap();
+  if (is_sampled) check_entry(block, entry);
   tell_freed(block);
-  if (owner == &sampled_heap()) return free_sampled(home, block);
+  if (is_sampled) return free_sampled(home, block);
   owner->free(home, block);
 }
 

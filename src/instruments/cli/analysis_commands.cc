@@ -24,12 +24,6 @@
 namespace tenure::cli {
 namespace {
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
-  return text;
-}
-
 // What is wrong with the words of a command that takes one recording, or nothing.
 std::string objection(const arguments& given) {
   if (given.words.size() != 1)

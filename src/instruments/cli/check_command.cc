@@ -11,6 +11,7 @@
 #include "instruments/cli/imported_source.h"
 #include "instruments/cli/kept_recording.h"
 #include "instruments/cli/output_file.h"
+#include "instruments/cli/terminal.h"
 #include "instruments/cli/value_text.h"
 #include "instruments/cli/watched_program.h"
 #include "instruments/collect/recording_writer.h"
@@ -115,12 +116,6 @@ std::expected<void, std::string> write(const check_options& options, const check
   if (options.output) return write_output(*options.output, text);
   if (!write_all(descriptor, text)) return std::unexpected("the answer cannot be written.");
   return {};
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
-  return text;
 }
 
 // What the limits are held against, and the answer.

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tenure::cli {
 
@@ -26,6 +27,12 @@ int fail(int exit_code, std::string_view sentence);
 
 // Breaks paragraphs at blanks so that no line is longer than `columns`. Every line begins with `indent` blanks.
 std::string wrapped(std::string_view text, int columns, int indent);
+
+// Words with a blank between.
+std::string joined(const std::vector<std::string>& words);
+
+// Without what would move the cursor.
+std::string in_one_line(std::string text);
 
 // Columns that UTF-8 text takes, one a code point.
 int display_columns(std::string_view text);

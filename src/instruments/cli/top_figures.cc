@@ -8,6 +8,7 @@
 
 #include "instruments/analyze/grouping.h"
 #include "instruments/analyze/user_frame.h"
+#include "instruments/cli/terminal.h"
 #include "instruments/collect/heap_counters.h"
 
 namespace tenure::cli {
@@ -38,12 +39,6 @@ top_parts parts_of(const analyze::process_profile& now, double resident_bytes) {
   return parts;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
-  return text;
-}
-
 // What group_sites() calls the group of a sample.
 std::string group_name(const analyze::process_profile& profile, analyze::frame_resolver& frames, top_table table,
                        const collect::sample& one) {
@@ -55,12 +50,6 @@ std::string group_name(const analyze::process_profile& profile, analyze::frame_r
 }
 
 }  // namespace
-
-std::string in_one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char one) { return one < ' ' || one == 0x7f; }, ' ');
-  return text;
-}
 
 std::string_view name_of(top_table table) {
   constexpr std::array<std::string_view, top_table_count> names = {"functions", "lines", "modules", "threads",

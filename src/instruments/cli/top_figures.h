@@ -17,9 +17,6 @@ enum class top_table { functions, lines, modules, threads, accounts };
 inline constexpr std::size_t top_table_count = 5;
 std::string_view name_of(top_table table);
 
-// Without what would move the cursor.
-std::string in_one_line(std::string text);
-
 struct top_row {
   std::string name;
   double live_bytes = 0;
@@ -53,7 +50,6 @@ struct top_figures {
   std::array<std::vector<top_row>, top_table_count> rows;
   // One a moment, the newest last.
   std::deque<double> resident_course, live_course, rate_course;
-  bool is_paused = false;
   std::size_t process = 0, process_count = 1;  // which of those that are watched
 };
 

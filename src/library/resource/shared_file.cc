@@ -30,6 +30,23 @@ bool may_have_file_of(std::size_t bytes) noexcept {
 // All that a cut would need. Nobody can undo it.
 constexpr int no_cuts = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
+// A byte with room for a descriptor beside it.
+struct one_descriptor_message {
+  one_descriptor_message() {
+    header.msg_iov = &content;
+    header.msg_iovlen = 1;
+    header.msg_control = space;
+    header.msg_controllen = sizeof space;
+  }
+  one_descriptor_message(const one_descriptor_message&) = delete;
+  one_descriptor_message& operator=(const one_descriptor_message&) = delete;
+
+  char byte = 0;
+  iovec content{&byte, 1};
+  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+};
+
 // The kernel has put all descriptors of a message that fit into this process, wanted or not: the first is returned, or
 // -1, the others are closed.
 int take_first_descriptor(msghdr& message, std::size_t& count) noexcept {
@@ -98,44 +115,30 @@ owned_file duplicate_segment_file(int descriptor) {
 }
 
 void send_descriptor(int socket, int descriptor) {
-  char byte = 0;
-  iovec content{&byte, 1};
-  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &content;
-  message.msg_iovlen = 1;
-  message.msg_control = space;
-  message.msg_controllen = sizeof space;
-  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+  one_descriptor_message message;
+  cmsghdr* const rights = CMSG_FIRSTHDR(&message.header);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(sizeof(int));
   std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
   ssize_t sent = 0;
-  do sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+  do sent = ::sendmsg(socket, &message.header, MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
   if (sent != 1) refuse(errno, "the segment cannot be sent (is this a connected unix socket?)");
 }
 
 int receive_descriptor(int socket) {
-  char byte = 0;
-  iovec content{&byte, 1};
-  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &content;
-  message.msg_iovlen = 1;
-  message.msg_control = space;
-  message.msg_controllen = sizeof space;
+  one_descriptor_message message;
   ssize_t received = 0;
-  do received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  do received = ::recvmsg(socket, &message.header, MSG_CMSG_CLOEXEC);
   while (received < 0 && errno == EINTR);
   if (received < 0) refuse(errno, "no segment can be received");
   std::size_t count = 0;
-  owned_file descriptor(take_first_descriptor(message, count));
+  owned_file descriptor(take_first_descriptor(message.header, count));
   if (count == 0) {
     refuse(EBADMSG, received == 0 ? "the other end has closed the socket" : "what was sent is no descriptor");
   }
-  if (count > 1 || (message.msg_flags & MSG_CTRUNC) != 0) {
+  if (count > 1 || (message.header.msg_flags & MSG_CTRUNC) != 0) {
     refuse(EBADMSG, "what was sent is more than one descriptor");
   }
   return descriptor.release();

@@ -5,7 +5,7 @@
 #include <tenure/eviction.hpp>
 #include <tenure/page_pool.hpp>
 
-#include "naive_policies.h"
+#include "naive_pairings.h"
 #include "paged_memory.h"
 #include "request_streams.h"
 
@@ -28,21 +28,9 @@ struct simulated_adaptive {
   eviction::simulation<eviction::adaptive> simulated;
 };
 
-template <class policy_type, class naive_type>
-struct pairing {
-  using policy = policy_type;
-  using naive = naive_type;
-};
 template <class pair>
 class page_pool_reference : public testing::Test {};
-using pairings =
-    testing::Types<pairing<eviction::fifo, naive_fifo>, pairing<eviction::lru, naive_lru>,
-                   pairing<eviction::clock, naive_clock>, pairing<eviction::lfu, naive_lfu>,
-                   pairing<eviction::lru_k, naive_lru_k>, pairing<eviction::two_queue, naive_two_queue>,
-                   pairing<eviction::arc, naive_arc>, pairing<eviction::lirs, naive_lirs>,
-                   pairing<eviction::sieve, naive_sieve>, pairing<eviction::s3_fifo, naive_s3_fifo>,
-                   pairing<eviction::w_tiny_lfu, naive_w_tiny_lfu>, pairing<eviction::random_choice, naive_random>,
-                   pairing<eviction::adaptive, simulated_adaptive>>;
+using pairings = naive_pairings<pairing<eviction::adaptive, simulated_adaptive>>;
 TYPED_TEST_SUITE(page_pool_reference, pairings);
 
 // What the pool tells its policy of a page, by the same arithmetic.

@@ -4,7 +4,7 @@
 
 #include <tenure/eviction.hpp>
 
-#include "naive_policies.h"
+#include "naive_pairings.h"
 #include "request_streams.h"
 
 namespace tenure::test {
@@ -16,22 +16,10 @@ constexpr std::size_t requests_each = 2'500;
 constexpr std::size_t requests_each = 62'500;
 #endif
 
-template <class policy_type, class naive_type>
-struct pairing {
-  using policy = policy_type;
-  using naive = naive_type;
-};
-
 template <class pair>
 class policy_reference : public testing::Test {};
 
-using pairings =
-    testing::Types<pairing<eviction::fifo, naive_fifo>, pairing<eviction::lru, naive_lru>,
-                   pairing<eviction::clock, naive_clock>, pairing<eviction::lfu, naive_lfu>,
-                   pairing<eviction::lru_k, naive_lru_k>, pairing<eviction::two_queue, naive_two_queue>,
-                   pairing<eviction::arc, naive_arc>, pairing<eviction::lirs, naive_lirs>,
-                   pairing<eviction::sieve, naive_sieve>, pairing<eviction::s3_fifo, naive_s3_fifo>,
-                   pairing<eviction::w_tiny_lfu, naive_w_tiny_lfu>, pairing<eviction::random_choice, naive_random>>;
+using pairings = naive_pairings<>;
 TYPED_TEST_SUITE(policy_reference, pairings);
 
 std::vector<stream> streams(std::uint64_t seed) {
