@@ -20,7 +20,8 @@
 // Thread-safe: everything but construction, destruction and, against the end of the very object it visits or returns,
 // for_each_live() and weak_handle::get(). Errors: std::bad_alloc beyond limit_objects, which counts objects in use and
 // nothing else, and where there is no memory; what T's constructor throws. A second destroy() ends in a message,
-// always; with checks on the message has the sites of creation and both ends, and objects of another pool are told too.
+// always; with checks on the message has the sites of creation and both ends, and objects of another pool, as well as
+// writes into an object after its end, are told too.
 // The account's held bytes are exact; what it shows as used is up to a magazine (64 objects) a thread behind, while
 // statistics() asks all threads.
 // Cost: some 3 ns for a pair, at any number of threads (docs/library/object_pool.md); 24 bytes a slot beyond T. Memory
@@ -136,10 +137,14 @@ class object_pool {
   T* make(Arguments&&... arguments) {
     slot_header* slot = depot_.take();
     T* object = static_cast<T*>(depot_.object_of(slot));
+    if (!keeps_objects && depot_.has_checks()) [[unlikely]] {
+      depot_.find_late_write(slot);
+    }
     if (!keeps_objects || !slot->is_constructed) {
       try {
         ::new (static_cast<void*>(object)) T(std::forward<Arguments>(arguments)...);
       } catch (...) {
+        if (!keeps_objects && depot_.has_checks()) depot_.fill(slot);
         depot_.give(slot);
         throw;
       }
@@ -167,6 +172,9 @@ class object_pool {
       Reset{}(*object);
     } else {
       object->~T();
+      if (depot_.has_checks()) [[unlikely]] {
+        depot_.fill(slot);
+      }
     }
     slot->generation.store(generation + 1, std::memory_order_release);
     // The next round would begin with generations that somebody may remember: the slot stays out of use.

@@ -132,10 +132,14 @@ class TENURE_API slot_depot {
   tenure_account* account() const noexcept { return account_.handle(); }
   bool has_checks() const noexcept { return has_checks_; }
   std::size_t slot_bytes() const noexcept { return slot_bytes_; }
+  std::size_t object_bytes() const noexcept { return slot_bytes_ - object_offset_; }
 
   // Messages. With checks on sites are kept; without them only the destruction in hand has one.
   void note_created(slot_header* of);
   void note_destroyed(slot_header* of);
+  // Of an object that has ended; whoever writes into it until the slot is used again, or the pool ends, is told of.
+  void fill(slot_header* of) noexcept;
+  void find_late_write(const slot_header* in) const noexcept;
   [[gnu::cold]] void report_not_in_use(const slot_header* of) const noexcept;
   [[gnu::cold]] void report_left() const noexcept;
   // Whether the object is one of this pool's; a message otherwise. With checks on.
@@ -172,7 +176,8 @@ class TENURE_API slot_depot {
   void publish(magazine* of) noexcept;
   void retire(magazine* of) noexcept;
   void count_against_limit();
-  bool owns(const void* object) const noexcept;
+  // The slot in whose object the address lies.
+  const slot_header* covering(const void* address) const noexcept;
 
   std::uint64_t serial_;
   std::uint32_t id_;

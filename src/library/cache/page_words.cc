@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "library/resource/fork_guard.h"
+
 namespace tenure::detail {
 namespace {
 
@@ -18,7 +20,7 @@ struct ended_word {
 };
 
 struct word_list {
-  std::mutex lock;
+  resources::process_lock lock;
   std::unordered_map<std::uint64_t, page_word> live;
   std::deque<ended_word> ended;
   std::uint64_t given = 0;

@@ -3,20 +3,40 @@
 #include <array>
 #include <atomic>
 #include <mutex>
+#include <new>
+
+#include "library/resource/fork_guard.h"
 
 namespace tenure::detail {
 namespace {
 
-// Headers of released leases, linked through next_of_words, the latest first.
+// Headers of released leases, linked through next_of_words, the latest first. Each change is one store, so in a child
+// of fork() a list is whole whatever another thread was at, and only its lock is made anew.
 struct bucket {
   std::mutex lock;
   buffer_header* newest = nullptr;
 };
 constexpr unsigned bucket_bits = 10;
-constinit std::array<bucket, std::size_t{1} << bucket_bits> buckets;
-constinit std::atomic<std::uint64_t> words_given = 0;
 
-bucket& bucket_of(std::uint64_t word) noexcept { return buckets[word >> (64 - bucket_bits)]; }
+class all_buckets final : resources::fork_guard {
+ public:
+  all_buckets() noexcept { enroll(); }
+  static bucket& of(std::uint64_t word) noexcept {
+    static auto* const all = new all_buckets;  // leases end after everything else
+    return all->buckets_[word >> (64 - bucket_bits)];
+  }
+
+ private:
+  void before_fork() noexcept override {}
+  void after_fork(bool is_child) noexcept override {
+    for (bucket& each : buckets_) {
+      if (is_child) new (&each.lock) std::mutex;
+    }
+  }
+
+  std::array<bucket, std::size_t{1} << bucket_bits> buckets_;
+};
+constinit std::atomic<std::uint64_t> words_given = 0;
 
 }  // namespace
 
@@ -28,16 +48,16 @@ void* word_for(buffer_header* leased) noexcept {
   constexpr std::uint64_t spread = 0x9e37'79b9'7f4a'7c15;
   const std::uint64_t word = (words_given.fetch_add(1, std::memory_order_relaxed) + 1) * spread;
   leased->word = word;
-  bucket& in = bucket_of(word);
+  bucket& in = all_buckets::of(word);
   const std::lock_guard held(in.lock);
   leased->next_of_words = in.newest;
-  in.newest = leased;
+  __atomic_store_n(&in.newest, leased, __ATOMIC_RELEASE);
   return reinterpret_cast<void*>(word);
 }
 
 buffer_header* take_of_word(const void* word) noexcept {
   const auto wanted = reinterpret_cast<std::uintptr_t>(word);
-  bucket& in = bucket_of(wanted);
+  bucket& in = all_buckets::of(wanted);
   const std::lock_guard held(in.lock);
   for (buffer_header** at = &in.newest; *at != nullptr; at = &(*at)->next_of_words) {
     buffer_header* const found = *at;

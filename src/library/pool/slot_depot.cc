@@ -6,13 +6,15 @@
 #include <cstring>
 #include <map>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
-#include "library/resource/call_site.h"
+#include "library/resource/block_owner.h"
 #include "library/resource/checks.h"
+#include "library/resource/fork_guard.h"
 
 namespace tenure::detail {
 
@@ -24,7 +26,7 @@ namespace {
 
 // Which pools there are by id, and the magazines of all threads: for a thread's end, a pool's end, and for figures.
 struct directory {
-  std::mutex lock;
+  resources::process_lock lock;
   std::array<slot_depot*, pool_ids> pools{};
   std::vector<magazine_set*> sets;
   std::uint64_t serials = 0;
@@ -72,13 +74,34 @@ struct thread_magazines {
 
 constinit thread_local bool thread_magazines::are_over = false;
 
+// What is known of objects, with checks on; without them that they are this pool's.
 struct slot_depot::sites {
   struct record {
     resources::call_site created;
     resources::call_site destroyed;
+    bool is_filled = false;  // with the pattern, since its end
   };
+  static constexpr unsigned char pattern = 0xdf;
+
+  explicit sites(const slot_depot& of) : depot(of) {}
+  record of(const slot_header* slot) const {
+    const std::lock_guard held(lock);
+    const auto found = by_index.find(slot->index);
+    return found == by_index.end() ? record{} : found->second;
+  }
+  static std::optional<resources::owned_block> find_owned(const void* sites_of, const void* block) noexcept {
+    const auto* const self = static_cast<const sites*>(sites_of);
+    const slot_header* const found = self->depot.covering(block);
+    if (found == nullptr || found->generation.load(std::memory_order_acquire) % 2 == 0) return std::nullopt;
+    return resources::owned_block{
+        reinterpret_cast<std::uintptr_t>(self->depot.object_of(const_cast<slot_header*>(found))),
+        self->depot.object_bytes(), "pool", self->depot.name(), self->of(found).created};
+  }
+
+  const slot_depot& depot;
   mutable std::mutex lock;
   std::map<std::uint32_t, record> by_index;
+  resources::block_owner known{this, find_owned};
 };
 
 slot_depot::slot_depot(const depot_options& options)
@@ -92,7 +115,7 @@ slot_depot::slot_depot(const depot_options& options)
   const std::size_t length = std::min(options.name.size(), sizeof name_ - 1);
   std::memcpy(name_, options.name.data(), length);
   name_[length] = '\0';
-  if (has_checks_) sites_ = std::make_unique<sites>();
+  sites_ = std::make_unique<sites>(*this);
   directory& shared = directory::get();
   const std::lock_guard held(shared.lock);
   serial_ = ++shared.serials;
@@ -101,6 +124,7 @@ slot_depot::slot_depot(const depot_options& options)
 }
 
 slot_depot::~slot_depot() {
+  sites_.reset();
   if (id_ < pool_ids) {
     directory& shared = directory::get();
     const std::lock_guard held(shared.lock);
@@ -303,9 +327,8 @@ resource_statistics slot_depot::statistics() const noexcept {
       given += __atomic_load_n(&one.given, __ATOMIC_RELAXED);
     }
   }
-  const std::uint64_t object_bytes = slot_bytes_ - object_offset_;
   result.used_blocks = __atomic_load_n(&use_->used_blocks, __ATOMIC_RELAXED) + taken - given;
-  result.used_bytes = result.used_blocks * object_bytes;
+  result.used_bytes = result.used_blocks * object_bytes();
   result.peak_used_bytes = std::max(__atomic_load_n(&use_->peak_used_bytes, __ATOMIC_RELAXED), result.used_bytes);
   result.allocations = __atomic_load_n(&use_->allocations, __ATOMIC_RELAXED) + taken;
   result.held_bytes = account.held_bytes;
@@ -318,7 +341,9 @@ resource_statistics slot_depot::statistics() const noexcept {
 void slot_depot::note_created(slot_header* of) {
   const resources::call_site here = resources::capture_site();
   const std::lock_guard held(sites_->lock);
-  sites_->by_index[of->index].created = here;
+  sites::record& record = sites_->by_index[of->index];
+  record.created = here;
+  record.is_filled = false;
 }
 
 void slot_depot::note_destroyed(slot_header* of) {
@@ -327,67 +352,70 @@ void slot_depot::note_destroyed(slot_header* of) {
   sites_->by_index[of->index].destroyed = here;
 }
 
+void slot_depot::fill(slot_header* of) noexcept {
+  std::memset(object_of(of), sites::pattern, object_bytes());
+  const std::lock_guard held(sites_->lock);
+  sites_->by_index[of->index].is_filled = true;
+}
+
+void slot_depot::find_late_write(const slot_header* in) const noexcept {
+  const sites::record known = sites_->of(in);
+  const auto* const bytes = static_cast<const unsigned char*>(object_of(const_cast<slot_header*>(in)));
+  if (!known.is_filled || std::all_of(bytes, bytes + object_bytes(), [](auto one) { return one == sites::pattern; })) {
+    return;
+  }
+  const resources::call_site here = resources::capture_site();
+  resources::report_misuse("write into an object after its end", bytes, object_bytes(), "pool", name_,
+                           {{"created", &known.created}, {"destroyed", &known.destroyed}, {"found", &here}});
+}
+
 void slot_depot::report_not_in_use(const slot_header* of) const noexcept {
   const resources::call_site here = resources::capture_site();
-  const void* object = object_of(const_cast<slot_header*>(of));
-  sites::record known;
-  if (sites_ != nullptr) {
-    const std::lock_guard held(sites_->lock);
-    const auto found = sites_->by_index.find(of->index);
-    if (found != sites_->by_index.end()) known = found->second;
-  }
+  const sites::record known = sites_->of(of);
   resources::report_misuse(
-      "destroy of an object that is not in use", object, slot_bytes_ - object_offset_, "pool", name_,
+      "destroy of an object that is not in use", object_of(const_cast<slot_header*>(of)), object_bytes(), "pool", name_,
       {{"created", &known.created}, {"destroyed first", &known.destroyed}, {"destroyed again", &here}});
 }
 
-bool slot_depot::owns(const void* object) const noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(object);
+const slot_header* slot_depot::covering(const void* address) const noexcept {
   for (std::size_t i = 0; i < segment_capacity; ++i) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(segments_[i].load(std::memory_order_acquire));
-    if (begin == 0) return false;
-    const std::uintptr_t offset = address - begin;
-    if (offset < (std::size_t{first_segment_slots} << i) * slot_bytes_) return offset % slot_bytes_ == object_offset_;
+    std::byte* const begin = segments_[i].load(std::memory_order_acquire);
+    if (begin == nullptr) return nullptr;
+    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(begin);
+    if (offset >= (std::size_t{first_segment_slots} << i) * slot_bytes_) continue;
+    const bool is_in_object = offset % slot_bytes_ - object_offset_ < object_bytes();
+    return is_in_object ? reinterpret_cast<const slot_header*>(begin + offset / slot_bytes_ * slot_bytes_) : nullptr;
   }
-  return false;
+  return nullptr;
 }
 
 bool slot_depot::is_mine_or_report(const void* object) const noexcept {
-  if (owns(object)) return true;
-  const resources::call_site here = resources::capture_site();
-  const slot_depot* home = nullptr;
-  sites::record known;
-  {
-    directory& shared = directory::get();
-    const std::lock_guard held(shared.lock);
-    for (const slot_depot* one : shared.pools) {
-      if (one != nullptr && one->owns(object)) home = one;
-    }
-    if (home != nullptr && home->sites_ != nullptr) {
-      const std::lock_guard sites_held(home->sites_->lock);
-      const auto found = home->sites_->by_index.find(home->slot_of(object)->index);
-      if (found != home->sites_->by_index.end()) known = found->second;
-    }
-  }
-  resources::report_misuse(
-      home == nullptr ? "destroy of what no pool has made" : "destroy in a pool that did not make it", object, 0,
-      "pool", name_, {{"created, in another pool", &known.created}, {"destroyed", &here}});
+  const slot_header* const slot = covering(object);
+  if (slot != nullptr && slot == slot_of(object)) return true;
+  resources::report_stranger("destroy", object, sites_.get(), "destroy of what no pool has made", "pool", name_,
+                             resources::capture_site());
   return false;
 }
 
 void slot_depot::report_left() const noexcept {
   const std::uint64_t left = statistics().used_blocks;
-  if (left == 0) return;
-  for (std::uint32_t i = 0; i < opened_slots(); ++i) {
-    slot_header* one = slot_at(i);
-    if (one->generation.load(std::memory_order_acquire) % 2 == 0) continue;
-    char what[96];
-    std::snprintf(what, sizeof what, "pool destroyed with %llu objects in use, the first of them",
-                  static_cast<unsigned long long>(left));
-    const std::lock_guard held(sites_->lock);
-    return resources::write_message(what, object_of(one), slot_bytes_ - object_offset_, "pool", name_,
-                                    {{"created", &sites_->by_index[i].created}});
+  const slot_header* first = nullptr;
+  for (std::uint32_t i = opened_slots(); i-- > 0;) {
+    const slot_header* const one = slot_at(i);
+    if (one->generation.load(std::memory_order_acquire) % 2 != 0) {
+      first = one;
+    } else {
+      find_late_write(one);
+    }
   }
+  if (left == 0 || first == nullptr) return;
+  char what[96];
+  std::snprintf(what, sizeof what, "pool destroyed with %llu objects in use, the first of them",
+                static_cast<unsigned long long>(left));
+  const resources::call_site here = resources::capture_site();
+  const sites::record known = sites_->of(first);
+  resources::write_message(what, object_of(const_cast<slot_header*>(first)), object_bytes(), "pool", name_,
+                           {{"created", &known.created}, {"ended here", &here}});
 }
 
 void slot_depot::check() const {

@@ -4,8 +4,10 @@
 #include <tenure/arena.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
+#include "library/resource/block_owner.h"
 #include "library/resource/call_site.h"
 #include "library/resource/sealed_ranges.h"
 
@@ -46,10 +48,18 @@ struct arena::checked {
     return found == objects.end() ? nullptr : &*found;
   }
 
+  static std::optional<resources::owned_block> find_owned(const void* of, const void* block) noexcept {
+    const auto* const self = static_cast<const checked*>(of);
+    const resources::sited_object* const found = self->find(reinterpret_cast<std::uintptr_t>(block));
+    if (found == nullptr) return std::nullopt;
+    return resources::owned_block{found->address, found->bytes, self->kind, self->name, found->site};
+  }
+
   std::vector<resources::sited_object> objects;
   std::size_t seal_limit_bytes;
   const char* kind;
   const char* name;
+  resources::block_owner known{this, find_owned};
 };
 
 }  // namespace tenure

@@ -2,33 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <mutex>
 #include <new>
-#include <vector>
 
 namespace tenure::resources {
-namespace {
-
-struct all_records {
-  std::mutex lock;
-  std::vector<const block_records*> list;
-  static all_records& get() {
-    static auto* const all = new all_records;  // static resources end after everything else
-    return *all;
-  }
-};
-
-}  // namespace
-
-block_records::block_records(const char* kind, const char* name) : kind_(kind), name_(name) {
-  const std::lock_guard held(all_records::get().lock);
-  all_records::get().list.push_back(this);
-}
-
-block_records::~block_records() {
-  const std::lock_guard held(all_records::get().lock);
-  std::erase(all_records::get().list, this);
-}
 
 std::size_t block_records::add(const void* block, std::size_t bytes, std::size_t alignment) {
   const auto [place, is_new] = used_.try_emplace(reinterpret_cast<std::uintptr_t>(block));
@@ -37,12 +13,24 @@ std::size_t block_records::add(const void* block, std::size_t bytes, std::size_t
   return before;
 }
 
-const block_records::used_block* block_records::find(const void* address) const noexcept {
-  const auto at = reinterpret_cast<std::uintptr_t>(address);
-  auto after = used_.upper_bound(at);
-  if (after == used_.begin()) return nullptr;
+std::map<std::uintptr_t, block_records::used_block>::const_iterator block_records::covering(
+    std::uintptr_t address) const noexcept {
+  auto after = used_.upper_bound(address);
+  if (after == used_.begin()) return used_.end();
   --after;
-  return at - after->first < std::max<std::size_t>(after->second.bytes, 1) ? &after->second : nullptr;
+  return address - after->first < std::max<std::size_t>(after->second.bytes, 1) ? after : used_.end();
+}
+
+const block_records::used_block* block_records::find(const void* address) const noexcept {
+  const auto found = covering(reinterpret_cast<std::uintptr_t>(address));
+  return found == used_.end() ? nullptr : &found->second;
+}
+
+std::optional<owned_block> block_records::find_owned(const void* records, const void* block) noexcept {
+  const auto* const self = static_cast<const block_records*>(records);
+  const auto found = self->covering(reinterpret_cast<std::uintptr_t>(block));
+  if (found == self->used_.end()) return std::nullopt;
+  return owned_block{found->first, found->second.bytes, self->kind_, self->name_, found->second.allocated};
 }
 
 bool block_records::remove(const void* block, std::size_t bytes, std::size_t alignment) noexcept {
@@ -82,17 +70,7 @@ void block_records::report_unknown(const void* block, const call_site& here) con
         "double release", block, last->bytes, kind_, name_,
         {{"allocated", &last->allocated}, {"released first", &last->released}, {"released again", &here}});
   }
-  // Another thread may be changing the records it finds; for a message on the way to the end that is good enough.
-  const std::lock_guard held(all_records::get().lock);
-  for (const block_records* other : all_records::get().list) {
-    const used_block* owned = other->find(block);
-    if (other == this || owned == nullptr) continue;
-    char what[160];
-    std::snprintf(what, sizeof what, "release of a block that %s \"%s\" has handed out", other->kind_, other->name_);
-    return report_misuse(what, block, owned->bytes, kind_, name_,
-                         {{"allocated there", &owned->allocated}, {"released here", &here}});
-  }
-  report_misuse("release of what it has not handed out", block, 0, kind_, name_, {{"released here", &here}});
+  report_stranger("release", block, this, "release of what it has not handed out", kind_, name_, here);
 }
 
 // Neither constructor allocates, so this can be done where fork() returns.
@@ -103,10 +81,12 @@ void block_records::forget_after_fork() noexcept {
 
 void block_records::report_left() const noexcept {
   if (used_.empty()) return;
+  const call_site here = capture_site();
   char what[96];
   std::snprintf(what, sizeof what, "its end with %zu blocks in use, the first of them", used_.size());
   const auto& [address, of] = *used_.begin();
-  write_message(what, reinterpret_cast<const void*>(address), of.bytes, kind_, name_, {{"allocated", &of.allocated}});
+  write_message(what, reinterpret_cast<const void*>(address), of.bytes, kind_, name_,
+                {{"allocated", &of.allocated}, {"ended here", &here}});
 }
 
 }  // namespace tenure::resources

@@ -3,15 +3,17 @@
 //   used      address ──▶ bytes, alignment, where it was allocated
 //   released  oldest first, at most so many: where it was allocated, where it was released
 //
-// All records of the process are in a list, so that a message about a block that came to the wrong resource names the
-// right one.
+// All records of the process are known to one another (block_owner.h), so that a message about a block that came to the
+// wrong resource names the right one.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <list>
 #include <map>
+#include <optional>
 
+#include "library/resource/block_owner.h"
 #include "library/resource/call_site.h"
 
 namespace tenure::resources {
@@ -19,8 +21,7 @@ namespace tenure::resources {
 class block_records {
  public:
   // `kind` and `name` outlive the records.
-  block_records(const char* kind, const char* name);
-  ~block_records();
+  block_records(const char* kind, const char* name) : kind_(kind), name_(name) {}
   block_records(const block_records&) = delete;
   block_records& operator=(const block_records&) = delete;
 
@@ -59,11 +60,14 @@ class block_records {
   static constexpr std::size_t remembered = 1024;
 
   void report_unknown(const void* block, const call_site& here) const noexcept;
+  std::map<std::uintptr_t, used_block>::const_iterator covering(std::uintptr_t address) const noexcept;
+  static std::optional<owned_block> find_owned(const void* records, const void* block) noexcept;
 
   const char* kind_;
   const char* name_;
   std::map<std::uintptr_t, used_block> used_;
   std::list<released_block> released_;
+  block_owner known_{this, find_owned};
 };
 
 }  // namespace tenure::resources

@@ -6,6 +6,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "library/resource/block_owner.h"
 #include "library/resource/block_records.h"
 #include "library/resource/checks.h"
 
@@ -113,10 +114,9 @@ void buddy::do_deallocate(void* block, std::size_t bytes, std::size_t alignment)
   if (records_ && !records_->remove(block, block_bytes_of(order), 1)) return;
   const std::size_t found = block_bytes(block);
   if (found == 0) {
-    const resources::call_site here = resources::capture_site();
-    return resources::report_misuse(
-        owns(block) ? "release of what is no block in use, or no longer" : "release of an address outside of the range",
-        block, 0, kind(), name(), {{"released", &here}});
+    const char* const unknown =
+        owns(block) ? "release of what is no block in use, or no longer" : "release of an address outside of the range";
+    return resources::report_stranger("release", block, nullptr, unknown, kind(), name(), resources::capture_site());
   }
   if (order == 0 || found != block_bytes_of(order)) {
     const resources::call_site here = resources::capture_site();

@@ -1,7 +1,7 @@
 #include "library/resource/fixed_pool_checks.h"
 
 #include <algorithm>
-#include <mutex>
+#include <cstdio>
 
 #include "core/base/check.h"
 
@@ -14,34 +14,16 @@ using resources::report_misuse;
 
 }  // namespace
 
-struct checked_pools {
-  std::mutex lock;
-  std::vector<fixed_pool*> all;
-  static checked_pools& get() {
-    static auto* const pools = new checked_pools;  // static pools end after everything else
-    return *pools;
-  }
-};
-
-fixed_pool::checked::checked(fixed_pool& of) : pool(of) {
-  const std::lock_guard held(checked_pools::get().lock);
-  checked_pools::get().all.push_back(&of);
-}
-
-fixed_pool::checked::~checked() {
-  const std::lock_guard held(checked_pools::get().lock);
-  std::erase(checked_pools::get().all, &pool);
-}
-
-// Another thread may be changing the pool it finds; for a message on the way to the end that is good enough.
-fixed_pool::checked::owner fixed_pool::checked::find_owner(const void* block) noexcept {
-  const std::lock_guard held(checked_pools::get().lock);
-  for (fixed_pool* one : checked_pools::get().all) {
-    const slab* home = one->find(block);
-    if (home == nullptr) continue;
-    return {one->name(), &one->checked_->slabs.at(home->begin)[one->number_of(*home, block)]};
-  }
-  return {nullptr, nullptr};
+std::optional<resources::owned_block> fixed_pool::checked::find_owned(const void* of, const void* block) noexcept {
+  const auto* const self = static_cast<const checked*>(of);
+  const slab* home = self->pool.find(block);
+  if (home == nullptr) return std::nullopt;
+  const std::size_t number = self->pool.number_of(*home, block);
+  const record& found = self->slabs.at(home->begin)[number];
+  if (!found.is_used) return std::nullopt;
+  const std::size_t bytes = self->pool.block_bytes_;
+  return resources::owned_block{home->begin + number * bytes, bytes, self->pool.kind(), self->pool.name(),
+                                found.allocated};
 }
 
 void* fixed_pool::allocate_checked() {
@@ -79,14 +61,8 @@ void fixed_pool::deallocate_checked(void* block) {
   const call_site here = capture_site();
   const slab* home = find(block);
   if (home == nullptr) {
-    const checked::owner owner = checked::find_owner(block);
-    char allocated[96];
-    std::snprintf(allocated, sizeof allocated, "allocated, in pool \"%s\"", owner.name == nullptr ? "" : owner.name);
-    report_misuse(owner.name == nullptr ? "release of a block that no pool has handed out"
-                                        : "release to a pool that does not own the block",
-                  block, 0, kind(), name(),
-                  {{allocated, owner.of == nullptr ? nullptr : &owner.of->allocated}, {"released here", &here}});
-    return;
+    return resources::report_stranger("release", block, checked_.get(),
+                                      "release of a block that no pool has handed out", kind(), name(), here);
   }
   const std::size_t number = number_of(*home, block);
   checked::record& of = checked_->slabs.at(home->begin)[number];
@@ -106,6 +82,7 @@ void fixed_pool::deallocate_checked(void* block) {
 }
 
 void fixed_pool::report_left_blocks() const noexcept {
+  const call_site here = capture_site();
   std::uint64_t left = 0;
   for (const auto& [begin, records] : checked_->slabs) {
     left += static_cast<std::uint64_t>(
@@ -118,7 +95,7 @@ void fixed_pool::report_left_blocks() const noexcept {
       std::snprintf(what, sizeof what, "pool destroyed with %llu blocks in use, the first of them",
                     static_cast<unsigned long long>(left));
       return resources::write_message(what, reinterpret_cast<const void*>(begin + i * block_bytes_), block_bytes_,
-                                      kind(), name(), {{"allocated", &records[i].allocated}});
+                                      kind(), name(), {{"allocated", &records[i].allocated}, {"ended here", &here}});
     }
   }
 }

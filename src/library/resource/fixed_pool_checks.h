@@ -9,15 +9,16 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <optional>
 #include <vector>
 
+#include "library/resource/block_owner.h"
 #include "library/resource/call_site.h"
 
 namespace tenure {
 
 struct fixed_pool::checked {
-  explicit checked(fixed_pool& of);
-  ~checked();
+  explicit checked(fixed_pool& of) : pool(of) {}
   checked(const checked&) = delete;
   checked& operator=(const checked&) = delete;
 
@@ -40,17 +41,13 @@ struct fixed_pool::checked {
     std::erase_if(released, predicate);
   }
 
-  // The pool with checks on that the block lies in, if any: for the message about the wrong one. Under the list's lock.
-  struct owner {
-    const char* name;
-    const record* of;
-  };
-  static owner find_owner(const void* block) noexcept;
+  static std::optional<resources::owned_block> find_owned(const void* of, const void* block) noexcept;
 
   fixed_pool& pool;
   std::map<std::uintptr_t, std::vector<record>> slabs;
   std::vector<record> spare;
   std::deque<void*> released;
+  resources::block_owner known{this, find_owned};
 };
 
 }  // namespace tenure

@@ -11,6 +11,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "library/resource/block_owner.h"
 #include "library/resource/block_records.h"
 #include "library/resource/checks.h"
 #include "library/resource/resident_pages.h"
@@ -174,12 +175,14 @@ void lazy::do_deallocate(void* block, std::size_t bytes, std::size_t) {
   const std::size_t block_bytes = bytes > limit_bytes_ ? 0 : rounded(bytes);
   if (records_ && !records_->remove(block, block_bytes, 1)) return;
   const auto found = used_.find(reinterpret_cast<std::uintptr_t>(block));
-  if (found == used_.end() || found->second.bytes != block_bytes) {
+  if (found == used_.end()) {
+    return resources::report_stranger("release", block, nullptr, "release of what is no block in use, or no longer",
+                                      kind(), name(), resources::capture_site());
+  }
+  if (found->second.bytes != block_bytes) {
     const resources::call_site here = resources::capture_site();
-    return resources::report_misuse(found == used_.end() ? "release of what is no block in use, or no longer"
-                                                         : "release with a size that is not this block's",
-                                    block, found == used_.end() ? 0 : found->second.bytes, kind(), name(),
-                                    {{"released here", &here}});
+    return resources::report_misuse("release with a size that is not this block's", block, found->second.bytes, kind(),
+                                    name(), {{"released here", &here}});
   }
   const std::size_t charged = found->second.charged_bytes;
   used_.erase(found);

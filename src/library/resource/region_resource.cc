@@ -10,7 +10,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
-#include "library/resource/call_site.h"
+#include "library/resource/block_owner.h"
 
 namespace tenure::detail {
 namespace {
@@ -98,9 +98,8 @@ const region_resource::region* region_resource::find(const void* block) const no
 void region_resource::do_deallocate(void* block, std::size_t bytes, std::size_t alignment) {
   const region* home = find(block);
   if (home == nullptr) {
-    const resources::call_site here = resources::capture_site();
-    return resources::report_misuse("release of what it has not handed out", block, 0, kind(), name(),
-                                    {{"released here", &here}});
+    return resources::report_stranger("release", block, nullptr, "release of what it has not handed out", kind(),
+                                      name(), resources::capture_site());
   }
   home->blocks->deallocate(block, bytes, alignment);
 }

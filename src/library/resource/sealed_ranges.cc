@@ -8,6 +8,7 @@
 #include <list>
 
 #include "library/resource/checks.h"
+#include "library/resource/fork_guard.h"
 
 namespace tenure::resources {
 namespace {
@@ -21,7 +22,27 @@ struct sealed_range {
   std::vector<sited_object> objects;
 };
 
-std::atomic_flag lock = ATOMIC_FLAG_INIT;
+// A flag, since the handler of a signal tries it too.
+class flag_lock final : fork_guard {
+ public:
+  flag_lock() noexcept { enroll(); }
+  bool try_lock() noexcept { return !taken_.test_and_set(std::memory_order_acquire); }
+  void lock() noexcept {
+    while (!try_lock()) ::sched_yield();
+  }
+  void unlock() noexcept { taken_.clear(std::memory_order_release); }
+
+ private:
+  void before_fork() noexcept override { lock(); }
+  void after_fork(bool) noexcept override { unlock(); }
+
+  std::atomic_flag taken_ = ATOMIC_FLAG_INIT;
+};
+
+flag_lock& range_lock() noexcept {
+  static auto* const one = new flag_lock;
+  return *one;
+}
 // Never destroyed: pointers outlive static objects too.
 std::list<sealed_range>& ranges() {
   static auto* const all = new std::list<sealed_range>;
@@ -33,7 +54,7 @@ struct sigaction previous;
 // The handler may run on the thread that holds the lock, and then says nothing.
 bool try_lock_for_a_while() noexcept {
   for (int i = 0; i < 10'000; ++i) {
-    if (!lock.test_and_set(std::memory_order_acquire)) return true;
+    if (range_lock().try_lock()) return true;
     ::sched_yield();
   }
   return false;
@@ -58,7 +79,7 @@ void explain(int signal, siginfo_t* info, void*) noexcept {
           {{"allocated", object == nullptr ? nullptr : &object->site}, {"reset", &range.reset_at}, {"used", &used_at}});
       break;
     }
-    lock.clear(std::memory_order_release);
+    range_lock().unlock();
   }
   // Whoever was there before meets the same fault again.
   ::sigaction(signal, &previous, nullptr);
@@ -77,18 +98,19 @@ void seal_range(std::uintptr_t begin, std::size_t bytes, const char* kind, const
     return unmap_checked(reinterpret_cast<void*>(begin), bytes);
   }
   std::list<sealed_range> removed;
-  while (lock.test_and_set(std::memory_order_acquire)) ::sched_yield();
+  range_lock().lock();
   ranges().splice(ranges().end(), added);
   sealed_bytes += bytes;
   while (sealed_bytes > limit_bytes && !ranges().empty()) {
     sealed_bytes -= ranges().front().bytes;
     removed.splice(removed.end(), ranges(), ranges().begin());
   }
-  lock.clear(std::memory_order_release);
+  range_lock().unlock();
   for (const sealed_range& one : removed) unmap_checked(reinterpret_cast<void*>(one.begin), one.bytes);
 }
 
 void explain_faults() noexcept {
+  range_lock();  // is there before the handler wants it
   static const bool once = [] {
     struct sigaction action {};
     action.sa_sigaction = explain;

@@ -1,37 +1,37 @@
 // The segments of this process: for allocators, which know where theirs is mapped, and for children of fork(), which
 // have the parent's locks until they close them.
-#include <pthread.h>
-
 #include <algorithm>
 #include <vector>
 
+#include "library/resource/fork_guard.h"
 #include "library/resource/shared_segment.h"
 
 namespace tenure::resources {
 namespace {
 
-struct all_segments {
+class all_segments final : fork_guard {
+ public:
   std::mutex lock;
   std::mutex joining;
   std::vector<shared_segment*> list;
 
-  all_segments() { ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
+  all_segments() noexcept { enroll(); }
   static all_segments& get() {
     static auto* const all = new all_segments;  // static resources end after everything else
     return *all;
   }
 
-  static void before_fork() {
-    get().joining.lock();
-    get().lock.lock();
+ private:
+  void before_fork() noexcept override {
+    joining.lock();
+    lock.lock();
   }
-  static void after_fork_in_parent() {
-    get().lock.unlock();
-    get().joining.unlock();
-  }
-  static void after_fork_in_child() {
-    for (shared_segment* one : get().list) one->forget_after_fork();
-    after_fork_in_parent();
+  void after_fork(bool is_child) noexcept override {
+    for (shared_segment* one : list) {
+      if (is_child) one->forget_after_fork();
+    }
+    lock.unlock();
+    joining.unlock();
   }
 };
 

@@ -8,6 +8,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "library/resource/block_owner.h"
 #include "library/resource/block_records.h"
 #include "library/resource/checks.h"
 #include "library/resource/upstream.h"
@@ -125,9 +126,9 @@ void* slab::allocate_large(std::size_t bytes, std::size_t alignment) {
 }
 
 void slab::report_not_large(void* block) const noexcept {
-  const resources::call_site here = resources::capture_site();
-  resources::report_misuse("release of what is no block in use, or with another size or alignment", block, 0, kind(),
-                           name(), {{"released here", &here}});
+  resources::report_stranger("release", block, nullptr,
+                             "release of what is no block in use, or with another size or alignment", kind(), name(),
+                             resources::capture_site());
 }
 
 void slab::deallocate_large(void* block, std::size_t bytes, std::size_t alignment) {

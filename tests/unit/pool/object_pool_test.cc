@@ -1,5 +1,6 @@
 // object_pool in one thread: handles, generations, iteration, limits, what comes back, misuse.
 #include <gtest/gtest.h>
+#include <tenure/fixed_pool.hpp>
 #include <tenure/object_pool.hpp>
 
 #include <map>
@@ -208,16 +209,57 @@ TEST(ObjectPool, EndsMisuseInAMessage) {
   object_pool<counted> pool({.name = "mine", .checks = resource_checks::on});
   object_pool<counted> other({.name = "other", .checks = resource_checks::on});
   counted* object = make_here(pool);
-  EXPECT_DEATH(
-      other.destroy(object),
-      "destroy in a pool that did not make it: 0x.*pool \"other\"(.|\n)*created, in another pool\n(.|\n)*at 0x(.|\n)*"
-      "destroyed\n(.|\n)*at 0x");
+  EXPECT_DEATH(other.destroy(object),
+               "destroy of a block that pool \"mine\" has handed out: 0x.*pool \"other\"(.|\n)*allocated "
+               "there\n(.|\n)*at 0x(.|\n)*"
+               "released here\n(.|\n)*at 0x");
   alignas(counted) std::byte elsewhere[sizeof(counted)];
   EXPECT_DEATH(pool.destroy(reinterpret_cast<counted*>(elsewhere)), "destroy of what no pool has made");
   pool.destroy(object);
   EXPECT_DEATH(pool.destroy(object),
                "not in use: 0x.*pool \"mine\"(.|\n)*created\n(.|\n)*at 0x(.|\n)*destroyed first\n(.|\n)*at 0x(.|\n)*"
                "destroyed again\n(.|\n)*at 0x");
+}
+
+// With checks on what is written into an object that has ended is found when its slot is used again, and at the pool's
+// end; one whose constructor threw half way is no such write.
+TEST(ObjectPool, FindsWritesIntoObjectsThatHaveEnded) {
+  const auto write_late = [](bool makes_another) {
+    object_pool<counted> pool({.name = "mine", .checks = resource_checks::on});
+    counted* const gone = pool.make(1);
+    pool.destroy(gone);
+    *const_cast<volatile int*>(&gone->value) = 2;
+    if (makes_another) static_cast<void>(pool.make(3));
+  };
+  const char* const late =
+      "write into an object after its end: 0x.*pool \"mine\"(.|\n)*created\n(.|\n)*at 0x(.|\n)*destroyed\n(.|\n)*at 0x";
+  EXPECT_DEATH(write_late(true), late);
+  EXPECT_DEATH(write_late(false), late);
+
+  struct half {
+    explicit half(bool throws) : first(1) {
+      if (throws) throw 1;
+    }
+    int first, second = 2;
+  };
+  object_pool<half> pool({.checks = resource_checks::on});
+  pool.destroy(pool.make(false));
+  EXPECT_THROW(pool.make(true), int);
+  EXPECT_EQ(pool.create(false)->second, 2);
+}
+
+// The message names who has handed a block out, of whatever kind that is.
+TEST(ObjectPool, KnowsBlocksOfResources) {
+  object_pool<counted> pool({.name = "mine", .checks = resource_checks::on});
+  fixed_pool nodes({.name = "nodes", .block_bytes = 64, .checks = resource_checks::on});
+  void* const block = nodes.allocate(64);
+  EXPECT_DEATH(pool.destroy(static_cast<counted*>(block)),
+               "destroy of a block that pool \"nodes\" has handed out: 0x.*pool \"mine\"(.|\n)*allocated there\n");
+  counted* const object = pool.make(1);
+  EXPECT_DEATH(nodes.deallocate(object),
+               "release of a block that pool \"mine\" has handed out: 0x.*pool \"nodes\"(.|\n)*allocated there\n");
+  pool.destroy(object);
+  nodes.deallocate(block);
 }
 
 }  // namespace

@@ -58,8 +58,8 @@ TEST(FixedPool, EndsMisuseInAMessageWithBothSites) {
   void* block = allocate_here(pool);
   int elsewhere[8] = {};
   EXPECT_DEATH(release_there(other, block),
-               "release to a pool that does not own the block: 0x.*pool \"others\"(.|\n)*allocated, in pool \"nodes\"\n"
-               "(.|\n)*at 0x(.|\n)*released here\n(.|\n)*at 0x");
+               "release of a block that pool \"nodes\" has handed out: 0x.*a block of 32 bytes, pool \"others\"(.|\n)*"
+               "allocated there\n(.|\n)*at 0x(.|\n)*released here\n(.|\n)*at 0x");
   EXPECT_DEATH(release_there(pool, elsewhere), "release of a block that no pool has handed out");
   EXPECT_DEATH(release_there(pool, static_cast<char*>(block) + 8), "release of an interior pointer");
   release_there(pool, block);

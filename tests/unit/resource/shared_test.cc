@@ -21,12 +21,14 @@
 #include <thread>
 #include <vector>
 
+#include "support/in_child.h"
 #include "unit/resource/resource_support.h"
 
 namespace tenure {
 namespace {
 
 using testing::filled_block;
+using testing::in_child;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
@@ -35,24 +37,6 @@ constexpr int rounds = 15;  // a fork is slow there
 #else
 constexpr int rounds = 60;
 #endif
-
-// What a child finds out, as its exit code; 0: all as it should be.
-template <class Function>
-int in_child(Function function) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    int result = 99;
-    try {
-      result = function();
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "%s\n", error.what());
-    }
-    ::_exit(result);
-  }
-  int status = 0;
-  if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFEXITED(status)) return 98;
-  return WEXITSTATUS(status);
-}
 
 std::string own_name(const char* what) { return "/tenure-" + std::string(what) + "-" + std::to_string(::getpid()); }
 
