@@ -27,7 +27,8 @@ void read_all(collect::recording_reader& reader) {
     const collect::process_record& of = reader.run().processes[process].record;
     for (const record::event& one : events) {
       require(one.thread < of.threads.size());
-      if (one.kind == record::event_kind::allocation) require(one.stack < of.stacks.size());
+      const bool has_stack = one.kind == record::event_kind::allocation || one.stack != record::no_stack;
+      if (has_stack) require(one.stack < of.stacks.size());
     }
     return true;
   };

@@ -26,7 +26,7 @@
 namespace tenure::wire {
 
 inline constexpr std::uint64_t region_magic = 0x314e4f4947455254;  // "TREGION1" in memory order
-inline constexpr std::uint32_t region_version = 6;
+inline constexpr std::uint32_t region_version = 7;
 
 inline constexpr std::uint64_t header_offset_bytes = 0;
 inline constexpr std::uint64_t control_offset_bytes = 4096;
@@ -80,18 +80,20 @@ inline constexpr std::uint64_t text_smaps_capacity_bytes = ring_offset_bytes - t
 // Written by the command at any time, read by the program when it draws the next sampling interval. The program checks
 // the value: 0 switches sampling off, anything below 4 KiB counts as 4 KiB.
 //
-// `recording` is what the program's slow paths look at. It holds the mode, and what an attached process is asked for:
-// its counters and accounts, which stay where they were and are copied here on request, or to leave.
+// `recording` is what the program's slow paths look at. It holds the mode, whether frees tell their stacks, and what an
+// attached process is asked for: its counters and accounts, which stay where they were and are copied here on request,
+// or to leave.
 struct control_page {
   std::uint64_t sample_interval_bytes;  // atomic; the program stores its own default at start
-  std::uint32_t recording;              // atomic: enum recording_mode, control_*; from the session's wishes at start
+  std::uint32_t recording;              // atomic: recording_word(), control_*; from the session's wishes at start
   std::uint32_t reserved_word;
   std::uint64_t reader_ns;  // atomic, written by an attached reader: CLOCK_MONOTONIC, so that it is missed when gone
   std::uint64_t reserved[13];
 };
 inline constexpr std::uint32_t control_mode_mask = 3;
-inline constexpr std::uint32_t control_copy = 4;   // the program clears it when it has copied
-inline constexpr std::uint32_t control_leave = 8;  // answered with life::left
+inline constexpr std::uint32_t control_free_stacks = 4;  // with a mode: a free is told with its stack
+inline constexpr std::uint32_t control_copy = 8;         // the program clears it when it has copied
+inline constexpr std::uint32_t control_leave = 16;       // answered with life::left
 
 // Whether every allocation and free is told (tape.h), and what becomes of one that finds its ring full.
 enum class recording_mode : std::uint32_t {
@@ -100,12 +102,22 @@ enum class recording_mode : std::uint32_t {
   block = 2,  // the thread waits for the reader, as long as there is one
 };
 
+constexpr std::uint32_t recording_word(recording_mode mode, bool tells_free_stacks) noexcept {
+  return static_cast<std::uint32_t>(mode) |
+         (tells_free_stacks && mode != recording_mode::off ? control_free_stacks : 0);
+}
+// Whether it is one that recording_word() makes.
+constexpr bool is_recording_word(std::uint32_t word) noexcept {
+  const auto mode = static_cast<recording_mode>(word & control_mode_mask);
+  return mode <= recording_mode::block && (word == recording_word(mode, false) || word == recording_word(mode, true));
+}
+
 // <session>/wishes: how the command wants processes of this session to start. Optional; read once a process, when it
 // opens its region.
 struct session_wishes {
   std::uint64_t magic;                  // wishes_magic
   std::uint32_t version;                // region_version
-  std::uint32_t recording;              // enum recording_mode
+  std::uint32_t recording;              // recording_word()
   std::uint64_t sample_interval_bytes;  // of an attached process; 0: its own
   std::uint64_t scan = 0;               // enum scan_wish, scan_tells_holders, scan_maps_heap
 };

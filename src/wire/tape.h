@@ -30,6 +30,8 @@
 //   free              nothing more
 //   thread            address: the kernel's thread id. What follows is told by that thread.
 //   free_range        word 2: bytes. Every block in [address, address + bytes) goes.
+//   free_with_stack        word 2: 63..32 stack. Likewise what frees, where that was asked for.
+//   free_range_with_stack  word 2: 63..32 stack, word 3: bytes
 //
 // Ticks order the records of different threads: an allocation is told after the block was had, a free before it is
 // given up, so the free of an address comes before its next allocation, in ticks and in what the reader can see.
@@ -40,7 +42,7 @@
 namespace tenure::wire {
 
 inline constexpr std::uint64_t tape_magic = 0x3145504154454e54;  // "TNETAPE1" in memory order
-inline constexpr std::uint32_t tape_version = 1;
+inline constexpr std::uint32_t tape_version = 2;
 
 struct stack_node {
   std::uint32_t parent;
@@ -122,6 +124,8 @@ enum class tape_kind : std::uint32_t {
   free = 3,
   thread = 4,
   free_range = 5,
+  free_with_stack = 6,
+  free_range_with_stack = 7,
 };
 
 inline constexpr unsigned tape_kind_shift = 60;
@@ -136,8 +140,10 @@ constexpr std::uint64_t tape_record_words(std::uint64_t first) noexcept {
   switch (static_cast<tape_kind>(first >> tape_kind_shift)) {
     case tape_kind::allocation:
     case tape_kind::free_range:
+    case tape_kind::free_with_stack:
       return 3;
     case tape_kind::wide_allocation:
+    case tape_kind::free_range_with_stack:
       return 4;
     case tape_kind::free:
     case tape_kind::thread:

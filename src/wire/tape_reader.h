@@ -36,7 +36,7 @@ inline std::uint64_t decode_tape_record(const std::uint64_t* words, std::uint64_
   out->stack = length > 2 ? static_cast<std::uint32_t>(words[2] >> tape_stack_shift) : 0;
   out->bytes = 0;
   if (out->kind == tape_kind::allocation) out->bytes = words[2] & (tape_narrow_limit_bytes - 1);
-  if (out->kind == tape_kind::wide_allocation) out->bytes = words[3];
+  if (length == 4) out->bytes = words[3];
   if (out->kind == tape_kind::free_range) {
     out->stack = 0;
     out->bytes = words[2];

@@ -19,7 +19,7 @@ import unittest
 from recording_case import KNOWN, LIBRARY, TENURE, RecordingCase
 
 SHARED = pathlib.Path("/dev/shm")
-REGION_VERSION = 6
+REGION_VERSION = 7
 SETTLED = 5000
 KEPT = (1 << 20) // 1000  # blocks to a MiB of them
 
@@ -162,6 +162,25 @@ class AttachTest(RecordingCase):
         program.to(4)
         self.assert_left(program.pid)
         self.assertEqual(sorted(os.listdir(f"/proc/{program.pid}/fd")), descriptors)
+
+    def test_stacks_of_frees_are_switched_on_by_the_attacher(self):
+        program = Program(self, "settle", SETTLED, "await", 1, "settle", SETTLED, "await", 2, "hand", 5, "await", 3,
+                          "settle", SETTLED, "await", 4, "settle", SETTLED, "await", 5, "hand", 5, "await", 6)
+        for step, options in ((1, ("--free-stacks",)), (4, ())):
+            program.reached(step)
+            attached = self.attach(program.pid, "-q", *options, "-o", self.recording)
+            program.to(step + 1)
+            program.to(step + 2)
+            self.finish(attached)
+            lives = json.loads(self.tenure("lifetimes", "--json", "--function", "make_blocks", "--size", "3000",
+                                           self.recording).stdout)
+            process = self.only(lives)
+            self.assertEqual(process["freed"]["blocks"], (5 << 20) // 3000)
+            self.assertEqual("by_free_site" in process, bool(options))
+            if options:
+                self.assertEqual([(one["freed_in"].split("(")[0], one["is_same_thread"], one["freed"])
+                                  for one in process["by_free_site"]], [("main", False, process["freed"])])
+                program.go_on()
 
     def test_frees_of_what_was_there_before_are_counted(self):
         program = Program(self, "keep", 2, "await", 1, "settle", SETTLED, "await", 2, "release", 700, "await", 3)
@@ -459,6 +478,7 @@ class AttachTest(RecordingCase):
                                 (("0",), b"needs the number of a process"),
                                 (("1", "--last", "1s"), b"give -o FILE as well"),
                                 (("1", "--when-full", "drop"), b"give -o FILE as well"),
+                                (("1", "--free-stacks"), b"give -o FILE as well"),
                                 (("1", "-o", self.recording, "--json"), b"is of a sampled report"),
                                 (("1", "--for", "soon"), b"takes a time"), (("1", "--for", "0"), b"more than no time")):
             done = self.tenure("attach", *words, code=2)

@@ -2,10 +2,14 @@
 """`tenure lifetimes` on a program whose blocks live a known life: lifetimes_test.py TENURE LIBRARY KNOWN_LIVES."""
 
 import json
+import pathlib
+import re
 import sys
 import unittest
 
 from recording_case import KNOWN, RecordingCase
+
+SOURCE = pathlib.Path(__file__).with_name("known_lives.cc")
 
 
 def end_of_bucket(age):
@@ -60,6 +64,56 @@ class Lifetimes(RecordingCase):
         pairs = {(one["allocated_by"], one["is_same_thread"]): one["freed"]["blocks"] for one in process["by_threads"]}
         self.assertEqual(pairs[("maker", False)], 400)
         self.assertEqual(self.function(process, "once_block")["freed_by_another_thread"]["blocks"], 0)
+
+    def lines_that_free(self):
+        """Of the program's source: the lines with a call of free or realloc, by the function that they are in."""
+        lines, function = {}, None
+        for number, text in enumerate(SOURCE.read_text().splitlines(), 1):
+            if found := re.match(r"(?:\[\[gnu::noinline\]\] )?\w+ (\w+)\(.*\{", text):
+                function = found[1]
+            if re.search(r"std::(free|realloc)\(", text):
+                lines.setdefault(function, []).append(number)
+        return lines
+
+    def test_where_it_is_freed(self):
+        self.record(KNOWN, "hand", 400, "ring", 1000, "once", 5000, "grow", 10, options=("--free-stacks",))
+        process = self.only(self.lifetimes())
+        sites = {(one["allocated_in"].split("(")[0], one["freed_in"].split("(")[0], one["is_same_thread"]): one
+                 for one in process["by_free_site"]}
+        expected = {("make_blocks", "hand_blocks", False): (400, 400 * 3000),
+                    ("ring_blocks", "ring_blocks", True): (1000 - 64, (1000 - 64) * 512),
+                    ("once_block", "once_block", True): (1, 5000),
+                    ("grow_block", "grow_block", True): (11, sum(16 << i for i in range(11)))}
+        lines = self.lines_that_free()
+        for names, (blocks, size) in expected.items():
+            site = sites[names]
+            self.assertEqual(site["freed"], {"blocks": blocks, "bytes": size}, names)
+            self.assertEqual(site["stack"][0]["function"].split("(")[0], names[1])
+            self.assertIn(site["stack"][0]["line"], lines[names[1]], names)
+        # Nobody else frees what these have allocated, and all that is freed is in the table.
+        for names in sites:
+            if names[0] in {known[0] for known in expected}:
+                self.assertIn(names, expected)
+        self.assertEqual(sum(one["freed"]["blocks"] for one in process["by_free_site"]), process["freed"]["blocks"])
+        text = self.tenure("lifetimes", self.recording).stdout.decode()
+        self.assertRegex(text, r"other +make_blocks +hand_blocks")
+        self.assertLessEqual(max(map(len, text.splitlines())), 100)
+
+    def test_without_stacks_of_frees_there_is_no_table_of_them(self):
+        self.record(KNOWN, "ring", 1000)
+        self.assertNotIn("by_free_site", self.only(self.lifetimes()))
+        self.assertNotIn("Where it is freed", self.tenure("lifetimes", self.recording).stdout.decode())
+
+    def test_stacks_of_frees_change_no_other_figure(self):
+        documents = []
+        for options in ((), ("--free-stacks",)):
+            self.record(KNOWN, "ring", 1000, "hand", 50, "leak", 10, options=options)
+            process = self.only(self.lifetimes())
+            documents.append([(group["name"], group["allocated"], group["freed"], group["age_bytes"]["curve"])
+                              for group in process["by_function"] if group["name"].split("(")[0] in
+                              ("ring_blocks", "make_blocks", "leak_blocks")])
+        self.assertEqual(len(documents[0]), 3)
+        self.assertEqual(*documents)
 
     def test_a_block_that_grows_is_one_chain(self):
         times = 16

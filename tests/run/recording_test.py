@@ -217,6 +217,19 @@ class RecordTest(RecordingCase):
                              sum(part["resident_bytes"] for part in process[moment]["parts"]))
         self.assertGreater((self.folder / "heap.pb.gz").stat().st_size, 0)
 
+    def test_a_full_run_says_who_frees_where_it_is_asked_to(self):
+        _, document = self.run_fully("--free-stacks", "--", KNOWN, "churn", 3, "hand", 5)
+        functions = {site["name"].split("(")[0]: site for site in self.only(document)["by_function"]["sites"]}
+        for name, freer in (("churn_blocks", "churn_blocks"), ("make_blocks", "main")):
+            freed_by = {one["function"].split("(")[0]: one["freed_bytes"] for one in functions[name]["freed_by"]}
+            self.assertEqual(sum(freed_by.values()), functions[name]["lifetimes"]["freed"]["bytes"]["value"])
+            self.assertEqual(max(freed_by, key=freed_by.get), freer)
+        done = self.tenure("run", "--full", "--free-stacks", "--", KNOWN, "hand", 5)
+        self.assertIn(b"Who frees it", done.stderr)
+        _, document = self.run_fully("--", KNOWN, "churn", 3, "hand", 5)
+        for site in self.only(document)["by_function"]["sites"]:
+            self.assertNotIn("freed_by", site)
+
     def test_a_full_run_leaves_nothing_behind_and_passes_the_exit_code_on(self):
         self.environment["TMPDIR"] = str(self.folder / "tmp")
         (self.folder / "tmp").mkdir()
@@ -237,6 +250,7 @@ class RecordTest(RecordingCase):
     def test_what_a_full_run_does_not_take_is_refused_first(self):
         for words, sentence in ((("--recording", "x", "--", "true"), b"give --full as well"),
                                 (("--when-full", "drop", "--", "true"), b"give --full as well"),
+                                (("--free-stacks", "--", "true"), b"give --full as well"),
                                 (("--full", "--sample-interval", "1M", "--", "true"), b"samples nothing"),
                                 (("--full", "--recording", "/dev/full", "--", "true"), b"No space left"),
                                 (("--full", "--recording", "/no/folder/x", "--", "true"), b"cannot be written")):

@@ -139,6 +139,13 @@ class RunTest(unittest.TestCase):
         self.assertGreater(handed["lifetimes"]["freed_by_other_thread_bytes"], 0.95 * freed)
         self.assertIn("known_program.cc", kept["chain"][0]["file"])
         self.assertIn("main", [frame["function"] for frame in kept["chain"]])
+        # Who frees: the function itself, and the one on the other thread.
+        for site, freer in ((churned, "churn_blocks"), (handed, "main")):
+            most = site["freed_by"][0]
+            self.assertEqual(most["function"].split("(")[0], freer)
+            self.assertEqual(most["chain"][0]["function"], most["function"])
+            self.assertIn("known_program.cc", most["chain"][0]["file"])
+            self.assertGreater(most["freed_bytes"], 0.95 * site["lifetimes"]["freed"]["bytes"]["value"])
         codes = [finding["code"] for finding in process["findings"]]
         self.assertIn("never-freed", codes)
         self.assertIn("freed-elsewhere", codes)

@@ -22,7 +22,8 @@ struct made_block {
   std::uint64_t bytes = 0;
   std::uint32_t stack = 0;
   std::uint32_t thread = 0;
-  std::uint32_t freer = 0;      // thread
+  std::uint32_t freer = 0;  // thread
+  std::uint32_t free_stack = record::no_stack;
   std::uint64_t from_ns = 0;    // since the start; times are all different
   std::uint64_t to_ns = ~0ull;  // ~0: never freed
   std::uint8_t entry = 1;
@@ -123,6 +124,7 @@ inline void write_recording(const std::filesystem::path& path, const std::vector
     if (one.is_free) {
       told.kind = record::event_kind::free;
       told.slot = slot_of[one.block];
+      told.stack = block.free_stack;
       slots.give(told.slot);
     } else {
       told.stack = block.stack;

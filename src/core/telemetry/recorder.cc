@@ -310,13 +310,23 @@ template <class Tell, class Lost>
   own.inside = false;
 }
 
+// While the process records, its switch is the word that says it.
+[[gnu::always_inline]] inline bool tells_free_stacks() noexcept {
+  const std::uint32_t* word = __atomic_load_n(&current_switch, __ATOMIC_RELAXED);
+  return (__atomic_load_n(word, __ATOMIC_RELAXED) & wire::control_free_stacks) != 0;
+}
+
+[[gnu::always_inline]] inline std::uint32_t stack_now(recording_thread& thread) noexcept {
+  const std::uint32_t stack = thread.stack.capture(trie);
+  return __builtin_expect(thread.stack.is_stale(), 0) ? thread.stack.capture(trie) : stack;
+}
+
 }  // namespace
 
 [[gnu::noinline]] void tell_allocation(const void* block, std::size_t bytes, wire::allocation_entry entry) noexcept {
   tell_with_ring(
       [=](recording_thread& thread) noexcept {
-        std::uint32_t stack = thread.stack.capture(trie);
-        if (__builtin_expect(thread.stack.is_stale(), 0)) stack = thread.stack.capture(trie);
+        const std::uint32_t stack = stack_now(thread);
         if (!make_room(thread)) return thread.ring.count_lost_allocation(bytes);
         thread.ring.write_allocation(reinterpret_cast<std::uintptr_t>(block), wire::read_ticks(), stack, bytes, entry);
       },
@@ -326,8 +336,12 @@ template <class Tell, class Lost>
 [[gnu::noinline]] void tell_free(const void* block) noexcept {
   tell_with_ring(
       [=](recording_thread& thread) noexcept {
+        const auto address = reinterpret_cast<std::uintptr_t>(block);
+        const bool with_stack = tells_free_stacks();
+        const std::uint32_t stack = with_stack ? stack_now(thread) : 0;
         if (!make_room(thread)) return thread.ring.count_lost_free();
-        thread.ring.write_free(reinterpret_cast<std::uintptr_t>(block), wire::read_ticks());
+        if (with_stack) return thread.ring.write_free_with_stack(address, wire::read_ticks(), stack);
+        thread.ring.write_free(address, wire::read_ticks());
       },
       []() noexcept { count_lost_without_ring(false, 0); });
 }
@@ -335,7 +349,10 @@ template <class Tell, class Lost>
 [[gnu::noinline]] void tell_free_range(std::uintptr_t begin, std::size_t bytes) noexcept {
   tell_with_ring(
       [=](recording_thread& thread) noexcept {
+        const bool with_stack = tells_free_stacks();
+        const std::uint32_t stack = with_stack ? stack_now(thread) : 0;
         if (!make_room(thread)) return thread.ring.count_lost_free();
+        if (with_stack) return thread.ring.write_free_range_with_stack(begin, bytes, wire::read_ticks(), stack);
         thread.ring.write_free_range(begin, bytes, wire::read_ticks());
       },
       []() noexcept { count_lost_without_ring(false, 0); });

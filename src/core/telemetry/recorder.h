@@ -7,6 +7,8 @@
 // time, and at start by the session's wishes (wire/region.h); where nobody watches, the process's bell (attachment.h).
 // A thread is recorded from its next slow path on.
 //
+// A free tells its stack only where that is wished for: it costs as much as that of an allocation.
+//
 // A record that finds its ring full waits for the reader or is counted as lost, by the mode. Nobody waits for a reader
 // that has not been seen for two seconds.
 //
@@ -31,7 +33,7 @@ inline bool is_recording() noexcept {
   const std::uint32_t* word = __atomic_load_n(&current_switch, __ATOMIC_RELAXED);
   const std::uint32_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
   if (__builtin_expect(now == 0, 1)) return false;
-  return now <= static_cast<std::uint32_t>(wire::recording_mode::block) || follow_switch();
+  return now < wire::control_copy || follow_switch();
 }
 
 // A block that was just had, by the bytes that were asked for; before anybody else can know of it.

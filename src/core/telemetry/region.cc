@@ -165,7 +165,7 @@ bool read_wishes(const char* folder, wire::session_wishes* wishes) noexcept {
   bool cut;
   return copy_file(path, reinterpret_cast<std::byte*>(wishes), sizeof *wishes, &cut) == sizeof *wishes && !cut &&
          wishes->magic == wire::wishes_magic && wishes->version == wire::region_version &&
-         wishes->recording <= static_cast<std::uint32_t>(wire::recording_mode::block);
+         wire::is_recording_word(wishes->recording);
 }
 
 bool region::create(const char* folder, wire::origin origin, region_use use) noexcept {

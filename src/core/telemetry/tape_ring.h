@@ -47,6 +47,12 @@ class tape_ring {
     put(1, ticks);
     publish(2);
   }
+  void write_free_with_stack(std::uint64_t address, std::uint64_t ticks, std::uint32_t stack) noexcept {
+    put(0, first_word(wire::tape_kind::free_with_stack, address));
+    put(1, ticks);
+    put(2, std::uint64_t{stack} << wire::tape_stack_shift);
+    publish(3);
+  }
   void write_thread(std::uint32_t thread_id, std::uint64_t ticks) noexcept {
     put(0, first_word(wire::tape_kind::thread, thread_id));
     put(1, ticks);
@@ -57,6 +63,14 @@ class tape_ring {
     put(1, ticks);
     put(2, bytes);
     publish(3);
+  }
+  void write_free_range_with_stack(std::uint64_t begin, std::uint64_t bytes, std::uint64_t ticks,
+                                   std::uint32_t stack) noexcept {
+    put(0, first_word(wire::tape_kind::free_range_with_stack, begin));
+    put(1, ticks);
+    put(2, std::uint64_t{stack} << wire::tape_stack_shift);
+    put(3, bytes);
+    publish(4);
   }
 
   // A record that had no room; requested bytes of an allocation.

@@ -123,7 +123,6 @@ bool is_greater(const exact_site& left, const exact_site& right) {
 }
 
 void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) {
-  constexpr std::size_t chain_frames = 6;
   frame_resolver frames(process.profile, symbolizer);
   std::unordered_map<std::string, std::size_t> by_name;
   std::vector<std::uint64_t> heaviest;
@@ -143,8 +142,7 @@ void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) 
     group.totals.stack = site.stack;
     heaviest[place->second] = site.allocated.bytes;
   }
-  for (exact_group& group : process.by_function)
-    for (const auto& placed : frames.user_chain(group.totals.stack, chain_frames)) group.chain.push_back(*placed.what);
+  for (exact_group& group : process.by_function) group.chain = frames.shown_chain(group.totals.stack);
   std::vector<std::uint32_t> order(process.by_function.size()), place_of(order.size());
   for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <map>
 #include <unordered_map>
 #include <utility>
 
@@ -63,6 +64,7 @@ struct tally {
   std::vector<std::uint64_t> ended_bytes;  // by life class
   std::array<double, lifetime_bucket_count> ended_by_log2{};
   std::unordered_map<std::uint32_t, std::uint64_t> open_bytes;  // likewise, of blocks that were never freed
+  std::map<std::uint32_t, std::uint64_t> freed_bytes;           // by the stack of the free, where it was told
 };
 
 class open_account {
@@ -92,6 +94,7 @@ class open_account {
       of.ended_by_log2[duration_ns == 0 ? 0 : static_cast<std::size_t>(std::bit_width(duration_ns) - 1)] +=
           static_cast<double>(block.bytes);
       if (one.thread != block.thread) of.freed_elsewhere_bytes += block.bytes;
+      if (one.stack != record::no_stack) of.freed_bytes[one.stack] += block.bytes;
     }
   }
 
@@ -160,6 +163,7 @@ class sum {
     if (one.ended_bytes.size() > ended_.size()) ended_.resize(one.ended_bytes.size());
     for (std::size_t life = 0; life < one.ended_bytes.size(); ++life) ended_[life] += one.ended_bytes[life];
     for (const auto& [life, bytes] : one.open_bytes) open_[life] += bytes;
+    for (const auto& [stack, bytes] : one.freed_bytes) freed_[stack] += bytes;
   }
 
   call_site close() {
@@ -169,6 +173,8 @@ class sum {
     for (const auto& [life, bytes] : open_)
       lives.push_back({middle_of_life_class(life), static_cast<double>(bytes), false});
     set_quantiles(site_.lifetimes, lives);
+    for (const auto& [stack, bytes] : freed_) site_.lifetimes.freed_by.push_back({stack, static_cast<double>(bytes)});
+    sort_freed_by(site_.lifetimes);
     return site_;
   }
 
@@ -176,6 +182,7 @@ class sum {
   call_site site_;
   std::vector<std::uint64_t> ended_;
   std::unordered_map<std::uint32_t, std::uint64_t> open_;
+  std::map<std::uint32_t, std::uint64_t> freed_;
 };
 
 group_source source_of(const std::vector<tally>& tallies) {

@@ -56,9 +56,26 @@ std::vector<site_group> make_groups(const process_profile& profile, const group_
   return groups;
 }
 
-// Callers are shown for the groups that can come into a table: the heaviest at the peak, at exit and in total.
+// The functions of the stacks that freed, those that freed most.
+std::vector<freeing_function> freed_by(const lifetime_summary& of, frame_resolver& frames) {
+  constexpr std::size_t limit = 5;
+  key_table names;
+  std::vector<freeing_function> result;
+  for (const lifetime_summary::freed_by_stack& one : of.freed_by) {
+    std::vector<frame> chain = frames.shown_chain(one.stack);
+    const std::uint32_t key = names.key(chain.empty() ? "[no stack]" : chain.front().function);
+    if (key == result.size()) result.push_back({names.names[key], 0, std::move(chain)});
+    result[key].bytes += one.bytes;
+  }
+  std::stable_sort(result.begin(), result.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  if (result.size() > limit) result.resize(limit);
+  return result;
+}
+
+// Callers, and who frees, are shown for the groups that can come into a table: the heaviest at the peak, at exit and in
+// total.
 void add_chains(std::vector<site_group>& groups, frame_resolver& frames) {
-  constexpr std::size_t heaviest = 50, chain_frames = 6;
+  constexpr std::size_t heaviest = 50;
   std::vector<site_group*> order;
   for (site_group& group : groups) order.push_back(&group);
   const auto add = [&](auto weight) {
@@ -66,8 +83,8 @@ void add_chains(std::vector<site_group>& groups, frame_resolver& frames) {
                      [&](const site_group* a, const site_group* b) { return weight(a->totals) > weight(b->totals); });
     for (std::size_t rank = 0; rank < std::min(heaviest, order.size()); ++rank) {
       if (!order[rank]->chain.empty()) continue;
-      for (const auto& placed : frames.user_chain(order[rank]->totals.stack, chain_frames))
-        order[rank]->chain.push_back(*placed.what);
+      order[rank]->chain = frames.shown_chain(order[rank]->totals.stack);
+      order[rank]->freed_by = freed_by(order[rank]->totals.lifetimes, frames);
     }
   };
   add([](const call_site& site) { return site.live_at_peak.bytes.value; });

@@ -34,6 +34,11 @@ std::vector<std::optional<std::uint64_t>> life_quantiles(std::vector<observed_li
   return result;
 }
 
+void sort_freed_by(lifetime_summary& summary) {
+  std::stable_sort(summary.freed_by.begin(), summary.freed_by.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+}
+
 void set_quantiles(lifetime_summary& summary, std::vector<observed_life>& lives) {
   static constexpr std::array fractions = {0.25, 0.5, 0.75, 0.9};
   const auto quantiles = life_quantiles(lives, fractions);
@@ -65,11 +70,8 @@ lifetime_summary summarize_lifetimes(const std::vector<collect::sample>& samples
     if (one.free_thread != one.thread) result.freed_by_other_thread_bytes += weight.bytes.value;
     bytes_by_free_stack[one.free_stack] += weight.bytes.value;
   }
-  for (const auto& [stack, bytes] : bytes_by_free_stack) {
-    if (bytes <= result.top_free_bytes) continue;
-    result.top_free_stack = stack;
-    result.top_free_bytes = bytes;
-  }
+  for (const auto& [stack, bytes] : bytes_by_free_stack) result.freed_by.push_back({stack, bytes});
+  sort_freed_by(result);
   set_quantiles(result, lives);
   return result;
 }

@@ -27,6 +27,9 @@ struct observed_life {
 std::vector<std::optional<std::uint64_t>> life_quantiles(std::vector<observed_life>& lives,
                                                          std::span<const double> fractions);
 
+// Who freed most comes first.
+void sort_freed_by(lifetime_summary& summary);
+
 // The quantiles of the summary, from lives that were observed.
 void set_quantiles(lifetime_summary& summary, std::vector<observed_life>& lives);
 

@@ -23,7 +23,20 @@ struct open_process {
   std::vector<std::string> names;
   std::map<std::tuple<std::uint32_t, std::uint32_t, bool>, exact_amount> hand_overs;
   realloc_chains reallocs;
+  // Of frees: functions by stack, and what went from one function to another.
+  struct freed_amount {
+    exact_amount amount;
+    std::uint32_t free_stack = no_index;
+  };
+  std::vector<std::uint32_t> freer_of;  // by stack; no_index: not seen yet
+  std::unordered_map<std::string, std::uint32_t> freer_by_name;
+  std::vector<std::string> freers;
+  std::map<std::tuple<std::uint32_t, std::uint32_t, bool>, freed_amount> freed;  // group, freer, by the same thread
+  bool knows_free_stacks = false;
 };
+
+// Beyond so many sites of frees, none is looked at more closely.
+constexpr std::size_t chained_sites = 100;
 
 // The place of `text` in a table that grows.
 std::uint32_t place_of(std::unordered_map<std::string, std::uint32_t>& by_text, const std::string& text) {
@@ -37,7 +50,8 @@ class visitor {
   // Of blocks that were selected.
   void operator()(std::size_t index, const record::event& one, const live_block& block) {
     open_process& into = open_[index];
-    life_totals& totals = into.groups[group_of(index, block.stack)].totals;
+    const std::uint32_t group = group_of(index, block.stack);
+    life_totals& totals = into.groups[group].totals;
     const exact_amount amount{1, block.bytes};
     if (one.kind == event_kind::allocation) {
       totals.allocated += amount;
@@ -52,6 +66,10 @@ class visitor {
     const bool is_same = block.thread == one.thread;
     if (!is_same) totals.freed_elsewhere += amount;
     into.hand_overs[{name_of(index, block.thread), name_of(index, one.thread), is_same}] += amount;
+    into.knows_free_stacks |= one.stack != record::no_stack;
+    open_process::freed_amount& freed = into.freed[{group, freer_of(index, one.stack), is_same}];
+    freed.amount += amount;
+    if (freed.free_stack == no_index) freed.free_stack = one.stack;
   }
 
   // Of all blocks.
@@ -76,11 +94,12 @@ class visitor {
     }
     from.reallocs.finish();
     life_process result;
+    add_free_sites(index, result);  // while the groups have their numbers
     for (std::uint32_t group = 0; group < from.groups.size(); ++group) {
       from.groups[group].totals.reallocs = from.reallocs.of(group);
       result.totals += from.groups[group].totals;
     }
-    add_chains(index, from.groups);
+    for (life_group& group : from.groups) group.chain = walk_.frames(index).shown_chain(group.stack);
     result.by_function = std::move(from.groups);
     std::stable_sort(result.by_function.begin(), result.by_function.end(),
                      [](auto& a, auto& b) { return a.totals.allocated.bytes > b.totals.allocated.bytes; });
@@ -106,6 +125,33 @@ class visitor {
     return of.group_of[stack] = group;
   }
 
+  std::uint32_t freer_of(std::size_t index, std::uint32_t stack) {
+    open_process& of = open_[index];
+    const std::size_t place = stack == record::no_stack ? 0 : stack + std::size_t{1};
+    if (place >= of.freer_of.size()) of.freer_of.resize(place + 1, no_index);
+    if (of.freer_of[place] != no_index) return of.freer_of[place];
+    const auto chain = walk_.frames(index).user_chain(stack, 1);
+    const std::string name = place == 0 ? "[not told]" : chain.empty() ? "[no stack]" : chain[0].what->function;
+    const std::uint32_t freer = place_of(of.freer_by_name, name);
+    if (freer == of.freers.size()) of.freers.push_back(name);
+    return of.freer_of[place] = freer;
+  }
+
+  void add_free_sites(std::size_t index, life_process& into) {
+    open_process& from = open_[index];
+    into.knows_free_stacks = from.knows_free_stacks;
+    if (!from.knows_free_stacks) return;
+    for (const auto& [functions, freed] : from.freed) {
+      const auto& [group, freer, is_same] = functions;
+      into.free_sites.push_back(
+          {from.groups[group].name, from.freers[freer], is_same, freed.amount, freed.free_stack, {}});
+    }
+    std::stable_sort(into.free_sites.begin(), into.free_sites.end(),
+                     [](auto& a, auto& b) { return a.amount.bytes > b.amount.bytes; });
+    for (std::size_t rank = 0; rank < std::min(chained_sites, into.free_sites.size()); ++rank)
+      into.free_sites[rank].chain = walk_.frames(index).shown_chain(into.free_sites[rank].free_stack);
+  }
+
   std::uint32_t name_of(std::size_t index, std::uint32_t thread) {
     open_process& of = open_[index];
     if (thread >= of.name_of.size()) of.name_of.resize(thread + 1, no_index);
@@ -115,13 +161,6 @@ class visitor {
     const std::uint32_t place = place_of(of.name_by_text, name);
     if (place == of.names.size()) of.names.push_back(name);
     return of.name_of[thread] = place;
-  }
-
-  void add_chains(std::size_t index, std::vector<life_group>& groups) {
-    constexpr std::size_t chain_frames = 6;
-    for (life_group& group : groups)
-      for (const auto& placed : walk_.frames(index).user_chain(group.stack, chain_frames))
-        group.chain.push_back(*placed.what);
   }
 
   recording_walk& walk_;

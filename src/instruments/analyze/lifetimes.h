@@ -1,7 +1,7 @@
 // Lifetimes: how long blocks live, by the function that allocates them, from every allocation and free of a recording.
 //
 //   walk ──► one block dies ──► its age in time and in bytes ──► the function's two histograms ──► survival curves
-//                          └──► who freed it ──► hand-overs
+//                          └──► who freed it ──► hand-overs, and by stacks of frees the functions that freed
 //                          └──► short-lived? against the heap of that moment
 //        ──► every event   ──► realloc chains
 //
@@ -56,11 +56,22 @@ struct hand_over {
   exact_amount amount;
 };
 
+// Blocks that one function allocated and another, or the same, freed.
+struct free_site {
+  std::string allocated_in, freed_in;
+  bool is_same_thread = false;
+  exact_amount amount;
+  std::uint32_t free_stack = no_index;  // one of them, the first that was seen
+  std::vector<frame> chain;             // of that stack, from the user frame outward; of the heaviest sites only
+};
+
 struct life_process {
   walked_process walked;
   life_totals totals;
   std::vector<life_group> by_function;  // by bytes allocated, greatest first
-  std::vector<hand_over> hand_overs;    // likewise
+  std::vector<hand_over> hand_overs;    // by bytes freed, greatest first
+  bool knows_free_stacks = false;       // they were recorded
+  std::vector<free_site> free_sites;    // likewise; empty unless they were
 };
 
 struct life_report {

@@ -73,8 +73,12 @@ struct lifetime_summary {
   std::optional<std::uint64_t> third_quartile_ns;
   std::optional<std::uint64_t> ninth_decile_ns;
   double freed_by_other_thread_bytes = 0;
-  std::uint32_t top_free_stack = no_index;  // the stack that freed most of the bytes
-  double top_free_bytes = 0;
+  // Where the stacks of frees are known: which freed how much of the bytes, greatest first.
+  struct freed_by_stack {
+    std::uint32_t stack = no_index;
+    double bytes = 0;
+  };
+  std::vector<freed_by_stack> freed_by;
 };
 
 // One call site: one allocation stack (by stack), or what several have in common (by function, line, module, thread).
@@ -86,11 +90,19 @@ struct call_site {
   lifetime_summary lifetimes;
 };
 
+// A function that freed blocks of a group.
+struct freeing_function {
+  std::string name;
+  double bytes = 0;
+  std::vector<frame> chain;  // of its heaviest stack, from the user frame outward
+};
+
 struct site_group {
   std::string name;  // "std::vector<int>::reserve", "table.cc:42", "libfoo.so", "worker (4711)"
   std::uint32_t stack_count = 0;
   call_site totals;
   std::vector<frame> chain;  // of totals.stack, from the user frame outward; of the heaviest functions only
+  std::vector<freeing_function> freed_by;  // likewise; by bytes, greatest first, at most a few
 };
 
 enum class part_kind {

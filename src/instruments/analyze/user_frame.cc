@@ -46,10 +46,13 @@ bool is_runtime_module(const std::string& path) {
 }
 
 bool is_allocation_helper(const std::string& function) {
-  if (function.starts_with("operator new")) return true;
+  if (function.starts_with("operator new") || function.starts_with("operator delete")) return true;
   const std::string name = qualified_name(function);
   if (name.starts_with("std::") || name.starts_with("__gnu_cxx::")) return true;
   const std::string_view last = std::string_view(name).substr(name.rfind(':') + 1);
+  // "xfree" and "g_free", but not "sqlite3_free_table" or "tree_free".
+  constexpr std::size_t free_limit = sizeof "xxxfree" - 1;
+  if (last.size() <= free_limit && (last.ends_with("free") || last.ends_with("Free"))) return true;
   return contains_ignoring_case(last, "alloc") || contains_ignoring_case(last, "strdup") ||
          contains_ignoring_case(last, "strndup");
 }
@@ -115,6 +118,13 @@ std::vector<frame_resolver::placed_frame> frame_resolver::user_chain(std::uint32
   frames.erase(frames.begin(), frames.begin() + static_cast<std::ptrdiff_t>(begin));
   if (frames.size() > limit) frames.resize(limit);
   return frames;
+}
+
+std::vector<frame> frame_resolver::shown_chain(std::uint32_t stack) {
+  constexpr std::size_t limit = 6;
+  std::vector<frame> chain;
+  for (const placed_frame& placed : user_chain(stack, limit)) chain.push_back(*placed.what);
+  return chain;
 }
 
 }  // namespace tenure::analyze

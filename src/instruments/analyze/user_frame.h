@@ -1,8 +1,8 @@
 // User frame: which frame of a stack stands for it.
 //
-// The innermost frames of every stack are the heap, the C++ library and the program's own wrappers of malloc; a table
-// that names those says nothing. The user frame is the first one outside of them; the chain shown beside it begins
-// there.
+// The innermost frames of every stack are the heap, the C++ library and the program's own wrappers of malloc and free;
+// a table that names those says nothing. The user frame is the first one outside of them; the chain shown beside it
+// begins there.
 #pragma once
 
 #include <string>
@@ -29,6 +29,8 @@ class frame_resolver {
   };
   // The frames that speak for a stack, from the user frame outward, inlined ones among them; at most `limit`.
   std::vector<placed_frame> user_chain(std::uint32_t stack, std::size_t limit);
+  // As many of them as a report shows beside a figure.
+  std::vector<frame> shown_chain(std::uint32_t stack);
 
  private:
   process_profile& profile_;
@@ -37,7 +39,8 @@ class frame_resolver {
 
 // Whether a module is the heap or a library beneath the program: libc, the C++ library, the loader.
 bool is_runtime_module(const std::string& path);
-// Whether a function is of the C++ library or a wrapper of malloc by its name ("xmalloc", "sqlite3DbMallocRaw").
+// Whether a function is of the C++ library, or a wrapper of malloc or free by its name ("xmalloc",
+// "sqlite3DbMallocRaw", "g_free").
 bool is_allocation_helper(const std::string& function);
 
 std::string module_label(const process_profile& of, std::uint32_t module);

@@ -47,6 +47,7 @@ int record(const record_options& options, collect::attach_options to_attach) {
   if (!writer) return fail(writer.error());
   to_attach.writer = &*writer;
   to_attach.mode = options.drops ? wire::recording_mode::drop : wire::recording_mode::block;
+  to_attach.tells_free_stacks = options.tells_free_stacks;
   const auto watched = collect::attach_and_collect(to_attach);
   if (!watched) return refuse(watched.error());
   if (watched->processes.empty())

@@ -42,7 +42,7 @@ std::string_view summary_of_sample_interval() {
   return text;
 }
 
-const std::array<option_entry, 13> options_of_run = {{
+const std::array<option_entry, 14> options_of_run = {{
     {.name = "output",
      .letter = 'o',
      .kind = value_kind::file,
@@ -76,6 +76,10 @@ const std::array<option_entry, 13> options_of_run = {{
      .summary =
          "With --full: what a thread does that tells faster than can be written: wait (the default), or drop and "
          "count."},
+    {.name = "free-stacks",
+     .summary =
+         "With --full: records where each block is freed, too, as samples do: the report then says who frees it. A "
+         "free then costs CMD as much as an allocation."},
     {.name = "top",
      .kind = value_kind::count,
      .value_name = "N",
@@ -105,7 +109,7 @@ constexpr std::array<exit_code_entry, 5> run_codes = {{
     {"127", "CMD was not found."},
 }};
 
-constexpr std::array<option_entry, 6> options_of_record = {{
+constexpr std::array<option_entry, 7> options_of_record = {{
     {.name = "output",
      .letter = 'o',
      .kind = value_kind::file,
@@ -116,6 +120,7 @@ constexpr std::array<option_entry, 6> options_of_record = {{
      .value_name = "WHAT",
      .choices = "wait|drop",
      .summary = "What a thread does that tells faster than can be written: wait (the default), or drop and count."},
+    free_stacks_option,
     {.name = "max-size",
      .kind = value_kind::bytes,
      .value_name = "BYTES",
@@ -175,7 +180,7 @@ constexpr std::array<example_entry, 4> top_examples = {{
     {"tenure top --once --every 5s 4711", "One picture, of five seconds, for a file or a chat."},
 }};
 
-constexpr std::array<option_entry, 12> options_of_attach = {{
+constexpr std::array<option_entry, 13> options_of_attach = {{
     {.name = "output",
      .letter = 'o',
      .kind = value_kind::file,
@@ -206,6 +211,10 @@ constexpr std::array<option_entry, 12> options_of_attach = {{
      .choices = "wait|drop",
      .summary = "With -o: what a thread does that tells faster than can be written: wait (the default), or drop and "
                 "count."},
+    {.name = "free-stacks",
+     .summary =
+         "With -o: records where each block is freed, too, for `tenure lifetimes`; a free then costs the process as "
+         "much as an allocation."},
     {.name = "max-size",
      .kind = value_kind::bytes,
      .value_name = "BYTES",

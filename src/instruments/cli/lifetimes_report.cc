@@ -27,6 +27,7 @@ using analyze::life_report;
 using analyze::life_totals;
 
 constexpr int name_width = 40;
+constexpr int freed_name_width = 30;
 
 // The ages at which the small curves are drawn: a decade apart.
 constexpr std::array<std::uint64_t, 9> drawn_ns = {
@@ -144,6 +145,25 @@ std::string who_frees(const life_process& process, const lifetimes_options& opti
   return text;
 }
 
+std::string where_freed(const life_process& process, const lifetimes_options& options, const palette& paint) {
+  if (!process.knows_free_stacks) return "";
+  std::vector<table_row> rows;
+  for (const analyze::free_site& one : process.free_sites) {
+    if (rows.size() == options.top) break;
+    rows.push_back(
+        {{size_of(one.amount.bytes), std::to_string(one.amount.blocks),
+          format_share(share_of(one.amount.bytes, process.totals.freed.bytes)), one.is_same_thread ? "same" : "other",
+          shorten_function(one.allocated_in, freed_name_width), shorten_function(one.freed_in, freed_name_width)},
+         chain_text(one.chain)});
+  }
+  std::string text = heading(paint, "Where it is freed", "by the function that allocated it and the one that freed it");
+  text += format_table({{"freed"}, {"blocks"}, {"share"}, {"thread", true}, {"allocated in", true}, {"freed in", true}},
+                       rows, paint, options.columns);
+  if (process.free_sites.size() > rows.size())
+    text += fmt::format("  and {} more pairs\n", process.free_sites.size() - rows.size());
+  return text;
+}
+
 std::string reallocs(const life_process& process, const lifetimes_options& options, const palette& paint) {
   const analyze::realloc_figures& all = process.totals.reallocs;
   if (all.calls == 0) return "";
@@ -205,7 +225,8 @@ std::string process_section(const life_process& process, const lifetimes_options
   text += line(options.query.selected.end_ns == analyze::no_end ? "never freed" : "left", totals.left, "");
   text += losses_text(process.walked.losses, process.walked.is_complete, process.walked.stray_frees, paint);
   if (totals.allocated.blocks == 0) return text;
-  return text + lives(process, options, paint) + who_frees(process, options, paint) + reallocs(process, options, paint);
+  return text + lives(process, options, paint) + who_frees(process, options, paint) +
+         where_freed(process, options, paint) + reallocs(process, options, paint);
 }
 
 void write_ages(json_writer& json, const char* name, const age_histogram& ages) {
@@ -254,6 +275,20 @@ void write_totals(json_writer& json, const life_totals& totals) {
   json.end_object();
 }
 
+void write_free_sites(json_writer& json, const std::vector<analyze::free_site>& sites) {
+  json.begin_array("by_free_site");
+  for (const analyze::free_site& one : sites) {
+    json.begin_object();
+    json.member("allocated_in", one.allocated_in);
+    json.member("freed_in", one.freed_in);
+    json.member("is_same_thread", one.is_same_thread);
+    write_amount(json, "freed", one.amount);
+    if (!one.chain.empty()) write_stack(json, one.chain);
+    json.end_object();
+  }
+  json.end_array();
+}
+
 void write_process(json_writer& json, const life_process& process) {
   const collect::process_record& record = process.walked.profile.record;
   json.begin_object();
@@ -283,6 +318,7 @@ void write_process(json_writer& json, const life_process& process) {
     json.end_object();
   }
   json.end_array();
+  if (process.knows_free_stacks) write_free_sites(json, process.free_sites);
   json.end_object();
 }
 

@@ -59,6 +59,7 @@ run_options run_options_of(const arguments& given) {
   options.is_full = given.has("full");
   options.recording = given.value("recording");
   options.drops = given.value("when-full") == "drop";
+  options.tells_free_stacks = given.has("free-stacks");
   if (const auto top = given.value("top")) options.top = std::strtoull(top->c_str(), nullptr, 10);
   options.shows_all = given.has("all");
   options.is_quiet = given.has("quiet");
@@ -70,7 +71,7 @@ run_options run_options_of(const arguments& given) {
 
 int run(const arguments& given) {
   if (given.program.empty()) return fail_usage("run needs a command: " + command_usage(*given.command) + ".");
-  for (const char* const needing : {"recording", "when-full"})
+  for (const char* const needing : {"recording", "when-full", "free-stacks"})
     if (given.has(needing) && !given.has("full"))
       return fail_usage(std::string("--") + needing + " is of a full recording: give --full as well.");
   if (given.has("full") && given.has("sample-interval"))
@@ -84,6 +85,7 @@ std::expected<record_options, std::string> record_options_of(const arguments& gi
   options.command = given.program;
   options.recording = output;
   options.drops = given.value("when-full") == "drop";
+  options.tells_free_stacks = given.has("free-stacks");
   options.most_bytes = given.bytes("max-size").value_or(0);
   if (given.has("max-size") && options.most_bytes < collect::least_limit_bytes)
     return std::unexpected("--max-size takes 1M at least.");
@@ -113,7 +115,7 @@ std::optional<std::string> misfit(const arguments& given) {
   if (is_recorded) {
     if (const auto one = first_of({"sample-interval", "json", "pprof", "top", "all", "debuginfod"}))
       return *one + " is of a sampled report: -o records everything, and `tenure report` shows it.";
-  } else if (const auto one = first_of({"when-full", "max-size", "last"})) {
+  } else if (const auto one = first_of({"when-full", "free-stacks", "max-size", "last"})) {
     return *one + " is of a recording: give -o FILE as well.";
   }
   return std::nullopt;

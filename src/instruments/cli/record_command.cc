@@ -66,6 +66,7 @@ int record_command(const record_options& options) {
     writer.emplace(std::move(*made));
     to_collect.writer = &*writer;
     to_collect.mode = options.drops ? wire::recording_mode::drop : wire::recording_mode::block;
+    to_collect.tells_free_stacks = options.tells_free_stacks;
     return {};
   };
   const auto recording = watch(options.command, options.preload, prepare);

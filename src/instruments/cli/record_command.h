@@ -16,9 +16,10 @@ namespace tenure::cli {
 struct record_options {
   std::vector<std::string> command;  // CMD and its arguments; not empty
   std::filesystem::path recording;
-  bool drops = false;            // what finds its ring full is counted and lost; else the program waits
-  std::uint64_t most_bytes = 0;  // of the recording, whose beginning is dropped instead; 0: no limit
-  std::uint64_t last_ns = 0;     // at least so much of the end is kept; 0: all of it
+  bool drops = false;              // what finds its ring full is counted and lost; else the program waits
+  bool tells_free_stacks = false;  // where each block is freed, too
+  std::uint64_t most_bytes = 0;    // of the recording, whose beginning is dropped instead; 0: no limit
+  std::uint64_t last_ns = 0;       // at least so much of the end is kept; 0: all of it
   bool is_quiet = false;
   std::optional<std::filesystem::path> preload;
 };

@@ -92,6 +92,12 @@ json::object frame_json(const analyze::frame& of) {
   return result;
 }
 
+json::array chain_json(const std::vector<analyze::frame>& of) {
+  json::array result;
+  for (const analyze::frame& one : of) result.push_back(frame_json(one));
+  return result;
+}
+
 json::object group_json(const analyze::site_group& of) {
   json::object result{{"name", valid_text(of.name)},
                       {"stacks", of.stack_count},
@@ -99,10 +105,13 @@ json::object group_json(const analyze::site_group& of) {
                       {"live_at_peak", amount_json(of.totals.live_at_peak)},
                       {"live_at_exit", amount_json(of.totals.live_at_exit)},
                       {"lifetimes", lifetimes_json(of.totals.lifetimes)}};
-  if (!of.chain.empty()) {
-    json::array chain;
-    for (const analyze::frame& one : of.chain) chain.push_back(frame_json(one));
-    result["chain"] = std::move(chain);
+  if (!of.chain.empty()) result["chain"] = chain_json(of.chain);
+  if (!of.freed_by.empty()) {
+    json::array freed_by;
+    for (const analyze::freeing_function& one : of.freed_by)
+      freed_by.push_back(json::object{
+          {"function", valid_text(one.name)}, {"freed_bytes", whole(one.bytes)}, {"chain", chain_json(one.chain)}});
+    result["freed_by"] = std::move(freed_by);
   }
   return result;
 }

@@ -9,6 +9,7 @@
 #include "instruments/analyze/ledger.h"
 #include "instruments/analyze/memory_parts.h"
 #include "instruments/cli/help_text.h"
+#include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_table.h"
 #include "instruments/cli/report_text.h"
 
@@ -32,9 +33,8 @@ constexpr std::size_t side_table_rows = 5;
 // What the figures take of a line; the name has the rest.
 constexpr int figure_columns_of_owners = 56;
 constexpr int figure_columns_of_lifetimes = 60;
+constexpr int figure_columns_of_frees = 34;
 constexpr std::uint64_t least_deaths = 5;  // fewer freed samples make no distribution
-
-std::string size_of(std::uint64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
 
 std::string heading(const palette& paint, std::string_view title, std::string_view rest = {}) {
   return fmt::format("\n{}{}{}{}{}\n", paint.bold, title, paint.reset, rest.empty() ? "" : "  ", rest);
@@ -238,20 +238,6 @@ std::vector<const site_group*> top_of(const std::vector<site_group>& groups, std
   return result;
 }
 
-// "table.cc:42 < load < main": the user frame's line, then its callers.
-std::string chain_text(const site_group& group) {
-  constexpr int name_width = 32;
-  std::string text;
-  for (const analyze::frame& one : group.chain) {
-    const bool is_first = &one == &group.chain.front();
-    if (is_first && (one.file.empty() || one.line == 0)) continue;
-    const std::string shown = is_first ? fmt::format("{}:{}", one.file.substr(one.file.rfind('/') + 1), one.line)
-                                       : shorten_function(one.function, name_width);
-    text += (text.empty() ? (is_first ? "" : "< ") : " < ") + shown;
-  }
-  return text;
-}
-
 std::string owners_table(const process_profile& process, const std::vector<site_group>& groups, std::size_t limit,
                          const std::string& head, bool are_functions, const palette& paint, int columns) {
   // What matters at either moment.
@@ -269,7 +255,7 @@ std::string owners_table(const process_profile& process, const std::vector<site_
           format_error(site.live_at_peak.bytes), format_bytes(site.live_at_exit.bytes.value),
           format_count(site.live_at_peak.blocks.value), format_bytes(site.live_at_peak.average_block_bytes()),
           are_functions ? shorten_function(group->name, name_width) : keep_end(group->name, name_width)},
-         are_functions ? chain_text(*group) : std::string()});
+         are_functions ? chain_text(group->chain) : std::string()});
   }
   std::vector<table_column> heads = {{"at peak"}, {"share"},   {"error"},   {"at exit"},
                                      {"blocks"},  {"average"}, {head, true}};
@@ -334,6 +320,28 @@ std::string when_it_goes(const process_profile& process, const report_options& o
          format_table(heads, rows, paint, options.columns);
 }
 
+// One row a function: who freed most of what it had allocated.
+std::string who_frees_it(const process_profile& process, const report_options& options, const palette& paint) {
+  const double least_samples = process.full ? 1 : least_deaths;
+  const int name_width = (options.columns - figure_columns_of_frees) / 2;
+  std::vector<table_row> rows;
+  for (const site_group* const group : top_of(process.by_function, options.top,
+                                              [](const call_site& site) { return site.lifetimes.freed.bytes.value; })) {
+    const analyze::lifetime_summary& lives = group->totals.lifetimes;
+    if (group->freed_by.empty() || static_cast<double>(lives.freed.samples) < least_samples) continue;
+    const analyze::freeing_function& most = group->freed_by.front();
+    rows.push_back({{format_bytes(lives.freed.bytes.value), format_error(lives.freed.bytes),
+                     shorten_function(group->name, name_width), format_share(most.bytes / lives.freed.bytes.value),
+                     shorten_function(most.name, name_width)},
+                    chain_text(most.chain)});
+  }
+  if (rows.empty()) return "";
+  std::vector<table_column> heads = {{"freed"}, {"error"}, {"allocated in", true}, {"share"}, {"freed in", true}};
+  if (process.full) drop_column(heads, rows, 1);
+  return heading(paint, "Who frees it", "the function that freed most of each, and how much of it") +
+         format_table(heads, rows, paint, options.columns);
+}
+
 std::string findings_text(const process_profile& process, const palette& paint, int columns) {
   std::string text = heading(paint, "Findings");
   if (process.findings.empty())
@@ -355,7 +363,7 @@ std::string process_text(const process_profile& process, const report_options& o
                      who_holds_it(process, options, paint);
   if (!process.has_sites()) return text;
   return text + who_owns_it(process, options, paint) + when_it_goes(process, options, paint) +
-         findings_text(process, paint, options.columns);
+         who_frees_it(process, options, paint) + findings_text(process, paint, options.columns);
 }
 
 }  // namespace tenure::cli

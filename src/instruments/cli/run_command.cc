@@ -42,6 +42,7 @@ std::expected<run_answer, failure> run_fully(const run_options& options) {
                          writer.emplace(std::move(*file));
                          to_collect.writer = &*writer;
                          to_collect.mode = options.drops ? wire::recording_mode::drop : wire::recording_mode::block;
+                         to_collect.tells_free_stacks = options.tells_free_stacks;
                          return {};
                        });
   if (!watched) return std::unexpected(watched.error());

@@ -27,6 +27,7 @@ struct run_options {
   bool is_full = false;                            // every allocation and free instead of samples
   std::optional<std::filesystem::path> recording;  // keeps what was recorded fully; else it is gone at the end
   bool drops = false;                              // of a full recording: what finds its ring full is lost, not awaited
+  bool tells_free_stacks = false;                  // likewise: where each block is freed, too
   std::size_t top = 10;                            // rows of each table
   bool shows_all = false;                          // full reports for small processes too
   bool is_quiet = false;                           // no text report

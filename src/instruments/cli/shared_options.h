@@ -39,6 +39,12 @@ inline constexpr option_entry kept_recording_option{
     .value_name = "FILE",
     .summary = "Keeps the recording of CMD in FILE, for `tenure report` and `tenure lifetimes`."};
 
+inline constexpr option_entry free_stacks_option{
+    .name = "free-stacks",
+    .summary =
+        "Records where each block is freed, too: `tenure lifetimes` then says which function frees what another has "
+        "allocated. A free then costs the program as much as an allocation."};
+
 inline constexpr option_entry preload_option{
     .name = "preload",
     .kind = value_kind::file,

@@ -98,10 +98,11 @@ std::expected<attached_folder, attach_failure> attached_folder::make(const attac
   if (::mkdir(beside.c_str(), 0700) != 0) return std::unexpected(failed(beside.string() + " cannot be made", errno));
   attached_folder made(beside, descriptor(::open(beside.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
   ::flock(made.lock_.get(), LOCK_EX | LOCK_NB);
-  const auto recording = options.writer != nullptr ? options.mode : wire::recording_mode::off;
+  const auto mode = options.writer != nullptr ? options.mode : wire::recording_mode::off;
   const auto scan = options.scan_patience_ns != 0 ? wire::scan_wish::at_once : wire::scan_wish::none;
-  const wire::session_wishes wishes{wire::wishes_magic, wire::region_version, static_cast<std::uint32_t>(recording),
-                                    options.interval_bytes, static_cast<std::uint64_t>(scan) | options.scan_content};
+  const wire::session_wishes wishes{wire::wishes_magic, wire::region_version,
+                                    wire::recording_word(mode, options.tells_free_stacks), options.interval_bytes,
+                                    static_cast<std::uint64_t>(scan) | options.scan_content};
   const descriptor file(::open((beside / "wishes").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (::write(file.get(), &wishes, sizeof wishes) != static_cast<ssize_t>(sizeof wishes))
     return std::unexpected(failed(beside.string() + " cannot be written to", errno));

@@ -32,6 +32,7 @@ struct attach_options {
   attachable process;
   recording_writer* writer = nullptr;  // with it, every allocation and free is recorded there
   wire::recording_mode mode = wire::recording_mode::block;
+  bool tells_free_stacks = false;
   std::uint64_t interval_bytes = 0;  // between samples; 0: as the process has it
   std::uint64_t duration_ns = 0;     // 0: until a signal, or the process's end
   // The process looks for blocks that nothing leads to, and it is over when it has; when it has not heard of it after

@@ -40,7 +40,8 @@ class subreaper {
 int write_wishes(const std::filesystem::path& session, const collector_options& options) {
   const auto mode = options.writer != nullptr ? options.mode : wire::recording_mode::off;
   const auto scan = options.scans_at_exit ? wire::scan_wish::at_exit : wire::scan_wish::none;
-  const wire::session_wishes wishes{wire::wishes_magic, wire::region_version, static_cast<std::uint32_t>(mode), 0,
+  const wire::session_wishes wishes{wire::wishes_magic, wire::region_version,
+                                    wire::recording_word(mode, options.tells_free_stacks), 0,
                                     static_cast<std::uint64_t>(scan) | options.scan_content};
   const descriptor file(::open((session / "wishes").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (file.get() < 0) return errno;

@@ -16,6 +16,7 @@ struct collector_options {
   std::filesystem::path library;       // the file of the heap, that every watched program has mapped
   recording_writer* writer = nullptr;  // with it, every allocation and free is recorded there
   wire::recording_mode mode = wire::recording_mode::block;
+  bool tells_free_stacks = false;
   bool scans_at_exit = false;      // each process looks for blocks that nothing leads to when it ends
   std::uint64_t scan_content = 0;  // what it is to tell: wire::scan_tells_holders, scan_maps_heap
 };

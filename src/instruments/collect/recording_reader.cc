@@ -157,8 +157,10 @@ bool recording_reader::take_events(const record::block& block, const visitor& vi
   if (!record::decode_events(block.payload, events_)) return false;
   for (record::event& one : events_) {
     if (one.thread >= process.record.threads.size()) return false;
-    if (one.kind == record::event_kind::allocation) {
-      if (one.stack >= process.record.stacks.size()) return false;
+    const bool is_allocation = one.kind == record::event_kind::allocation;
+    const bool has_stack = is_allocation || one.stack != record::no_stack;
+    if (has_stack && one.stack >= process.record.stacks.size()) return false;
+    if (is_allocation) {
       one.slot = slots.take();
     } else if (one.kind == record::event_kind::free && !slots.give(one.slot)) {
       return false;

@@ -198,7 +198,7 @@ void tape_stream::add(const told_record& told) {
       const auto [place, is_new] = live_.try_emplace(from.address, 0);
       // The free of what lay there before was lost, and was counted where that happened.
       if (!is_new) {
-        events_.push_back({record::event_kind::free, 0, told.thread, 0, place->second, 0, time_ns});
+        events_.push_back({record::event_kind::free, 0, told.thread, record::no_stack, place->second, 0, time_ns});
         slots_.give(place->second);
       }
       place->second = slots_.take();
@@ -206,16 +206,20 @@ void tape_stream::add(const told_record& told) {
       return;
     }
     case wire::tape_kind::free:
-      return add_free(from.address, told.thread, time_ns);
+      return add_free(from.address, told.thread, record::no_stack, time_ns);
+    case wire::tape_kind::free_with_stack:
+      return add_free(from.address, told.thread, stack_of(from.stack), time_ns);
     case wire::tape_kind::free_range:
-      return add_free_range(told, time_ns);
+      return add_free_range(told, record::no_stack, time_ns);
+    case wire::tape_kind::free_range_with_stack:
+      return add_free_range(told, stack_of(from.stack), time_ns);
     default:
       return;
   }
 }
 
-void tape_stream::add_free(std::uint64_t address, std::uint32_t thread, std::uint64_t time_ns) {
-  record::event one{record::event_kind::stray_free, 0, thread, 0, 0, 0, time_ns};
+void tape_stream::add_free(std::uint64_t address, std::uint32_t thread, std::uint32_t stack, std::uint64_t time_ns) {
+  record::event one{record::event_kind::stray_free, 0, thread, stack, 0, 0, time_ns};
   if (const auto found = live_.find(address); found != live_.end()) {
     one.kind = record::event_kind::free;
     one.slot = found->second;
@@ -225,12 +229,12 @@ void tape_stream::add_free(std::uint64_t address, std::uint32_t thread, std::uin
   events_.push_back(one);
 }
 
-void tape_stream::add_free_range(const told_record& told, std::uint64_t time_ns) {
+void tape_stream::add_free_range(const told_record& told, std::uint32_t stack, std::uint64_t time_ns) {
   std::vector<std::uint64_t> addresses;
   for (const auto& [address, slot] : live_)
     if (address - told.record.address < told.record.bytes) addresses.push_back(address);
   std::sort(addresses.begin(), addresses.end());
-  for (const std::uint64_t address : addresses) add_free(address, told.thread, time_ns);
+  for (const std::uint64_t address : addresses) add_free(address, told.thread, stack, time_ns);
 }
 
 std::optional<record::event> tape_stream::block_at(std::uint64_t address) const {

@@ -69,8 +69,8 @@ class tape_stream {
   const wire::stack_node* nodes() const;
   void decode(told_ring& ring, std::uint64_t cut_ticks);
   void add(const told_record& told);
-  void add_free(std::uint64_t address, std::uint32_t thread, std::uint64_t time_ns);
-  void add_free_range(const told_record& told, std::uint64_t time_ns);
+  void add_free(std::uint64_t address, std::uint32_t thread, std::uint32_t stack, std::uint64_t time_ns);
+  void add_free_range(const told_record& told, std::uint32_t stack, std::uint64_t time_ns);
   std::uint32_t stack_of(std::uint32_t number);
   std::uint64_t time_of(std::uint64_t ticks) const;
   void flush();

@@ -56,10 +56,11 @@ class run_reader {
 }  // namespace
 
 byte_writer encode_events(std::span<const event> events) {
-  byte_writer kinds, times, stacks, sizes, slots;
+  byte_writer kinds, times, stacks, sizes, slots, free_stacks;
   run_writer threads, entries;
   std::uint64_t last_time = 0;
   std::int64_t last_slot = 0;
+  bool knows_free_stacks = false;
   for (const event& one : events) {
     const std::uint64_t time = one.time_ns / event_time_unit_ns;
     kinds.number(static_cast<std::uint64_t>(one.kind));
@@ -70,15 +71,19 @@ byte_writer encode_events(std::span<const event> events) {
       stacks.number(one.stack);
       sizes.number(one.bytes);
       entries.add(one.entry);
-    } else if (one.kind == event_kind::free) {
-      slots.signed_number(std::int64_t{one.slot} - last_slot);
-      last_slot = one.slot;
+      continue;
     }
+    free_stacks.number(one.stack == no_stack ? 0 : std::uint64_t{one.stack} + 1);
+    knows_free_stacks |= one.stack != no_stack;
+    if (one.kind != event_kind::free) continue;
+    slots.signed_number(std::int64_t{one.slot} - last_slot);
+    last_slot = one.slot;
   }
   byte_writer block;
   block.number(events.size());
   for (const byte_writer* column : {&kinds, &times, &threads.finish(), &stacks, &sizes, &entries.finish(), &slots})
     block.append(*column);
+  if (knows_free_stacks) block.append(free_stacks);
   return block;
 }
 
@@ -90,6 +95,8 @@ bool decode_events(std::span<const std::uint8_t> bytes, std::vector<event>& into
   byte_reader stacks = block.part(), sizes = block.part();
   run_reader entries(block.part());
   byte_reader slots = block.part();
+  const bool knows_free_stacks = block.left() != 0;
+  byte_reader free_stacks = knows_free_stacks ? block.part() : byte_reader({});
   // One byte of kind each: no short block can ask for much memory.
   if (!block.ok() || block.left() != 0 || kinds.left() != count) return false;
   into.clear();
@@ -107,14 +114,17 @@ bool decode_events(std::span<const std::uint8_t> bytes, std::vector<event>& into
       one.stack = static_cast<std::uint32_t>(stacks.number());
       one.bytes = sizes.number();
       one.entry = static_cast<std::uint8_t>(entries.next());
-    } else if (one.kind == event_kind::free) {
-      slot += slots.signed_number();
-      one.slot = static_cast<std::uint32_t>(slot);
+    } else {
+      // 0, for none, becomes no_stack.
+      if (knows_free_stacks) one.stack = static_cast<std::uint32_t>(free_stacks.number_below(1ull << 32) - 1);
+      if (one.kind == event_kind::free) slot += slots.signed_number();
+      if (one.kind == event_kind::free) one.slot = static_cast<std::uint32_t>(slot);
     }
     into.push_back(one);
   }
   return kinds.ok() && times.ok() && times.left() == 0 && threads.is_done() && stacks.ok() && stacks.left() == 0 &&
-         sizes.ok() && sizes.left() == 0 && entries.is_done() && slots.ok() && slots.left() == 0;
+         sizes.ok() && sizes.left() == 0 && entries.is_done() && slots.ok() && slots.left() == 0 && free_stacks.ok() &&
+         free_stacks.left() == 0;
 }
 
 }  // namespace tenure::record

@@ -16,15 +16,17 @@ enum class event_kind : std::uint8_t {
   stray_free = 2,  // of a block whose allocation was not told: before recording began, in the parent, or lost
 };
 
+inline constexpr std::uint32_t no_stack = 0xffff'ffff;
+
 // Numbers of threads and stacks are those of the process's dictionary.
 struct event {
   event_kind kind = event_kind::allocation;
   std::uint8_t entry = 0;  // wire::allocation_entry; of an allocation
   std::uint32_t thread = 0;
-  std::uint32_t stack = 0;    // of an allocation
-  std::uint32_t slot = 0;     // of a free: that of its allocation (slot_table.h)
-  std::uint64_t bytes = 0;    // of an allocation: as requested
-  std::uint64_t time_ns = 0;  // a multiple of event_time_unit_ns
+  std::uint32_t stack = no_stack;  // of a free: where it was freed, if that was told
+  std::uint32_t slot = 0;          // of a free: that of its allocation (slot_table.h)
+  std::uint64_t bytes = 0;         // of an allocation: as requested
+  std::uint64_t time_ns = 0;       // a multiple of event_time_unit_ns
   bool operator==(const event&) const = default;
 };
 

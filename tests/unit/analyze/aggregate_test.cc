@@ -172,7 +172,10 @@ TEST(Lifetime, TellsWhoFrees) {
   const std::vector<std::uint32_t> members = {0, 1, 2};
   const lifetime_summary summary = summarize_lifetimes(samples, members, 5000);
   EXPECT_DOUBLE_EQ(summary.freed_by_other_thread_bytes, 300);
-  EXPECT_EQ(summary.top_free_stack, 5u);
+  ASSERT_EQ(summary.freed_by.size(), 2u);
+  EXPECT_EQ(summary.freed_by[0].stack, 5u);
+  EXPECT_DOUBLE_EQ(summary.freed_by[0].bytes, 300);
+  EXPECT_EQ(summary.freed_by[1].stack, 4u);
   EXPECT_DOUBLE_EQ(summary.never_freed.bytes.value, 50);
   EXPECT_DOUBLE_EQ(summary.freed_bytes_by_log2_ns[3], 100);   // 10 is in [8, 16)
   EXPECT_DOUBLE_EQ(summary.freed_bytes_by_log2_ns[10], 300);  // 2000 is in [1024, 2048)

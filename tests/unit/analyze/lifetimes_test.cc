@@ -225,6 +225,45 @@ TEST_F(LifetimesTest, HandOversAreByTheThreadsNames) {
   }
 }
 
+TEST_F(LifetimesTest, NothingIsSaidOfFreeSitesThatWereNotRecorded) {
+  const life_process process = analyze({});
+  EXPECT_FALSE(process.knows_free_stacks);
+  EXPECT_TRUE(process.free_sites.empty());
+}
+
+TEST_F(LifetimesTest, FreeSitesAreByTheFunctionsOfBothStacks) {
+  test::dice thrown(5);
+  // Of made_process()'s stacks, and of those that were not told.
+  const std::array<std::string, 4> names = {"app+0x10", "app+0x20", "libplug.so+0x30", "libplug.so+0x40"};
+  std::map<std::tuple<std::string, std::string, bool>, exact_amount> expected;
+  for (made_block& one : blocks) {
+    if (!thrown.one_in(6)) one.free_stack = thrown.below(4);
+    if (one.to_ns == ~0ull) continue;
+    const std::string freed_in = one.free_stack == record::no_stack ? "[not told]" : names[one.free_stack];
+    expected[{names[one.stack], freed_in, one.thread == one.freer}] += {1, one.bytes};
+  }
+  test::write_recording(file.path(), blocks, test::made_process(), end_ns);
+  const life_process process = analyze({});
+  EXPECT_TRUE(process.knows_free_stacks);
+  EXPECT_EQ(process.free_sites.size(), expected.size());
+  std::uint64_t last_bytes = ~0ull;
+  for (const free_site& one : process.free_sites) {
+    EXPECT_EQ(one.amount, (expected[{one.allocated_in, one.freed_in, one.is_same_thread}]))
+        << one.allocated_in << " " << one.freed_in;
+    EXPECT_LE(one.amount.bytes, last_bytes);
+    last_bytes = one.amount.bytes;
+    if (one.freed_in == "[not told]") continue;
+    ASSERT_FALSE(one.chain.empty());
+    EXPECT_EQ(one.chain.front().function, one.freed_in);
+  }
+  // Of selected blocks alone.
+  exact_amount freed, told;
+  for (const made_block& one : blocks)
+    if (one.bytes >= 500 && one.to_ns != ~0ull) freed += {1, one.bytes};
+  for (const free_site& one : analyze({.least_bytes = 500}).free_sites) told += one.amount;
+  EXPECT_EQ(told, freed);
+}
+
 // A program of several threads on a heap that resizes as Tenure's does. Every call of realloc is an owner of its own.
 class resizing_program {
  public:

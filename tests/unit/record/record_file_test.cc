@@ -14,7 +14,7 @@
 namespace tenure::record {
 namespace {
 
-std::vector<event> thrown_events(test::dice& dice, std::size_t count) {
+std::vector<event> thrown_events(test::dice& dice, std::size_t count, bool tells_free_stacks = false) {
   std::vector<event> events;
   std::uint64_t time = 1'000'000'000;
   for (std::size_t i = 0; i < count; ++i) {
@@ -28,8 +28,9 @@ std::vector<event> thrown_events(test::dice& dice, std::size_t count) {
       one.stack = dice.below(100'000);
       one.bytes = std::uint64_t{dice()} << dice.below(16);
       one.entry = static_cast<std::uint8_t>(dice.below(8));
-    } else if (one.kind == event_kind::free) {
-      one.slot = dice();
+    } else {
+      if (one.kind == event_kind::free) one.slot = dice();
+      if (tells_free_stacks && !dice.one_in(5)) one.stack = dice.below(100'000);
     }
     events.push_back(one);
   }
@@ -141,11 +142,56 @@ TEST_F(RecordFile, SaysThatTheDiskIsFull) {
 TEST(EventBlock, GivesBackItsEvents) {
   test::dice dice(5);
   for (const std::size_t count : {0, 1, 2, 1000, 50'000}) {
-    const auto events = thrown_events(dice, count);
-    const byte_writer block = encode_events(events);
-    std::vector<event> read;
-    ASSERT_TRUE(decode_events(block.bytes(), read));
-    EXPECT_EQ(read, events);
+    for (const bool tells_free_stacks : {false, true}) {
+      const auto events = thrown_events(dice, count, tells_free_stacks);
+      const byte_writer block = encode_events(events);
+      std::vector<event> read;
+      ASSERT_TRUE(decode_events(block.bytes(), read));
+      EXPECT_EQ(read, events);
+    }
+  }
+}
+
+// Byte for byte what version 4 of the format wrote: one allocation and its free.
+TEST(EventBlock, IsThatOfVersionFourWhereNoStackOfAFreeIsTold) {
+  const std::vector<event> events = {{event_kind::allocation, 1, 0, 7, 0, 100, 1280},
+                                     {event_kind::free, 0, 2, no_stack, 5, 0, 1536}};
+  const std::vector<std::uint8_t> expected = {2,                // events
+                                              2, 0,   1,        // kinds
+                                              2, 20,  4,        // times: +10 and +2 units, zigzagged
+                                              4, 0,   1, 2, 1,  // threads: once 0, once 2
+                                              1, 7,             // stack
+                                              1, 100,           // bytes
+                                              2, 1,   1,        // entries: once malloc
+                                              1, 10};           // slot: 5, zigzagged
+  const byte_writer block = encode_events(events);
+  EXPECT_EQ(std::vector(block.bytes().begin(), block.bytes().end()), expected);
+  std::vector<event> read;
+  ASSERT_TRUE(decode_events(expected, read));
+  EXPECT_EQ(read.at(1).stack, no_stack);
+  // With one, a column more.
+  std::vector<event> told = events;
+  told[1].stack = 7;
+  std::vector<std::uint8_t> longer = expected;
+  longer.insert(longer.end(), {1, 8});
+  const byte_writer with_stack = encode_events(told);
+  EXPECT_EQ(std::vector(with_stack.bytes().begin(), with_stack.bytes().end()), longer);
+}
+
+TEST(EventBlock, RefusesStacksOfFreesThatAreTooFewOrTooGreat) {
+  test::dice dice(8);
+  const byte_writer block = encode_events(thrown_events(dice, 300, true));
+  const byte_writer without = encode_events(thrown_events(dice, 300));
+  std::vector<event> read;
+  std::size_t whole = 0;
+  for (std::size_t length = 0; length < block.size(); ++length)
+    whole += decode_events(block.bytes().first(length), read) ? 1 : 0;
+  EXPECT_EQ(whole, 1u);  // that without the column
+  for (const std::vector<std::uint8_t>& column :
+       {std::vector<std::uint8_t>{1, 0}, {6, 0x80, 0x80, 0x80, 0x80, 0x10, 0}, {1, 0x80}}) {
+    std::vector<std::uint8_t> broken(without.bytes().begin(), without.bytes().end());
+    broken.insert(broken.end(), column.begin(), column.end());
+    EXPECT_FALSE(decode_events(broken, read));
   }
 }
 

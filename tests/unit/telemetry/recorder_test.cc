@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <map>
 #include <set>
@@ -22,9 +23,13 @@ namespace {
 
 using wire::tape_kind;
 
-void wish_for(const testing::session& of, wire::recording_mode mode) {
-  const wire::session_wishes wishes{wire::wishes_magic, wire::region_version, static_cast<std::uint32_t>(mode), 0};
+void wish_for_word(const testing::session& of, std::uint32_t word) {
+  const wire::session_wishes wishes{wire::wishes_magic, wire::region_version, word, 0};
   std::ofstream(of.folder / "wishes", std::ios::binary).write(reinterpret_cast<const char*>(&wishes), sizeof wishes);
+}
+
+void wish_for(const testing::session& of, wire::recording_mode mode, bool tells_free_stacks = false) {
+  wish_for_word(of, wire::recording_word(mode, tells_free_stacks));
 }
 
 // All rings of a tape, each record with the thread that told it.
@@ -171,6 +176,80 @@ TEST(recorder, tells_each_allocation_and_free_with_thread_stack_and_time) {
     bool known = false;
     for (const auto& module : region.modules) known |= frame > module.head.begin && frame <= module.head.end;
     EXPECT_TRUE(known) << std::hex << frame;
+  }
+}
+
+// Functions with sections of their own, whose bounds the linker tells: two that differ in who frees.
+extern "C" const char __start_frees_here_text[], __stop_frees_here_text[];
+extern "C" const char __start_frees_there_text[], __stop_frees_there_text[];
+extern "C" const char __start_free_there_text[], __stop_free_there_text[];
+
+[[gnu::noinline, gnu::section("frees_here_text")]] void frees_here() {
+  tell_allocation(block(1), 1, wire::allocation_entry::malloc);
+  tell_free(block(1));
+  asm volatile("");
+}
+[[gnu::noinline, gnu::section("free_there_text")]] void free_there() {
+  tell_free(block(2));
+  asm volatile("");
+}
+[[gnu::noinline, gnu::section("frees_there_text")]] void frees_there() {
+  tell_allocation(block(2), 1, wire::allocation_entry::malloc);
+  free_there();
+  tell_free_range(0x10000000, 4096);
+  asm volatile("");
+}
+
+bool passes(const std::vector<std::uint64_t>& frames, const char* begin, const char* end) {
+  return std::any_of(frames.begin(), frames.end(), [&](std::uint64_t frame) {
+    return frame > reinterpret_cast<std::uintptr_t>(begin) && frame <= reinterpret_cast<std::uintptr_t>(end);
+  });
+}
+
+TEST(recorder, tells_the_stacks_of_frees_where_they_are_wished_for) {
+  testing::session session;
+  wish_for(session, wire::recording_mode::block, true);
+  ASSERT_EQ(session.run([] {
+    start();
+    if (!is_recording()) _exit(1);
+    frees_here();
+    frees_there();
+    check_recorder();
+    finish();
+  }),
+            0);
+  const seen_tape tape(tape_of(session, session.last_child));
+  std::vector<std::vector<std::uint64_t>> stacks;
+  std::vector<tape_kind> kinds;
+  for (const auto& one : tape.all) {
+    if (one.record.kind == tape_kind::thread) continue;
+    kinds.push_back(one.record.kind);
+    stacks.push_back(tape.frames_of(one.record.stack));
+  }
+  ASSERT_EQ(kinds, (std::vector{tape_kind::allocation, tape_kind::free_with_stack, tape_kind::allocation,
+                                tape_kind::free_with_stack, tape_kind::free_range_with_stack}));
+  const auto by = [&](std::size_t which) {
+    return std::array{passes(stacks[which], __start_frees_here_text, __stop_frees_here_text),
+                      passes(stacks[which], __start_frees_there_text, __stop_frees_there_text),
+                      passes(stacks[which], __start_free_there_text, __stop_free_there_text)};
+  };
+  EXPECT_EQ(by(1), (std::array{true, false, false}));
+  EXPECT_EQ(by(3), (std::array{false, true, true}));
+  EXPECT_EQ(by(4), (std::array{false, true, false}));
+  // All of them come from the same callers.
+  for (const auto& stack : stacks) EXPECT_EQ(stack.back(), stacks[0].back());
+}
+
+TEST(recorder, records_nothing_on_a_wish_that_makes_no_sense) {
+  for (const std::uint32_t word : {3u, wire::control_free_stacks, 1u | wire::control_copy, 2u | wire::control_leave}) {
+    testing::session session;
+    wish_for_word(session, word);
+    ASSERT_EQ(session.run([] {
+      start();
+      if (is_recording()) _exit(1);
+    }),
+              0)
+        << word;
   }
 }
 

@@ -45,6 +45,10 @@ void write(tape_ring& ring, const wire::tape_record& record) {
   switch (record.kind) {
     case wire::tape_kind::free:
       return ring.write_free(record.address, record.ticks);
+    case wire::tape_kind::free_with_stack:
+      return ring.write_free_with_stack(record.address, record.ticks, record.stack);
+    case wire::tape_kind::free_range_with_stack:
+      return ring.write_free_range_with_stack(record.address, record.bytes, record.ticks, record.stack);
     case wire::tape_kind::thread:
       return ring.write_thread(static_cast<std::uint32_t>(record.address), record.ticks);
     case wire::tape_kind::free_range:
@@ -59,7 +63,7 @@ wire::tape_record thrown(test::dice& dice, std::uint64_t ticks) {
   wire::tape_record record;
   record.ticks = ticks;
   record.address = 0x7f1234560000 + std::uint64_t{dice.below(1 << 20)} * 16;
-  switch (dice.below(8)) {
+  switch (dice.below(10)) {
     case 0:
       record.kind = wire::tape_kind::thread;
       record.address = 1 + dice.below(100'000);
@@ -75,6 +79,15 @@ wire::tape_record thrown(test::dice& dice, std::uint64_t ticks) {
     case 3:
     case 4:
       record.kind = wire::tape_kind::free;
+      break;
+    case 5:
+      record.kind = wire::tape_kind::free_with_stack;
+      record.stack = dice.below(wire::stack_node_capacity);
+      break;
+    case 6:
+      record.kind = wire::tape_kind::free_range_with_stack;
+      record.stack = dice.below(wire::stack_node_capacity);
+      record.bytes = std::uint64_t{1} << (12 + dice.below(30));
       break;
     default:
       record.kind = wire::tape_kind::allocation;
