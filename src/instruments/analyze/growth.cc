@@ -18,7 +18,7 @@ constexpr std::size_t chain_frames = 24;
 // One function while the recording goes by.
 struct open_site {
   std::string function;
-  std::uint32_t stack = no_index;
+  std::uint32_t stack = no_index;  // that of what is left: the one that holds most of it
   window_series live;
   std::uint64_t allocated_blocks = 0;
   std::uint64_t freed_blocks = 0;
@@ -26,6 +26,7 @@ struct open_site {
   std::uint64_t left_blocks = 0;
   std::uint64_t oldest_ns = 0;
   double ages_ns = 0;
+  std::uint64_t most_left_bytes = 0;  // of one stack
 };
 
 class visitor {
@@ -51,13 +52,22 @@ class visitor {
   growth_process close(std::size_t index) {
     growth_process result;
     const walked_process& walked = walk_.process(index);
+    std::vector<std::uint64_t> left_bytes(open_[index].place_of.size());  // by stack
     for (const live_block& block : walk_.blocks(index)) {
       if (block.stack == no_index) continue;
       open_site& site = site_of(index, block.stack);
+      left_bytes[block.stack] += block.bytes;
       const std::uint64_t age_ns = walked.last_ns > block.time_ns ? walked.last_ns - block.time_ns : 0;
       ++site.left_blocks;
       site.oldest_ns = std::max(site.oldest_ns, age_ns);
       site.ages_ns += static_cast<double>(age_ns);
+    }
+    for (std::uint32_t stack = 0; stack < left_bytes.size(); ++stack) {
+      if (left_bytes[stack] == 0) continue;
+      open_site& site = site_of(index, stack);
+      if (left_bytes[stack] <= site.most_left_bytes) continue;
+      site.most_left_bytes = left_bytes[stack];
+      site.stack = stack;
     }
     for (open_site& site : open_[index].sites) {
       if (site.allocated_blocks < least_judged_blocks) continue;

@@ -61,7 +61,7 @@ std::optional<slope> unending_growth(std::span<const std::uint64_t> values);
 
 struct growing_site {
   std::string function;
-  std::uint32_t stack = no_index;  // the first that was seen
+  std::uint32_t stack = no_index;  // that which holds most of it at the end
   slope bytes_per_mib;             // that stay for each MiB that the process allocates
   double bytes_per_second = 0;     // the same for the time that the process took
   std::uint64_t live_bytes = 0;    // at the end

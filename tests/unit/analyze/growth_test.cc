@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "support/dice.h"
+#include "support/made_recording.h"
 
 namespace tenure::analyze {
 namespace {
@@ -100,6 +101,34 @@ TEST(WindowSeries, HoldsTheValueAtTheEndOfEachWindow) {
       EXPECT_EQ(series.ends()[i], after == told.begin() ? 0 : std::prev(after)->second) << seed << " " << i;
     }
   }
+}
+
+// Of a function's stacks the first one that was seen may be no part of it.
+TEST(FindGrowth, NamesTheStackThatHoldsMostOfWhatStays) {
+  collect::process_record process = test::made_process();
+  process.stacks.push_back({{0, 1}, {}});  // the function of stack 0, called by nobody that is known
+  std::vector<test::made_block> blocks;
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    const std::uint64_t begin_ns = (i + 1) * 100 * record::event_time_unit_ns;
+    const bool stays = i % 2 == 1;
+    blocks.push_back({.bytes = 512,
+                      .stack = stays ? 4u : 0u,
+                      .from_ns = begin_ns,
+                      .to_ns = stays || i == 0 ? ~0ull : begin_ns + 10 * record::event_time_unit_ns});
+  }
+  const test::made_file file;
+  test::write_recording(file.path(), blocks, process, 200'000 * record::event_time_unit_ns);
+  auto reader = collect::recording_reader::open(file.path());
+  ASSERT_TRUE(reader);
+  symbols::symbolizer symbolizer;
+  const auto processes = find_growth(*reader, symbolizer, {});
+  ASSERT_EQ(processes.size(), 1u);
+  ASSERT_EQ(processes[0].suspects.size(), 1u);
+  const growing_site& found = processes[0].suspects[0];
+  EXPECT_EQ(found.function, "app+0x10");
+  EXPECT_EQ(found.stack, 4u);
+  EXPECT_EQ(found.chain.size(), 1u);
+  EXPECT_EQ(found.live_blocks, 501u);
 }
 
 }  // namespace
