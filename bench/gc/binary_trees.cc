@@ -39,6 +39,19 @@ std::shared_ptr<shared_node> make_shared_tree(int depth) {
   }
   return made;
 }
+#ifdef TENURE_BENCH_BOEHM
+struct raw_node {
+  raw_node *left = nullptr, *right = nullptr;
+};
+raw_node* make_raw(int depth) {
+  auto* made = boehm_new<raw_node>();
+  if (depth > 0) {
+    made->left = make_raw(depth - 1);
+    made->right = make_raw(depth - 1);
+  }
+  return made;
+}
+#endif
 
 template <class Node>
 std::uint64_t count(const Node& tree) {
@@ -64,6 +77,10 @@ std::uint64_t binary_trees(memory kind, int depth) {
       return run(depth, make_managed);
     case memory::unique:
       return run(depth, make_unique_tree);
+#ifdef TENURE_BENCH_BOEHM
+    case memory::boehm:
+      return run(depth, make_raw);
+#endif
     default:
       return run(depth, make_shared_tree);
   }

@@ -34,6 +34,21 @@ struct shared {
   static pointer make() { return std::make_shared<shared_node>(); }
   static auto numbers(std::size_t count) { return std::make_shared<std::unique_ptr<double[]>>(new double[count]()); }
 };
+#ifdef TENURE_BENCH_BOEHM
+struct raw_node {
+  raw_node *left = nullptr, *right = nullptr;
+  int i = 0, j = 0;
+};
+struct raw {
+  using pointer = raw_node*;
+  static pointer make() { return boehm_new<raw_node>(); }
+  static double** numbers(std::size_t count) {
+    auto** made = static_cast<double**>(GC_MALLOC(sizeof(double*)));
+    *made = static_cast<double*>(GC_MALLOC_ATOMIC(count * sizeof(double)));
+    return made;
+  }
+};
+#endif
 
 template <class Memory, class Node>
 void populate(int depth, Node& at) {
@@ -86,6 +101,10 @@ std::uint64_t gcbench(memory kind, int depth) {
       return run<managed>(depth);
     case memory::unique:
       return run<unique>(depth);
+#ifdef TENURE_BENCH_BOEHM
+    case memory::boehm:
+      return run<raw>(depth);
+#endif
     default:
       return run<shared>(depth);
   }

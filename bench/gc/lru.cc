@@ -69,6 +69,24 @@ struct counted {
   std::vector<std::shared_ptr<entry>> table;
   std::shared_ptr<entry> newest, oldest;
 };
+#ifdef TENURE_BENCH_BOEHM
+struct boehm {
+  using entry = manual_entry;
+  explicit boehm(std::size_t buckets)
+      : table(static_cast<entry**>(GC_MALLOC_UNCOLLECTABLE(buckets * sizeof(entry*)))) {}
+  entry*& bucket(std::size_t at) { return table[at]; }
+  static entry* make() {
+    auto* made = boehm_new<entry>();
+    made->data = static_cast<payload*>(GC_MALLOC_ATOMIC(sizeof(payload)));
+    *made->data = {};
+    return made;
+  }
+  static void free(entry*) {}
+  entry** table;
+  entry* newest = nullptr;
+  entry* oldest = nullptr;
+};
+#endif
 
 template <class Pointer>
 auto* raw(const Pointer& pointer) {
@@ -173,6 +191,10 @@ std::uint64_t lru(memory kind, int entries) {
       return run<managed>(capacity);
     case memory::unique:
       return run<manual>(capacity);
+#ifdef TENURE_BENCH_BOEHM
+    case memory::boehm:
+      return run<boehm>(capacity);
+#endif
     default:
       return run<counted>(capacity);
   }

@@ -13,7 +13,8 @@ namespace {
 
 int usage() {
   std::fputs(
-      "usage: gc_benchmark binary_trees|gcbench|lru managed|unique|shared SIZE\n       gc_benchmark primitives\n",
+      "usage: gc_benchmark binary_trees|gcbench|lru managed|unique|shared|boehm SIZE\n       gc_benchmark primitives\n"
+      "Exit code 3: not built with the Boehm collector.\n",
       stderr);
   return 2;
 }
@@ -29,6 +30,14 @@ int main(int count, char** arguments) {
   bench::memory kind = bench::memory::shared;
   if (std::strcmp(arguments[2], "managed") == 0) kind = bench::memory::managed;
   if (std::strcmp(arguments[2], "unique") == 0) kind = bench::memory::unique;
+  if (std::strcmp(arguments[2], "boehm") == 0) {
+#ifdef TENURE_BENCH_BOEHM
+    kind = bench::memory::boehm;
+    GC_INIT();
+#else
+    return 3;
+#endif
+  }
   const int size = std::atoi(arguments[3]);
   const double wall = bench::seconds(CLOCK_MONOTONIC);
   std::uint64_t sum;
@@ -43,8 +52,11 @@ int main(int count, char** arguments) {
   }
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
-  const gc::heap_statistics figures =
-      kind == bench::memory::managed ? gc::heap::standard().statistics() : gc::heap_statistics{};
+  gc::heap_statistics figures{};
+  if (kind == bench::memory::managed) figures = gc::heap::standard().statistics();
+#ifdef TENURE_BENCH_BOEHM
+  if (kind == bench::memory::boehm) figures.cycles = GC_get_gc_no();
+#endif
   std::printf("%s %s %d checksum %llu wall_s %.3f processor_s %.3f peak_mib %ld cycles %llu collector_s %.3f\n",
               arguments[1], arguments[2], size, static_cast<unsigned long long>(sum),
               bench::seconds(CLOCK_MONOTONIC) - wall, bench::seconds(CLOCK_PROCESS_CPUTIME_ID), used.ru_maxrss / 1024,

@@ -1,16 +1,29 @@
-// One program, three kinds of memory: managed, unique_ptr with raw links, shared_ptr.
+// One program, several kinds of memory: managed, unique_ptr with raw links, shared_ptr, and raw pointers into the heap
+// of the Boehm collector where it is installed.
 #pragma once
+
+#ifdef TENURE_BENCH_BOEHM
+#include <gc.h>
+#endif
 
 #include <cstdint>
 #include <ctime>
 #include <memory>
+#include <new>
 #include <string_view>
 
 #include <tenure/gc.hpp>
 
 namespace tenure::bench {
 
-enum class memory { managed, unique, shared };
+enum class memory { managed, unique, shared, boehm };
+
+#ifdef TENURE_BENCH_BOEHM
+template <class T>
+T* boehm_new() {
+  return new (GC_MALLOC(sizeof(T))) T();
+}
+#endif
 
 inline double seconds(clockid_t clock) {
   timespec now{};
