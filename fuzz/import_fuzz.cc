@@ -43,7 +43,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
   if (auto writer = record::block_writer::create(path)) {
     auto file = record::unpacked_file::over({data, size});
-    const auto figures = importing::import_file(file, "it", std::move(*writer), [](const char*, double) {});
+    symbols::symbolizer symbolizer;
+    const auto figures = importing::import_file(file, "it", std::move(*writer), symbolizer, [](const char*, double) {});
     if (figures) read_all(path);
   }
   ::close(descriptor);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seed corpus of import_fuzz: make_import_seeds.py TARGET FOLDER.
 
-Small files as heaptrack writes them and pprof profiles, whole, packed, cut off, and with bytes changed.
+Small files as heaptrack writes them, raw and not, and pprof profiles, whole, packed, cut off, and with bytes changed.
 """
 
 import gzip
@@ -42,6 +42,33 @@ def heaptrack(generator, version):
             yield f"c {generator.randrange(5000):x}"
 
 
+def raw_heaptrack(generator, version):
+    def named(text):
+        return f"{len(text):x} {text}" if version >= 3 else text
+
+    traces, blocks = 0, []
+    yield f"v 10400 {version:x}"
+    yield f"x {named('/bin/app')}"
+    yield "X app --fast"
+    yield "I 1000 fffff"
+    for _ in range(generator.randrange(20, 400)):
+        what = generator.choice("mmtttt++++++---c")
+        if what == "m":
+            file = generator.choice(["-", "x", "/no/such/libplug.so", "linux-vdso.so.1"])
+            numbers = [generator.randrange(1 << 40)] + [generator.randrange(1 << 16) for _ in range(4)]
+            yield f"m {named(file)}" + ("" if file == "-" else "".join(f" {number:x}" for number in numbers))
+        elif what == "t":
+            yield f"t {generator.randrange(1 << 40):x} {generator.randrange(traces + 1):x}"
+            traces += 1
+        elif what == "+":
+            blocks.append(generator.randrange(1 << 12) * 16)
+            yield f"+ {generator.randrange(1 << 20):x} {generator.randrange(traces + 1):x} {blocks[-1]:x}"
+        elif what == "-" and blocks:
+            yield f"- {generator.choice(blocks):x}"
+        elif what == "c":
+            yield f"c {generator.randrange(5000):x}"
+
+
 def pprof(generator):
     texts = [b"", b"inuse_objects", b"inuse_space", b"alloc_objects", b"alloc_space", b"main", b"a.cc", b"/bin/app"]
     types = generator.choice([(1, 2), (3, 4, 1, 2), (1, 2, 3, 4)])
@@ -68,6 +95,8 @@ def seeds(target):
     yield b""
     for number in range(48):
         content = "".join(line + "\n" for line in heaptrack(generator, 1 + number % 3)).encode()
+        if number % 4 == 0:
+            content = "".join(line + "\n" for line in raw_heaptrack(generator, 1 + number // 4 % 3)).encode()
         if number % 2 == 1:
             content = pprof(generator)
         yield content

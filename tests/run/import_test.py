@@ -17,7 +17,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from protobuf_bytes import field, varint  # noqa: E402 (the path must be set first)
+from protobuf_bytes import field, fields_of, varint  # noqa: E402 (the path must be set first)
 from recording_case import KNOWN, RecordingCase  # noqa: E402
 
 WORDS = ("keep", 4, "churn", 3, "hand", 5)
@@ -140,11 +140,94 @@ class HeaptrackTest(ImportCase):
             again = self.tenure("export", "-f", "csv", self.imported).stdout
             self.assertEqual([line.split(b",")[2] for line in again.splitlines()], functions)
 
-    def test_raw_data_are_refused_with_the_way_out(self):
-        subprocess.run(["heaptrack", "--raw", "-o", self.folder / "raw", KNOWN, "keep", "1"], stdin=subprocess.DEVNULL,
-                       capture_output=True, timeout=200, check=True)
-        done = self.take(next(path for path in self.folder.iterdir() if path.name.startswith("raw.")), code=2)
-        self.assertIn(b"heaptrack_interpret", done.stderr)
+
+INTERPRET = pathlib.Path("/usr/lib/heaptrack/libexec/heaptrack_interpret")
+
+
+@unittest.skipUnless(shutil.which("heaptrack") and INTERPRET.exists() and shutil.which("zstd"), "needs heaptrack")
+class RawHeaptrackTest(ImportCase):
+    """The same raw data, read here and by heaptrack's own interpreter."""
+
+    def setUp(self):
+        super().setUp()
+        subprocess.run(["heaptrack", "--raw", "-o", self.folder / "data", KNOWN, *map(str, WORDS)],
+                       stdin=subprocess.DEVNULL, capture_output=True, timeout=200, check=True)
+        packed, = self.folder.glob("data.raw.*")
+        self.raw = subprocess.run(["zstdcat" if packed.suffix == ".zst" else "zcat", packed], capture_output=True,
+                                  check=True).stdout
+        self.file = packed
+
+    def interpreted(self):
+        file = self.folder / "interpreted"
+        done = subprocess.run([INTERPRET], input=self.raw, capture_output=True, check=True, timeout=200)
+        file.write_bytes(done.stdout)
+        return file
+
+    def folded(self, value, unit):
+        """Sums by the frames' own names: heaptrack's interpreter leaves scopes and parameters of inlined ones out.
+
+        Of several names of one place in libc, those with an underscore, it takes another.
+        """
+        text = self.tenure("export", "-f", "folded", "--value", value, "--unit", unit, self.imported).stdout.decode()
+        result = {}
+        for frames, amount in sums(text).items():
+            names = sorted(self.own_name(frame) for frame in frames if "0x" not in frame)
+            frames = tuple(name for name in names if not name.startswith("_"))
+            result[frames] = result.get(frames, 0) + amount
+        return result
+
+    @staticmethod
+    def own_name(function):
+        for scope in ("(anonymous namespace)::", "(unnamed)::"):
+            function = function.replace(scope, "")
+        return function.split("(")[0].split("::")[-1].split("<")[0]
+
+    def test_every_stack_has_the_sums_of_heaptracks_interpreter(self):
+        measures = (("alloc", "blocks"), ("alloc", "bytes"), ("inuse", "blocks"), ("inuse", "bytes"), ("peak", "bytes"))
+        self.take(self.file)
+        ours = [self.folded(*measure) for measure in measures]
+        totals = self.only(self.report_of(self.imported))
+        self.take(self.interpreted())
+        expected = [self.folded(*measure) for measure in measures]
+        self.assertGreater(len(ours[0]), 5)
+        for measure, found, wanted in zip(measures, ours, expected):
+            differing = {key: (found.get(key), wanted.get(key)) for key in found.keys() | wanted.keys()
+                         if found.get(key) != wanted.get(key)}
+            self.assertEqual(differing, {}, measure)
+        theirs = self.only(self.report_of(self.imported))
+        for figure in ("allocated", "freed", "never_freed", "peak"):
+            self.assertEqual(totals[figure], theirs[figure], figure)
+
+    def test_lives_are_known_and_threads_are_not(self):
+        self.take(self.file)
+        self.assertEqual(self.report_of(self.imported)["imported"]["not_told"], ["threads"])
+
+        def lives(function, size):
+            found = json.loads(self.tenure("lifetimes", "--json", "--function", function, "--size", size,
+                                           self.imported).stdout)
+            return self.only(found)
+
+        kept, churned = lives("keep_blocks", 1000), lives("churn_blocks", 2000)
+        self.assertEqual(kept["freed"]["blocks"], 0)
+        self.assertEqual(kept["never_freed"]["blocks"], (4 << 20) // 1000)
+        self.assertEqual(churned["freed"], churned["allocated"])
+        self.assertEqual(churned["allocated"]["blocks"], (3 << 20) // 2000)
+        # Each goes before the next one comes.
+        self.assertEqual(churned["age_bytes"]["ninth_decile"], 0)
+        self.assertIsNone(kept["age_bytes"]["quartile"])
+
+    def test_without_the_program_places_are_told_as_they_lie_in_it(self):
+        moved = self.raw.replace(str(KNOWN).encode(), b"/" * (len(str(KNOWN)) - 4) + b"gone")
+        (self.folder / "moved").write_bytes(moved)
+        self.take(self.folder / "moved")
+        functions = [group["name"] for group in self.only(self.report_of(self.imported))["by_function"]]
+        self.assertTrue(any(re.fullmatch(r"gone\+0x[0-9a-f]+", name) for name in functions), functions)
+
+    def test_what_is_cut_off_or_makes_no_sense_is_refused(self):
+        lines = self.raw.splitlines(keepends=True)
+        self.assert_refused(b"".join(lines[:40]) + b"+ 10 ffffff 5\n", b"makes no sense")
+        self.assert_refused(b"".join(lines[:40]) + b"+ 10", b"cut off within a line")
+        self.assert_refused(b"".join(lines[:40]) + b"s 4 main\n", b"makes no sense")
 
 
 # Two stacks, main < load and main; the last free is of what nothing says.
@@ -362,6 +445,40 @@ class PprofTest(ImportCase):
         blocks = changed["totals"]["allocated_blocks"]
         self.assertEqual(blocks["before"], blocks["after"])
         self.assertNotIn("left_bytes", changed["totals"])
+
+    def without_names(self, profile):
+        """The profile with its locations' lines, its functions and what says that there are some left out."""
+        result = b""
+        for number, value in fields_of(profile):
+            if number == 4:
+                value = b"".join(field(*part) for part in fields_of(value) if part[0] != 4)
+            if number == 3:
+                value = b"".join(field(*part) for part in fields_of(value) if part[0] < 7)
+            result += b"" if number == 5 else field(number, value)
+        return result
+
+    def test_places_without_names_are_looked_up_in_their_files(self):
+        self.record(KNOWN, *WORDS)
+        file = self.folder / "heap.pb.gz"
+        self.tenure("export", "-f", "pprof", "--value", "inuse", "-o", file, self.recording)
+        bare = self.without_names(gzip.decompress(file.read_bytes()))
+        file.write_bytes(bare)
+        self.take(file)
+        for value in ("alloc", "peak"):
+            self.assertEqual(self.folded(self.imported, value),
+                             self.folded(self.recording, "alloc" if value == "alloc" else "inuse"))
+        # Where the program is not at hand, or is another one, a place is told as it lies in it.
+        moved = bare.replace(str(KNOWN).encode(), b"/" * (len(str(KNOWN)) - 4) + b"gone")
+        build_id = re.search(rb"Build ID: ([0-9a-f]+)", subprocess.run(["readelf", "-n", KNOWN], capture_output=True,
+                                                                       check=True).stdout)[1]
+        self.assertIn(build_id, bare)
+        for changed, name in ((moved, "gone"), (bare.replace(build_id, build_id[::-1]), pathlib.Path(KNOWN).name)):
+            file.write_bytes(changed)
+            shutil.rmtree(self.folder / "cache")  # where the names of this build id were kept
+            self.take(file)
+            stacks = ";".join(self.folded(self.imported, "alloc"))
+            self.assertNotIn("keep_blocks", stacks)
+            self.assertRegex(stacks, re.escape(name) + r"\+0x[0-9a-f]+")
 
     @unittest.skipUnless(shutil.which("go"), "needs go")
     def test_a_profile_of_gos(self):

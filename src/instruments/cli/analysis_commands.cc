@@ -223,7 +223,10 @@ int import_data(const arguments& given) {
     return fail(exit_usage, "import needs one file of another tool: " + command_usage(*given.command) + ".");
   const auto output = given.value("output");
   if (!output) return fail(exit_usage, "import needs a file to write to: tenure import -o OUT FILE.");
-  return import_command({.file = given.words.front(), .output = *output, .is_quiet = given.has("quiet")});
+  return import_command({.file = given.words.front(),
+                         .output = *output,
+                         .is_quiet = given.has("quiet"),
+                         .uses_debuginfod = given.has("debuginfod")});
 }
 
 }  // namespace

@@ -337,21 +337,27 @@ inline constexpr std::array<exit_code_entry, 4> bundle_codes = {{
 
 inline constexpr std::string_view import_description =
     "Writes what another tool has recorded, FILE, as a recording of Tenure's, so that the commands on recordings read "
-    "it; - is standard input. FILE may be packed by gzip or zstd, and is recognised by how it begins: heaptrack's data "
-    "as it writes them without --raw (heaptrack.NAME.PID.zst or .gz), or a pprof profile of memory, as Go, gperftools, "
+    "it; - is standard input. FILE may be packed by gzip or zstd, and is recognised by how it begins: heaptrack's "
+    "data, "
+    "raw (heaptrack --raw) or not (heaptrack.NAME.PID.zst or .gz), or a pprof profile of memory, as Go, gperftools, "
     "jemalloc's tools and `tenure export -f pprof` make it.\n\n"
     "OUT says which tool has recorded it, and what that tool does not tell. Of heaptrack's data counts, bytes and "
     "peaks "
-    "are exact; which of several blocks of one stack and size was freed is not told, so lifetimes are not known, nor "
-    "are threads. A pprof profile is sums for each stack at one moment: `report`, `diff` and `export` show them. What "
-    "cannot be answered is refused and never guessed. Names are in OUT as the tool has found them.";
+    "are exact; which of several blocks of one stack and size was freed is told by raw data alone, so without them "
+    "lifetimes are not known, and threads never are. A pprof profile is sums for each stack at one moment: `report`, "
+    "`diff` and `export` show them. What cannot be answered is refused and never guessed. Names are in OUT as the tool "
+    "has "
+    "found them; raw data and some profiles have addresses alone, which are looked up in the files that they name, "
+    "where "
+    "those are at hand.";
 
-inline constexpr std::array<option_entry, 2> options_of_import = {{
+inline constexpr std::array<option_entry, 3> options_of_import = {{
     {.name = "output",
      .letter = 'o',
      .kind = value_kind::file,
      .value_name = "OUT",
      .summary = "Where to write; the file appears when it is whole."},
+    debuginfod_option,
     {.name = "quiet", .letter = 'q', .summary = "Does not say what was imported."},
 }};
 

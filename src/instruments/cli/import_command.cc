@@ -9,6 +9,7 @@
 
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/parser.h"
+#include "instruments/cli/recording_input.h"
 #include "instruments/cli/selection_options.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/watched_program.h"
@@ -43,7 +44,8 @@ int import_command(const import_options& options) {
   {
     progress_line progress;
     const std::string name = options.file == "-" ? "standard input" : options.file.string();
-    figures = importing::import_file(*file, name, std::move(*writer), progress.function());
+    symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod));
+    figures = importing::import_file(*file, name, std::move(*writer), symbolizer, progress.function());
   }
   if (!figures) return fail(figures.error().is_of_output ? exit_internal : exit_usage, figures.error().sentence);
   if (const auto done = output->commit(); !done) return fail(exit_internal, done.error());

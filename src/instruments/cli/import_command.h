@@ -9,6 +9,7 @@ struct import_options {
   std::filesystem::path file;  // "-": standard input
   std::filesystem::path output;
   bool is_quiet = false;
+  bool uses_debuginfod = false;
 };
 
 int import_command(const import_options& options);

@@ -5,20 +5,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "instruments/import/heaptrack_limits.h"
+
 namespace tenure::importing {
 namespace {
 
 constexpr std::size_t line_limit = 4 << 20;
 constexpr std::uint64_t newest_version = 3;
 constexpr std::uint64_t first_with_lengths = 3;  // of texts
-constexpr std::size_t frame_limit = 1024;
 constexpr std::uint64_t ns_per_ms = 1'000'000;
 constexpr std::uint64_t time_limit_ms = 1ull << 40;  // a thousand years
-constexpr std::uint64_t byte_limit = 1ull << 47;     // of a block
-// Of all together: a few lines can name the same long texts and stacks over and over.
-constexpr std::uint64_t allocated_limit_bytes = 1ull << 62;
-constexpr std::size_t name_limit_bytes = std::size_t{512} << 20;
-constexpr std::size_t stack_limit_frames = std::size_t{64} << 20;
+constexpr std::string_view attached_note =
+    "heaptrack was attached to the program: what it allocated before is not told";
 constexpr std::uint64_t timer_ns = 10 * ns_per_ms;  // how often heaptrack tells the time
 
 // heaptrack puts the words together with a blank between.
@@ -32,46 +30,7 @@ std::vector<std::string> words_of(std::string_view command) {
   return words;
 }
 
-int digit_of(char byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-  return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
-}
-
 }  // namespace
-
-// The numbers of a line. Once one of them is none, none that follows is.
-class heaptrack_reader::numbers {
- public:
-  explicit numbers(std::string_view text) : text_(text) {}
-
-  bool is_at_end() const { return text_.empty(); }
-  bool ok() const { return ok_; }
-  std::string_view rest() const { return text_; }
-  std::uint64_t next() {
-    std::size_t at = 0;
-    std::uint64_t value = 0;
-    for (int digit = 0; at < text_.size() && (digit = digit_of(text_[at])) >= 0; ++at)
-      value = value << 4 | static_cast<std::uint64_t>(digit);
-    const bool is_number = at != 0 && at <= 16 && (at == text_.size() || text_[at] == ' ');
-    if (!is_number) return fail();
-    text_.remove_prefix(std::min(at + 1, text_.size()));
-    return value;
-  }
-  std::uint64_t next_below(std::uint64_t limit) {
-    const std::uint64_t value = next();
-    return value < limit ? value : fail();
-  }
-
- private:
-  std::uint64_t fail() {
-    ok_ = false;
-    text_ = {};
-    return 0;
-  }
-  std::string_view text_;
-  bool ok_ = true;
-};
 
 std::unexpected<std::string> heaptrack_reader::nonsense(std::string_view why) const {
   return std::unexpected(fmt::format("line {} makes no sense{}{}", lines_, why.empty() ? "" : ": ", why));
@@ -107,41 +66,44 @@ std::expected<void, std::string> heaptrack_reader::take(std::string_view line) {
   const bool has_rest = line.size() > 1 && line[1] == ' ';
   const std::string_view rest = has_rest ? line.substr(2) : std::string_view{};
   if (version_ == 0)
-    return letter == 'v' && has_rest ? take_version(numbers(rest)) : nonsense("its version is missing");
+    return letter == 'v' && has_rest ? take_version(heaptrack_numbers(rest)) : nonsense("its version is missing");
   if (is_command_open_ && !ends_command(letter, rest)) {
     command_ += fmt::format(" {}", line);
     return {};
   }
   if (std::exchange(is_command_open_, false)) into_.set_command(words_of(command_));
+  if (raw_ && letter != 'X' && letter != 'c') return take_raw(*raw_, letter, rest);
   switch (letter) {
     case '+':
     case '-': {
-      numbers from(rest);
+      heaptrack_numbers from(rest);
       const std::uint64_t kind = from.next();
       return from.ok() && from.is_at_end() ? take_change(letter, kind) : nonsense();
     }
     case 's':
       return take_text(rest);
     case 'i':
-      return take_place(numbers(rest));
+      return take_place(heaptrack_numbers(rest));
     case 't':
-      return take_trace(numbers(rest));
+      return take_trace(heaptrack_numbers(rest));
     case 'a':
-      return take_kind(numbers(rest));
+      return take_kind(heaptrack_numbers(rest));
     case 'c':
-      return take_time(numbers(rest));
+      return take_time(heaptrack_numbers(rest));
     case 'X':
       command_ = rest;
       is_command_open_ = true;
       return {};
     case 'A':
-      into_.add_note("heaptrack was attached to the program: what it allocated before is not told");
+      into_.add_note(std::string(attached_note));
       return {};
-    case 'x':
-    case 'm':
-      return std::unexpected(
-          "these are heaptrack's raw data, in which no place has a name yet; heaptrack_interpret, which heaptrack runs "
-          "without --raw, turns them into what can be imported");
+    case 'x': {
+      if (texts_.size() != 1) return nonsense();
+      heaptrack_raw& raw = raw_.emplace(into_, symbolizer_);
+      source_.gaps &= ~std::uint64_t{collect::gap_lives};
+      into_.set_source(source_);
+      return take_raw(raw, letter, rest);
+    }
     case 'I':  // the machine's memory
     case 'R':  // resident pages
     case 'S':  // suppressions, which are for reports
@@ -152,9 +114,45 @@ std::expected<void, std::string> heaptrack_reader::take(std::string_view line) {
   }
 }
 
+std::expected<void, std::string> heaptrack_reader::take_raw(heaptrack_raw& raw, char letter, std::string_view rest) {
+  const bool has_lengths = version_ >= first_with_lengths;
+  heaptrack_numbers from(rest);
+  bool makes_sense = true;
+  switch (letter) {
+    case 'x':
+      makes_sense = raw.take_program(has_lengths ? from.text(from.next()) : rest) && from.ok();
+      break;
+    case 'm':
+      makes_sense = raw.take_module(rest, has_lengths);
+      break;
+    case 't':
+      makes_sense = raw.take_trace(from);
+      break;
+    case '+':
+      makes_sense = raw.take_allocation(from, time_ns_);
+      break;
+    case '-':
+      makes_sense = raw.take_free(from, time_ns_);
+      break;
+    case 'A':
+      into_.add_note(std::string(attached_note));
+      break;
+    case 'I':
+    case 'R':
+    case 'S':
+    case '#':
+      break;
+    default:
+      makes_sense = false;
+  }
+  if (!makes_sense) return nonsense();
+  if (into_.has_failed()) return std::unexpected("");
+  return {};
+}
+
 // Words of the command may hold line breaks, and what follows one may look like a line of the file.
 bool heaptrack_reader::ends_command(char letter, std::string_view rest) const {
-  numbers from(rest);
+  heaptrack_numbers from(rest);
   if (letter == 'I') {  // how large a page is, and how many there are
     from.next();
     from.next();
@@ -166,7 +164,7 @@ bool heaptrack_reader::ends_command(char letter, std::string_view rest) const {
   return from.ok() && length == from.rest().size();
 }
 
-std::expected<void, std::string> heaptrack_reader::take_version(numbers from) {
+std::expected<void, std::string> heaptrack_reader::take_version(heaptrack_numbers from) {
   const std::uint64_t tool = from.next();
   version_ = from.is_at_end() ? 0 : from.next();
   if (!from.ok()) return nonsense("its version is missing");
@@ -174,15 +172,16 @@ std::expected<void, std::string> heaptrack_reader::take_version(numbers from) {
   if (version_ > newest_version)
     return std::unexpected(fmt::format("it has version {} of heaptrack's format, and {} is the newest that is known",
                                        version_, newest_version));
-  into_.set_source({.tool = fmt::format("heaptrack {}.{}.{}", tool >> 16 & 0xff, tool >> 8 & 0xff, tool & 0xff),
-                    .gaps = collect::gap_lives | collect::gap_threads,
-                    .time_step_ns = timer_ns});
+  source_ = {.tool = fmt::format("heaptrack {}.{}.{}", tool >> 16 & 0xff, tool >> 8 & 0xff, tool & 0xff),
+             .gaps = collect::gap_lives | collect::gap_threads,
+             .time_step_ns = timer_ns};
+  into_.set_source(source_);
   return {};
 }
 
 std::expected<void, std::string> heaptrack_reader::take_text(std::string_view text) {
   if (version_ >= first_with_lengths) {
-    numbers from(text);
+    heaptrack_numbers from(text);
     const std::uint64_t length = from.next();
     text = from.rest();
     if (!from.ok() || length != text.size()) return nonsense("a text is not as long as it says");
@@ -193,11 +192,11 @@ std::expected<void, std::string> heaptrack_reader::take_text(std::string_view te
   return {};
 }
 
-std::expected<void, std::string> heaptrack_reader::take_place(numbers from) {
+std::expected<void, std::string> heaptrack_reader::take_place(heaptrack_numbers from) {
   const std::uint64_t address = from.next();
   const std::uint64_t module = from.is_at_end() ? 0 : from.next_below(texts_.size());
   std::vector<symbols::frame> frames;
-  while (from.ok() && !from.is_at_end() && frames.size() < frame_limit) {
+  while (from.ok() && !from.is_at_end() && frames.size() < heaptrack_frame_limit) {
     symbols::frame one;
     one.function = texts_[from.next_below(texts_.size())];
     one.is_named = !one.function.empty();
@@ -207,7 +206,7 @@ std::expected<void, std::string> heaptrack_reader::take_place(numbers from) {
     }
     one.is_inlined = !from.is_at_end();
     name_bytes_ += one.function.size() + one.file.size();
-    if (name_bytes_ > name_limit_bytes) return nonsense("the names of all places are longer than 512 MiB");
+    if (name_bytes_ > heaptrack_name_limit_bytes) return nonsense("the names of all places are longer than 512 MiB");
     frames.push_back(std::move(one));
   }
   if (!from.ok() || !from.is_at_end()) return nonsense();
@@ -219,38 +218,24 @@ std::expected<void, std::string> heaptrack_reader::take_place(numbers from) {
   return {};
 }
 
-std::expected<void, std::string> heaptrack_reader::take_trace(numbers from) {
-  trace_step one;
-  one.place = static_cast<std::uint32_t>(from.next_below(places_.size()));
-  one.parent = static_cast<std::uint32_t>(from.next_below(traces_.size()));
-  if (!from.ok() || !from.is_at_end() || one.place == 0) return nonsense();
-  traces_.push_back(one);
+std::expected<void, std::string> heaptrack_reader::take_trace(heaptrack_numbers from) {
+  const std::uint64_t place = from.next_below(places_.size());
+  const std::uint64_t parent = from.next_below(traces_.size());
+  if (!from.ok() || !from.is_at_end() || place == 0) return nonsense();
+  traces_.add(places_[place], static_cast<std::uint32_t>(parent));
   return {};
 }
 
-// Parents come before their children, so that there is no circle.
-std::uint32_t heaptrack_reader::stack_of(std::uint64_t trace) {
-  if (stacks_.size() < traces_.size()) stacks_.resize(traces_.size(), collect::no_index);
-  std::uint32_t& stack = stacks_[trace];
-  if (stack != collect::no_index) return stack;
-  std::vector<std::uint32_t> locations;
-  for (; trace != 0 && locations.size() < frame_limit; trace = traces_[trace].parent)
-    locations.push_back(places_[traces_[trace].place]);
-  stack_frames_ += locations.size();
-  stack = into_.add_stack(std::move(locations), trace == 0 ? collect::stack_end::complete : collect::stack_end::limit);
-  return stack;
-}
-
-std::expected<void, std::string> heaptrack_reader::take_kind(numbers from) {
-  const std::uint64_t bytes = from.next_below(byte_limit);
+std::expected<void, std::string> heaptrack_reader::take_kind(heaptrack_numbers from) {
+  const std::uint64_t bytes = from.next_below(heaptrack_block_limit_bytes);
   const std::uint64_t trace = from.next_below(traces_.size());
   if (!from.ok() || !from.is_at_end()) return nonsense();
-  kinds_.push_back({bytes, stack_of(trace), {}});
-  if (stack_frames_ > stack_limit_frames) return nonsense("its stacks have more than 64 million frames");
+  kinds_.push_back({bytes, traces_.stack_of(trace), {}});
+  if (traces_.are_too_many()) return nonsense("its stacks have more than 64 million frames");
   return {};
 }
 
-std::expected<void, std::string> heaptrack_reader::take_time(numbers from) {
+std::expected<void, std::string> heaptrack_reader::take_time(heaptrack_numbers from) {
   const std::uint64_t now_ms = from.next_below(time_limit_ms);
   if (!from.ok() || !from.is_at_end()) return nonsense();
   time_ns_ = std::max(time_ns_, now_ms * ns_per_ms);
@@ -262,7 +247,7 @@ std::expected<void, std::string> heaptrack_reader::take_change(char letter, std:
   block_kind& of = kinds_[kind];
   if (letter == '+') {
     allocated_bytes_ += of.bytes;
-    if (allocated_bytes_ > allocated_limit_bytes) return nonsense("more was allocated than any program can");
+    if (allocated_bytes_ > heaptrack_allocated_limit_bytes) return nonsense("more was allocated than any program can");
     of.slots.push_back(into_.allocate(time_ns_, of.stack, of.bytes));
   } else if (of.slots.empty()) {
     into_.free_of_unknown(time_ns_);

@@ -20,8 +20,8 @@ std::string_view text_of(std::span<const std::uint8_t> bytes) {
 using outcome = std::expected<bool, std::string>;
 
 outcome read_heaptrack(record::unpacked_file& file, std::string_view bytes, imported_run& run,
-                       const import_progress& progress) {
-  heaptrack_reader reader(run);
+                       symbols::symbolizer& symbolizer, const import_progress& progress) {
+  heaptrack_reader reader(run, symbolizer);
   for (; !bytes.empty(); bytes = text_of(file.next())) {
     const auto taken = reader.feed(bytes);
     if (!taken) return std::unexpected(taken.error());
@@ -32,7 +32,7 @@ outcome read_heaptrack(record::unpacked_file& file, std::string_view bytes, impo
 }
 
 outcome read_profile(record::unpacked_file& file, std::string_view bytes, imported_run& run,
-                     const import_progress& progress) {
+                     symbols::symbolizer& symbolizer, const import_progress& progress) {
   std::string whole;
   for (; !bytes.empty(); bytes = text_of(file.next())) {
     whole += bytes;
@@ -40,13 +40,14 @@ outcome read_profile(record::unpacked_file& file, std::string_view bytes, import
     progress("reading", file.progress());
   }
   if (const auto& failed = file.error()) return std::unexpected(*failed);
-  return read_pprof({reinterpret_cast<const std::uint8_t*>(whole.data()), whole.size()}, run);
+  return read_pprof({reinterpret_cast<const std::uint8_t*>(whole.data()), whole.size()}, run, symbolizer);
 }
 
 }  // namespace
 
 std::expected<import_figures, import_error> import_file(record::unpacked_file& file, const std::string& name,
-                                                        record::block_writer&& into, const import_progress& progress) {
+                                                        record::block_writer&& into, symbols::symbolizer& symbolizer,
+                                                        const import_progress& progress) {
   const auto wrong = [&](const std::string& why) {
     return std::unexpected(import_error{fmt::format("{} cannot be imported: {}.", name, why)});
   };
@@ -60,8 +61,8 @@ std::expected<import_figures, import_error> import_file(record::unpacked_file& f
   imported_run run(writer);
   const auto finished = [&]() -> outcome {
     try {
-      return heaptrack_reader::recognises(bytes) ? read_heaptrack(file, bytes, run, progress)
-                                                 : read_profile(file, bytes, run, progress);
+      return heaptrack_reader::recognises(bytes) ? read_heaptrack(file, bytes, run, symbolizer, progress)
+                                                 : read_profile(file, bytes, run, symbolizer, progress);
     } catch (const std::bad_alloc&) {
       return std::unexpected("there is not enough memory for what it tells");
     }

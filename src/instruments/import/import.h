@@ -12,6 +12,7 @@
 
 #include "instruments/record/block_file.h"
 #include "instruments/record/unpacked_file.h"
+#include "instruments/symbols/symbolizer.h"
 
 namespace tenure::importing {
 
@@ -33,8 +34,10 @@ struct import_error {
 // How much of the file is read, from 0 to 1.
 using import_progress = std::function<void(const char* doing, double share)>;
 
-// `name` is what errors call the file. What was written is of no use after an error.
+// `name` is what errors call the file. The symbolizer is asked for places that have no name in it. What was written is
+// of no use after an error.
 std::expected<import_figures, import_error> import_file(record::unpacked_file& file, const std::string& name,
-                                                        record::block_writer&& into, const import_progress& progress);
+                                                        record::block_writer&& into, symbols::symbolizer& symbolizer,
+                                                        const import_progress& progress);
 
 }  // namespace tenure::importing

@@ -48,7 +48,8 @@ std::string_view base_name(std::string_view path) { return path.substr(path.rfin
 // The message, put together by its ids.
 class pprof_reader {
  public:
-  pprof_reader(const pprof_profile& profile, imported_run& into) : profile_(profile), into_(into) {
+  pprof_reader(const pprof_profile& profile, imported_run& into, symbols::symbolizer& symbolizer)
+      : profile_(profile), into_(into), symbolizer_(symbolizer) {
     for (const auto& one : profile.mappings) mappings_.emplace(one.id, &one);
     for (const auto& one : profile.functions) functions_.emplace(one.id, &one);
     for (const auto& one : profile.locations) locations_.emplace(one.id, &one);
@@ -99,24 +100,25 @@ class pprof_reader {
       frames.push_back(frame_of(line));
       frames.back().is_inlined = true;
     }
-    // Nothing but an address: where it lies in the file, where the mapping says that.
-    if (frames.empty())
-      frames.push_back({.function = module.end != 0
-                                        ? fmt::format("{}+0x{:x}", base_name(module.path), of.address - module.bias)
-                                        : fmt::format("0x{:x}", of.address)});
+    // A profile has the address of the call, a recording the one behind it. Where there is nothing but an address, the
+    // file tells, or it says at least where it lies in the file.
+    if (frames.empty() && module.end != 0) frames = symbolizer_.resolve(module, of.address + 1);
+    if (frames.empty()) frames.push_back({.function = fmt::format("0x{:x}", of.address)});
     frames.back().is_inlined = false;
-    // A profile has the address of the call, a recording the one behind it.
     const std::uint32_t number = module.path.empty() ? collect::no_index : into_.add_module(std::move(module));
     place->second = into_.add_location(number, of.address + 1, frames);
     return place->second;
   }
 
   symbols::module module_of(const pprof_profile::mapping& of) const {
-    return {.path = profile_.text(of.file),
-            .build_id = profile_.text(of.build_id),
-            .begin = of.begin,
-            .end = of.end,
-            .bias = of.begin - of.offset};
+    symbols::module one{.path = profile_.text(of.file),
+                        .build_id = profile_.text(of.build_id),
+                        .begin = of.begin,
+                        .end = of.end,
+                        .bias = of.begin - of.offset};
+    // A file may be mapped elsewhere than it lies in itself; only the file says so.
+    if (const auto address = symbolizer_.address_at(one, of.offset)) one.bias = of.begin - *address;
+    return one;
   }
 
   symbols::frame frame_of(const pprof_profile::line& line) const {
@@ -136,6 +138,7 @@ class pprof_reader {
 
   const pprof_profile& profile_;
   imported_run& into_;
+  symbols::symbolizer& symbolizer_;
   std::unordered_map<std::uint64_t, const pprof_profile::mapping*> mappings_;  // by id; likewise below
   std::unordered_map<std::uint64_t, const pprof_profile::function*> functions_;
   std::unordered_map<std::uint64_t, const pprof_profile::location*> locations_;
@@ -155,7 +158,8 @@ collect::recording_source source_of(const pprof_profile& profile, const columns&
 
 }  // namespace
 
-std::expected<bool, std::string> read_pprof(std::span<const std::uint8_t> bytes, imported_run& into) {
+std::expected<bool, std::string> read_pprof(std::span<const std::uint8_t> bytes, imported_run& into,
+                                            symbols::symbolizer& symbolizer) {
   const auto profile = parse_pprof(bytes);
   if (!profile) return std::unexpected("it is neither heaptrack's data nor a pprof profile");
   const columns of = columns_of(*profile);
@@ -167,7 +171,8 @@ std::expected<bool, std::string> read_pprof(std::span<const std::uint8_t> bytes,
   const std::string& program = profile->text(profile->mappings.empty() ? 0 : profile->mappings.front().file);
   into.set_executable(program);
   into.set_command({program.empty() ? "a program without a name" : std::string(base_name(program))});
-  if (const auto taken = pprof_reader(*profile, into).take(of); !taken) return std::unexpected(taken.error());
+  if (const auto taken = pprof_reader(*profile, into, symbolizer).take(of); !taken)
+    return std::unexpected(taken.error());
   if (into.stacks() == 0) return std::unexpected("it is a pprof profile without a sample");
   return into.finish(0);
 }

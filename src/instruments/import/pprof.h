@@ -22,6 +22,8 @@ namespace tenure::importing {
 inline constexpr std::uint64_t pprof_limit_bytes = 1ull << 30;
 
 // Of all bytes of the unpacked file. False when the recording could not be written. The error is a clause.
-std::expected<bool, std::string> read_pprof(std::span<const std::uint8_t> bytes, imported_run& into);
+// The symbolizer is asked for places of which there is an address in a file and no name.
+std::expected<bool, std::string> read_pprof(std::span<const std::uint8_t> bytes, imported_run& into,
+                                            symbols::symbolizer& symbolizer);
 
 }  // namespace tenure::importing

@@ -9,6 +9,11 @@
 #include <cstring>
 
 namespace tenure::symbols {
+namespace {
+
+constexpr std::uint64_t page_bytes = 4096;
+
+}  // namespace
 
 elf_file::descriptor::~descriptor() {
   if (number_ >= 0) close(number_);
@@ -77,6 +82,21 @@ std::optional<std::int64_t> elf_file::thread_local_offset() const {
     if (header.e_machine == EM_AARCH64) return aligned(control_block_bytes);
   }
   return std::nullopt;
+}
+
+std::optional<std::uint64_t> elf_file::address_at(std::uint64_t offset) const {
+  std::size_t count = 0;
+  if (elf_getphdrnum(handle(), &count) != 0) return std::nullopt;
+  std::optional<std::uint64_t> found;
+  for (std::size_t i = 0; i < count; ++i) {
+    GElf_Phdr segment{};
+    if (gelf_getphdr(handle(), static_cast<int>(i), &segment) == nullptr || segment.p_type != PT_LOAD) continue;
+    // The loader maps whole pages.
+    const std::uint64_t begin = segment.p_offset - segment.p_offset % page_bytes;
+    if (offset < begin || offset >= segment.p_offset + segment.p_filesz) continue;
+    if (!found || (segment.p_flags & PF_X) != 0) found = segment.p_vaddr - segment.p_offset + offset;
+  }
+  return found;
 }
 
 bool elf_file::is_position_independent() const {

@@ -34,6 +34,8 @@ class elf_file {
   // the architecture is not known. Of a library it is known to the loader alone.
   std::optional<std::int64_t> thread_local_offset() const;
   bool is_position_independent() const;
+  // Where the byte at `offset` is loaded; of code, where the same page is loaded as something else, too.
+  std::optional<std::uint64_t> address_at(std::uint64_t offset) const;
 
  private:
   struct closer {

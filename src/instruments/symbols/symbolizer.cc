@@ -180,6 +180,11 @@ std::vector<frame> symbolizer::resolve(const module& of, std::uint64_t address) 
   return {unknown};
 }
 
+std::optional<std::uint64_t> symbolizer::address_at(const module& of, std::uint64_t offset) {
+  const auto& program = state_->open(of).symbols.program;
+  return program ? program->address_at(offset) : std::nullopt;
+}
+
 variable symbolizer::variable_at(const module& of, std::uint64_t address) {
   module_symbols& symbols = state_->open(of).symbols;
   const std::uint64_t wanted = address - of.bias;

@@ -77,6 +77,10 @@ class symbolizer {
   // address - 1 - bias, since a return address belongs to the instruction after the call. Never empty.
   std::vector<frame> resolve(const module& of, std::uint64_t address);
 
+  // Where the file says that the byte at `offset` of it is loaded, in its own addresses; absent where the file is not
+  // at hand, or is another than the module, or does not load that byte.
+  std::optional<std::uint64_t> address_at(const module& of, std::uint64_t offset);
+
   // The variable that lies at an address of the module.
   variable variable_at(const module& of, std::uint64_t address);
   // The thread-local variable of the program that lies so far from a thread pointer.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "../../support/shell.h"
 #include "instruments/symbols/elf_file.h"
@@ -180,6 +181,28 @@ TEST_F(SymbolizerTest, BiasIsTakenOff) {
     EXPECT_EQ(under_test.resolve(moved, address + moved.bias).front().function,
               under_test.resolve(module_of(program), address).front().function);
   }
+}
+
+TEST_F(SymbolizerTest, SaysWhereAByteOfTheFileIsLoaded) {
+  const std::string program = compile("-O1");
+  symbolizer under_test(options());
+  std::size_t segments = 0, moved = 0;
+  for (const std::string& line : lines_of(output_of("readelf -lW " + program))) {
+    std::istringstream words(line);
+    std::string kind, offset, address;
+    if (!(words >> kind >> offset >> address) || kind != "LOAD") continue;
+    const std::uint64_t at = std::stoull(offset, nullptr, 16), loaded = std::stoull(address, nullptr, 16);
+    EXPECT_EQ(under_test.address_at(module_of(program), at), loaded) << line;
+    EXPECT_EQ(under_test.address_at(module_of(program), at + 1), loaded + 1) << line;
+    ++segments;
+    moved += at != loaded ? 1 : 0;
+  }
+  EXPECT_GE(segments, 2u);
+  EXPECT_GE(moved, 1u);
+  EXPECT_EQ(under_test.address_at(module_of(program), 1ull << 40), std::nullopt);
+  module other = module_of(program);
+  other.build_id = "00112233";
+  EXPECT_EQ(under_test.address_at(other, 0), std::nullopt);
 }
 
 TEST_F(SymbolizerTest, QualifiesNamesThatHaveNoLinkageName) {
