@@ -22,7 +22,8 @@
 //                  was kept for the key before is gone then.
 //
 // A std::weak_ptr as V is a weak value, of a cache bounded in entries: when what it points to is gone, there is no
-// entry any more. Every value is soft: it goes when memory is wanted elsewhere.
+// entry any more. A value is soft where nothing else is said: it goes when memory is wanted elsewhere, in the order of
+// the policy. A firm one (put(), cache_options::strength) stays then, and has the room of soft ones where it needs it.
 //
 // Thread-safe, apart from construction, destruction, on_removal() and add_shadow(). Loaders, listeners, and destructors
 // of keys and values run without any lock held, and may use the cache. Listeners and destructors must not throw. A
@@ -128,14 +129,15 @@ class cache : eviction::not_copied {
 
   // --- changing
 
-  bool put(K key, V value) { return put_or_drop(key, std::addressof(value)); }
+  bool put(K key, V value) { return put_or_drop(key, std::addressof(value), options_.strength); }
+  bool put(K key, V value, value_strength strength) { return put_or_drop(key, std::addressof(value), strength); }
   // Remembers that there is no value.
-  bool put_absent(K key) { return put_or_drop(key, nullptr); }
+  bool put_absent(K key) { return put_or_drop(key, nullptr, value_strength::soft); }
   bool erase(const K& key) { return entries_.remove(identity_of(key), removal_cause::erased, same_as(key)); }
   void clear() { entries_.clear(); }
   // What has expired, or was collected, goes now, and not when it is met.
   void remove_expired() { entries_.remove_expired(now()); }
-  // Evicts until so many bytes have come back, or nothing is left. Bytes that did.
+  // Evicts until so many bytes have come back, or nothing is left; firm values last. Bytes that did.
   std::uint64_t trim(std::uint64_t bytes = no_limit) { return entries_.trim(bytes); }
   // In the unit that the cache was made with, or std::invalid_argument. What no longer fits goes, held entries when
   // they are let go.
@@ -277,7 +279,7 @@ class cache : eviction::not_copied {
   // --- changing
 
   // Null where there is no room.
-  entry* make(std::uint64_t identity, K& key, V* value) {
+  entry* make(std::uint64_t identity, K& key, V* value, value_strength strength) {
     entry* const made = entries_.make(
         identity,
         [&](const entry* one) -> std::uint64_t {
@@ -291,16 +293,18 @@ class cache : eviction::not_copied {
         },
         [&](void* block) { return ::new (block) entry(&entries_.memory(), key, value); },
         [&](entry& one) { one.give_back(key, value); });
-    if (made != nullptr) set_deadlines(*made, now());
+    if (made == nullptr) return nullptr;
+    made->is_firm = strength == value_strength::firm;
+    set_deadlines(*made, now());
     return made;
   }
   bool insert(entry& fresh, const entry* over) {
     const K& key = fresh.key;
     return entries_.insert(fresh, over, now(), same_as(key));
   }
-  bool put_or_drop(K& key, V* value) {
+  bool put_or_drop(K& key, V* value, value_strength strength) {
     const std::uint64_t identity = identity_of(key);
-    entry* const fresh = make(identity, key, value);
+    entry* const fresh = make(identity, key, value, strength);
     if (fresh != nullptr) return insert(*fresh, nullptr);
     entries_.remove(identity, removal_cause::replaced, same_as(key));
     return false;
@@ -335,7 +339,7 @@ class cache : eviction::not_copied {
   handle keep(const K& key, V* value, const entry* over) {
     const std::uint64_t identity = identity_of(key);
     K named = key;
-    entry* fresh = make(identity, named, value);
+    entry* fresh = make(identity, named, value, value != nullptr ? options_.strength : value_strength::soft);
     if (fresh == nullptr) {
       if (over == nullptr) entries_.remove(identity, removal_cause::replaced, same_as(key));
       named = key;

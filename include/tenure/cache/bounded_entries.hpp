@@ -24,6 +24,7 @@
 #include <tenure/cache/options.hpp>
 #include <tenure/cache/read_log.hpp>
 #include <tenure/cache/shadow.hpp>
+#include <tenure/cache/strengths.hpp>
 
 namespace tenure::detail {
 
@@ -35,41 +36,21 @@ class bounded_entries : eviction::not_copied {
   static constexpr std::int64_t untimed = std::numeric_limits<std::int64_t>::min();  // for `now`: nothing expires
   using listener = std::function<void(entry&)>;
 
-  // Entries that were taken out, in the order of that.
-  class removed : eviction::not_copied {
-   public:
-    void push(entry& one, removal_cause why) noexcept {
-      one.cause = why;
-      one.next = nullptr;
-      *end_ = &one;
-      end_ = &one.next;
-    }
-    entry* pop() noexcept {
-      entry* const one = first_;
-      if (one == nullptr) return nullptr;
-      first_ = one->next;
-      if (first_ == nullptr) end_ = &first_;
-      return one;
-    }
-    bool empty() const noexcept { return first_ == nullptr; }
-
-   private:
-    entry* first_ = nullptr;
-    entry** end_ = &first_;
-  };
+  using removed = removed_entries<entry>;
 
   // Throws std::invalid_argument for a limit that is too low. `object_bytes`: of the cache itself.
   bounded_entries(const cache_options& options, std::uint64_t bytes, std::uint64_t entries, std::uint64_t object_bytes)
       : memory_(options.name, options.parent, checked(bytes, entries), make_room, this),
         is_in_bytes_(bytes != no_limit),
         entry_limit_(entries),
-        policy_reserve_(!is_in_bytes_               ? 0
-                        : options.policy_bytes != 0 ? options.policy_bytes
-                                                    : bytes / 16),
+        first_reserve_(!is_in_bytes_               ? 0
+                       : options.policy_bytes != 0 ? options.policy_bytes
+                                                   : bytes / 16),
+        policy_reserve_(first_reserve_),
         table_bytes_(table_.least_bytes),
-        counted_bytes_(object_bytes + policy_reserve_ + table_bytes_),
+        counted_bytes_(object_bytes + first_reserve_ + table_bytes_),
         capacity_(capacity_of(bytes)),
-        policy_(std::make_unique<Policy>(capacity(), is_in_bytes_ ? policy_reserve_ : eviction::no_limit)) {
+        policies_(capacity(), policy_limit(first_reserve_)) {
     if (!memory_.take(counted_bytes_)) throw std::bad_alloc();
     shrinker_ = tenure_shrinker_register(memory_.account(), options.shrink_priority, shrink, this);
   }
@@ -132,7 +113,7 @@ class bounded_entries : eviction::not_copied {
   bool insert(entry& fresh, const entry* over, std::int64_t now, predicate is_same) {
     removed gone;
     bool is_kept = false;
-    for (;;) {
+    while (!fresh.is_firm || have_firm_policy(gone)) {
       std::unique_lock hold(lock_);
       drain();
       entry* const before = table_.find_held(fresh.identity, is_same);
@@ -174,7 +155,8 @@ class bounded_entries : eviction::not_copied {
     {
       const std::lock_guard hold(lock_);
       drain();
-      while (policy_->evict_one([&](auto& node) { leave_table(node, removal_cause::erased, gone); })) {
+      leaver leave(*this, removal_cause::erased, gone);
+      while (policies_.evict_one(true, leave)) {
       }
     }
     release(gone);
@@ -198,7 +180,7 @@ class bounded_entries : eviction::not_copied {
   }
 
   // Bytes that came back.
-  std::uint64_t trim(std::uint64_t bytes) { return trim(bytes, when_locked::wait); }
+  std::uint64_t trim(std::uint64_t bytes) { return trim(bytes, when_locked::wait, true); }
 
   void set_limit(std::uint64_t bytes, std::uint64_t entries) {
     checked(bytes, entries);
@@ -233,7 +215,7 @@ class bounded_entries : eviction::not_copied {
   }
   std::uint64_t count() const noexcept { return table_.count(); }
   std::uint64_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }
-  const Policy& policy() const noexcept { return *policy_; }
+  const Policy& policy() const noexcept { return policies_.soft(); }
 
   void tell(cache_statistics& all) const {
     const std::lock_guard hold(lock_);
@@ -242,22 +224,25 @@ class bounded_entries : eviction::not_copied {
     all.puts = puts_.load();
     all.refusals = refusals_.load();
     all.evictions = evictions_.load();
+    all.pressure_evictions = pressure_evictions_;
+    all.pressure_bytes = pressure_bytes_;
     all.expirations = expirations_.load();
     all.collections = collections_.load();
     all.entries = table_.count();
+    all.firm_entries = policies_.firm_count();
     all.used_bytes = memory_.used_bytes();
     all.peak_used_bytes = memory_.peak_bytes();
     all.limit_bytes = memory_.limit_bytes();
     all.table_bytes = table_bytes_;
-    all.policy_bytes = policy_->side_bytes();
+    all.policy_bytes = policies_.side_bytes();
     all.waiting_entries = waiting_count_.load();
   }
   void check() {
     const std::lock_guard hold(lock_);
     drain();
     table_.check();
-    policy_->check();
-    eviction::structure_check(policy_->count() == table_.count(), "the table and the policy hold different entries");
+    policies_.check();
+    eviction::structure_check(policies_.count() == table_.count(), "the table and the policy hold different entries");
     eviction::structure_check(memory_.used_bytes() <= memory_.limit_bytes(), "a cache beyond its limit");
   }
 
@@ -287,6 +272,25 @@ class bounded_entries : eviction::not_copied {
     void* block = nullptr;
     entry* made = nullptr;
     std::uint64_t owned = 0;
+  };
+
+  // What policies hand what they give up to: one type for all, so that each policy is compiled for it once.
+  struct leaver {
+    leaver(bounded_entries& from, removal_cause cause, removed& to) noexcept : of(from), why(cause), gone(to) {}
+    void operator()(typename Policy::node& node) noexcept {
+      if (&node == static_cast<typename Policy::node*>(fresh)) {
+        fresh = nullptr;
+        return;
+      }
+      const auto& one = static_cast<entry&>(node);
+      taken_bytes += std::max<std::uint64_t>(one.owned_bytes + sizeof(entry), one.weight);
+      of.leave_table(node, why, gone);
+    }
+    bounded_entries& of;
+    removal_cause why;
+    removed& gone;
+    entry* fresh = nullptr;  // the newcomer, which is in no table; null once the policy refuses it
+    std::uint64_t taken_bytes = 0;
   };
 
   // A shrinker must not wait: the lock may be this thread's own, where the policy took memory and the process was
@@ -328,8 +332,10 @@ class bounded_entries : eviction::not_copied {
   }
   void set_capacity(removed& gone) {
     capacity_.store(capacity_of(memory_.limit_bytes()), std::memory_order_relaxed);
-    policy_->set_capacity(capacity(), [&](auto& node) { leave_table(node, removal_cause::evicted, gone); });
+    leaver leave(*this, removal_cause::evicted, gone);
+    policies_.set_capacity(capacity(), leave);
   }
+  std::size_t policy_limit(std::uint64_t reserve) const noexcept { return is_in_bytes_ ? reserve : eviction::no_limit; }
 
   void drain() {
     log_.drain([this](const read_log::identities& told, std::size_t count) {
@@ -340,7 +346,7 @@ class bounded_entries : eviction::not_copied {
       }
       for (std::size_t i = 0; i < count; ++i) {
         if (found[i] == nullptr) continue;
-        policy_->hit(*found[i]);
+        policies_.hit(*found[i]);
         for (const auto& one : shadows_) one->access(found[i]->identity, found[i]->weight);
       }
     });
@@ -354,18 +360,17 @@ class bounded_entries : eviction::not_copied {
     gone.push(one, why);
   }
   void take_out(entry& one, removal_cause why, removed& gone) {
-    policy_->erase(one);
+    policies_.erase(one);
     leave_table(one, why, gone);
   }
 
   bool place(entry& fresh, entry* before, removed& gone) {
     log_.end_quiet();
-    if (before != nullptr) policy_->erase(*before);
-    bool is_kept = true;
-    policy_->insert(fresh, [&](auto& node) {
-      if (&node != static_cast<typename Policy::node*>(&fresh)) return leave_table(node, removal_cause::evicted, gone);
-      is_kept = false;
-    });
+    if (before != nullptr) policies_.erase(*before);
+    leaver leave(*this, removal_cause::evicted, gone);
+    leave.fresh = &fresh;
+    policies_.insert(fresh, leave);
+    const bool is_kept = leave.fresh != nullptr;
     for (const auto& one : shadows_) one->access(fresh.identity, fresh.weight);
     if (before != nullptr && is_kept) {
       table_.replace(*before, fresh);
@@ -423,7 +428,33 @@ class bounded_entries : eviction::not_copied {
     return true;
   }
 
-  std::uint64_t trim(std::uint64_t bytes, when_locked then) {
+  // The second policy, with a reserve of its own. False where there is no room for that.
+  bool have_firm_policy(removed& gone) {
+    if (has_firm_policy_.load(std::memory_order_acquire)) return true;
+    const std::uint64_t reserve = first_reserve_;
+    if (!memory_.take(reserve)) return false;
+    std::unique_ptr<Policy> made;
+    try {
+      made = std::make_unique<Policy>(capacity(), policy_limit(reserve));
+    } catch (const std::bad_alloc&) {
+      memory_.give(reserve);
+      return false;
+    }
+    std::unique_lock hold(lock_);
+    if (!policies_.has_firm()) {
+      policies_.add_firm(std::move(made));
+      counted_bytes_ += reserve;
+      policy_reserve_.fetch_add(reserve, std::memory_order_relaxed);
+      set_capacity(gone);
+      has_firm_policy_.store(true, std::memory_order_release);
+      return true;
+    }
+    hold.unlock();
+    memory_.give(reserve);
+    return true;
+  }
+
+  std::uint64_t trim(std::uint64_t bytes, when_locked then, bool takes_firm) {
     // No destructor runs with the lock held: then not even what waits is freed.
     if (then == when_locked::leave) {
       if (!lock_.try_lock()) return 0;
@@ -433,11 +464,11 @@ class bounded_entries : eviction::not_copied {
     free_waiting();
     for (;;) {
       const std::uint64_t freed = before - std::min(before, memory_.used_bytes());
-      if (freed >= bytes || !evict(bytes - freed, removal_cause::pressure, then)) return freed;
+      if (freed >= bytes || !evict(bytes - freed, removal_cause::pressure, then, takes_firm)) return freed;
     }
   }
   // Takes out what weighs so many bytes, or all; false when there was nothing to take out or to free.
-  bool evict(std::uint64_t bytes, removal_cause why, when_locked then) {
+  bool evict(std::uint64_t bytes, removal_cause why, when_locked then, bool takes_firm) {
     const bool has_freed = free_waiting();
     removed gone;
     {
@@ -445,12 +476,13 @@ class bounded_entries : eviction::not_copied {
       if (then == when_locked::wait) hold.lock();
       if (!hold.owns_lock() && !hold.try_lock()) return has_freed;
       drain();
-      std::uint64_t taken = 0;
-      while (taken < bytes && policy_->evict_one([&](auto& node) {
-        auto& one = static_cast<entry&>(node);
-        taken += std::max<std::uint64_t>(one.owned_bytes + sizeof(entry), one.weight);
-        leave_table(node, why, gone);
-      })) {
+      const std::uint64_t before = table_.count();
+      leaver leave(*this, why, gone);
+      while (leave.taken_bytes < bytes && policies_.evict_one(takes_firm, leave)) {
+      }
+      if (why == removal_cause::pressure) {
+        pressure_evictions_ += before - table_.count();
+        pressure_bytes_ += leave.taken_bytes;
       }
     }
     const bool has_taken = !gone.empty();
@@ -459,10 +491,10 @@ class bounded_entries : eviction::not_copied {
   }
 
   static bool make_room(void* self, std::uint64_t bytes) {
-    return static_cast<bounded_entries*>(self)->evict(bytes, removal_cause::evicted, when_locked::wait);
+    return static_cast<bounded_entries*>(self)->evict(bytes, removal_cause::evicted, when_locked::wait, true);
   }
   static std::uint64_t shrink(void* self, const tenure_pressure* why) {
-    return static_cast<bounded_entries*>(self)->trim(why->wanted_bytes, when_locked::leave);
+    return static_cast<bounded_entries*>(self)->trim(why->wanted_bytes, when_locked::leave, false);
   }
 
   // Told, and freed or left to wait for their readers.
@@ -532,7 +564,8 @@ class bounded_entries : eviction::not_copied {
   // What is set aside for the policy is held by the cache, and not in use.
   void publish() noexcept {
     const std::uint64_t used = memory_.used_bytes();
-    memory_.publish(used - std::min(used, policy_reserve_), table_.count(), puts_.load(std::memory_order_relaxed));
+    const std::uint64_t reserved = policy_reserve_.load(std::memory_order_relaxed);
+    memory_.publish(used - std::min(used, reserved), table_.count(), puts_.load(std::memory_order_relaxed));
   }
 
   cache_memory memory_;
@@ -540,15 +573,18 @@ class bounded_entries : eviction::not_copied {
   entry_table<entry> table_;
   const bool is_in_bytes_;
   std::uint64_t entry_limit_;
-  std::uint64_t policy_reserve_;
+  const std::uint64_t first_reserve_;
+  std::atomic<std::uint64_t> policy_reserve_;
   std::uint64_t table_bytes_;
   std::uint64_t counted_bytes_;  // all but entries
   std::atomic<std::uint64_t> capacity_;
-  std::unique_ptr<Policy> policy_;
+  strengths<entry, Policy> policies_;
+  std::atomic<bool> has_firm_policy_{false};
   read_log log_;
   std::vector<std::unique_ptr<shadow>> shadows_;
   listener told_;
   std::uint64_t sweep_cursor_ = 0;
+  std::uint64_t pressure_evictions_ = 0, pressure_bytes_ = 0;
   tenure_shrinker shrinker_ = 0;
 
   cache_lock waiting_lock_;

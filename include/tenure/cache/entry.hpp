@@ -42,6 +42,7 @@ struct cache_entry : node {
   static constexpr bool is_weak_entry = is_weak<V>;
   bool has_value = false;
   removal_cause cause{};
+  bool is_firm = false;
   std::uint64_t owned_bytes = 0;
   std::int64_t write_deadline = never;
   std::atomic<std::int64_t> access_deadline{never};
@@ -127,6 +128,30 @@ struct cache_entry : node {
       to = std::move(made);
     }
   }
+};
+
+// Entries that were taken out, in the order of that.
+template <class entry>
+class removed_entries : eviction::not_copied {
+ public:
+  void push(entry& one, removal_cause why) noexcept {
+    one.cause = why;
+    one.next = nullptr;
+    *end_ = &one;
+    end_ = &one.next;
+  }
+  entry* pop() noexcept {
+    entry* const one = first_;
+    if (one == nullptr) return nullptr;
+    first_ = one->next;
+    if (first_ == nullptr) end_ = &first_;
+    return one;
+  }
+  bool empty() const noexcept { return first_ == nullptr; }
+
+ private:
+  entry* first_ = nullptr;
+  entry** end_ = &first_;
 };
 
 // What get() returns. True when there is a value; it stays as it is for as long as the handle lives. Cheap to make, to

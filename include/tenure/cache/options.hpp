@@ -20,6 +20,10 @@ struct limit_entries {
   std::uint64_t value;
 };
 
+// What pressure may do to a value. Firm ones go for want of room, last of all, and never because memory is wanted
+// elsewhere.
+enum class value_strength : std::uint8_t { soft, firm };
+
 struct cache_options {
   using duration = std::chrono::nanoseconds;
 
@@ -44,6 +48,8 @@ struct cache_options {
 
   // Of a bound in bytes, what is set aside for the policy's memory of entries that are gone; 0: a sixteenth.
   std::size_t policy_bytes = 0;
+  // Of what is put without one, and of what loaders give.
+  value_strength strength = value_strength::soft;
   // Among shrinkers, the one with the least is asked first.
   std::int32_t shrink_priority = 0;
 };
@@ -70,10 +76,13 @@ struct cache_statistics {
   std::uint64_t refreshes = 0;
   std::uint64_t load_ns = 0;
   std::uint64_t evictions = 0;
+  std::uint64_t pressure_evictions = 0;  // of these, those that the budget or trim() wanted, and their bytes
+  std::uint64_t pressure_bytes = 0;
   std::uint64_t expirations = 0;
   std::uint64_t collections = 0;  // of weak values
   std::uint64_t entries = 0;
-  std::uint64_t used_bytes = 0;  // entries, table, policy, and what is reserved for a moment
+  std::uint64_t firm_entries = 0;  // the others are soft
+  std::uint64_t used_bytes = 0;    // entries, table, policy, and what is reserved for a moment
   std::uint64_t peak_used_bytes = 0;
   std::uint64_t limit_bytes = 0;
   std::uint64_t table_bytes = 0;
