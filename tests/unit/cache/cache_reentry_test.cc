@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <tenure/account.hpp>
 #include <tenure/cache.hpp>
-#include <tenure/eviction.hpp>
+#include <tenure/eviction/lru.hpp>
 
 #include <functional>
 #include <string>
@@ -40,7 +40,7 @@ TEST(cache_refusal, leaves_a_key_whose_value_has_no_room) {
 
 // Listeners and destructors that put grow the table, in the midst of another put.
 TEST(cache_reentry, a_listener_puts) {
-  cache<int, std::string, eviction::lru> shipped(limit_bytes{256 * 1024});
+  cache<int, std::string> shipped(limit_bytes{256 * 1024});
   int more = 1'000'000;
   shipped.on_removal([&](int key, const std::string*, removal_cause) {
     if (key < 1'000'000) shipped.put(more++, "told");
@@ -110,7 +110,7 @@ TEST(cache_reentry, a_key_asks_when_it_ends) {
 
 // Nobody asks for their bytes where the bound is in entries; they go all the same.
 TEST(cache_waiting, ends_when_handles_are_gone) {
-  cache<int, std::shared_ptr<int>, eviction::lru> shipped(limit_entries{10});
+  cache<int, std::shared_ptr<int>> shipped(limit_entries{10});
   std::vector<std::weak_ptr<int>> all;
   for (int key = 0; key < 1000; ++key) {
     const auto value = std::make_shared<int>(key);

@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <tenure/cache.hpp>
-#include <tenure/eviction.hpp>
+#include <tenure/eviction/lru.hpp>
 
 #include <atomic>
 #include <random>
 #include <string>
 #include <thread>
+
+#include "any_policy.h"
 
 namespace tenure::test {
 namespace {
@@ -45,15 +47,15 @@ void in_threads(int count, function run) {
   for (std::thread& one : threads) one.join();
 }
 
-template <class Policy>
-class cache_stress : public testing::Test {};
-using policies = testing::Types<eviction::lru, eviction::s3_fifo, eviction::adaptive>;
-TYPED_TEST_SUITE(cache_stress, policies);
+using cache_stress = of_every_policy;
+INSTANTIATE_TEST_SUITE_P(, cache_stress,
+                         testing::Values(&policy_named("lru"), &policy_named("s3-fifo"), &policy_named("adaptive")),
+                         name_of);
 
-TYPED_TEST(cache_stress, never_holds_a_byte_beyond_its_bound) {
+TEST_P(cache_stress, never_holds_a_byte_beyond_its_bound) {
   constexpr std::uint64_t limit = 300 * 1024;
   {
-    cache<std::uint64_t, counted, TypeParam> shipped(limit_bytes{limit});
+    cache<std::uint64_t, counted, any_policy> shipped(limit_bytes{limit});
     std::atomic<std::uint64_t> kept{0}, gone{0};
     shipped.on_removal([&](const std::uint64_t& key, const counted* value, removal_cause) {
       EXPECT_EQ(value->key, key);
@@ -70,7 +72,10 @@ TYPED_TEST(cache_stress, never_holds_a_byte_beyond_its_bound) {
             EXPECT_EQ(found->text.back(), static_cast<char>('a' + key % 26));
           }
         } else if (draw < 15) {
-          if (shipped.put(key, value_of(key, 1 + random() % 3000))) kept.fetch_add(1);
+          const auto strength = random() % 4 == 0 ? value_strength::firm : value_strength::soft;
+          if (shipped.put(key, value_of(key, 1 + random() % 3000), strength)) kept.fetch_add(1);
+        } else if (round % 64 == 0) {
+          tenure_relieve_pressure(10'000);
         } else {
           shipped.erase(key);
         }
@@ -122,7 +127,7 @@ TEST(cache_concurrent, finds_what_stays) {
 
 // Handles that go to other threads, that are copied and that outlive their entries.
 TEST(cache_concurrent, passes_handles_between_threads) {
-  using texts = cache<int, std::string, eviction::sieve>;
+  using texts = cache<int, std::string>;
   texts shipped(limit_bytes{256 * 1024});
   std::mutex lock;
   std::vector<texts::handle> passed;

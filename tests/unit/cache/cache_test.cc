@@ -1,20 +1,25 @@
 // The cache against a naive model of it, and what its header promises, with one thread.
 #include <gtest/gtest.h>
 #include <tenure/cache.hpp>
-#include <tenure/eviction.hpp>
+#include <tenure/eviction/lirs.hpp>
+#include <tenure/eviction/lru.hpp>
+#include <tenure/eviction/simulation.hpp>
 
 #include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
 
+#include "any_policy.h"
 #include "request_streams.h"
 
 namespace tenure::test {
 namespace {
 
+using texts = cache<int, std::string>;
+using any_texts = cache<std::uint64_t, std::string, any_policy>;
+
 // What a policy alone would hit, by the identities that the cache gives its keys.
-template <class Policy>
 class model {
  public:
   explicit model(std::uint64_t capacity) : policy_(capacity) {}
@@ -28,20 +33,16 @@ class model {
 
  private:
   static std::uint64_t identity(std::uint64_t key) { return detail::mixed_identity(std::hash<std::uint64_t>{}(key)); }
-  eviction::simulation<Policy> policy_;
+  eviction::simulation<any_policy> policy_;
 };
 
-template <class Policy>
-class cache_policies : public testing::Test {};
-using policies = testing::Types<eviction::fifo, eviction::lru, eviction::clock, eviction::lfu, eviction::lru_k,
-                                eviction::two_queue, eviction::arc, eviction::lirs, eviction::sieve, eviction::s3_fifo,
-                                eviction::w_tiny_lfu, eviction::random_choice, eviction::adaptive>;
-TYPED_TEST_SUITE(cache_policies, policies);
+using cache_policies = of_every_policy;
+INSTANTIATE_TEST_SUITE_P(, cache_policies, testing::ValuesIn(policies()), name_of);
 
 // Every get is a hit just when the policy alone would have had one, and then the value is the last one that was put.
-TYPED_TEST(cache_policies, holds_what_the_policy_alone_would_hold) {
-  cache<std::uint64_t, std::string, TypeParam> shipped(limit_entries{100});
-  model<TypeParam> naive(100);
+TEST_P(cache_policies, holds_what_the_policy_alone_would_hold) {
+  any_texts shipped(limit_entries{100});
+  model naive(100);
   std::unordered_map<std::uint64_t, std::string> last;
   std::mt19937_64 random(5);
   stream keys = joined({zipf(random, 6000, 400, 0.8), loop(6000, 130), recency(random, 6000, 60, 10'000)});
@@ -73,9 +74,9 @@ TYPED_TEST(cache_policies, holds_what_the_policy_alone_would_hold) {
 }
 
 // Entries of many sizes: at no moment more than the limit, and not much less either.
-TYPED_TEST(cache_policies, keeps_a_bound_in_bytes) {
+TEST_P(cache_policies, keeps_a_bound_in_bytes) {
   constexpr std::uint64_t limit = 512 * 1024;
-  cache<std::uint64_t, std::string, TypeParam> shipped(limit_bytes{limit}, {.policy_bytes = 128 * 1024});
+  any_texts shipped(limit_bytes{limit}, {.policy_bytes = 128 * 1024});
   std::mt19937_64 random(6);
   for (const std::uint64_t key : zipf(random, 20'000, 4000, 0.6)) {
     if (!shipped.get(key)) shipped.put(key, std::string(random() % 900, 'v'));
@@ -90,8 +91,8 @@ TYPED_TEST(cache_policies, keeps_a_bound_in_bytes) {
 }
 
 TEST(cache, uses_what_it_is_given) {
-  cache<std::uint64_t, std::string> shipped(limit_bytes{4 << 20});
-  for (std::uint64_t key = 0; key < 60'000; ++key) shipped.put(key, std::string(200, 'v'));
+  texts shipped(limit_bytes{4 << 20});
+  for (int key = 0; key < 60'000; ++key) shipped.put(key, std::string(200, 'v'));
   const cache_statistics figures = shipped.statistics();
   EXPECT_GT(figures.used_bytes, (4u << 20) / 100 * 95);
   EXPECT_GT(figures.entries, (4u << 20) / 100 * 75 / 450);
@@ -133,7 +134,7 @@ TEST(cache, counts_what_values_take_through_their_allocator) {
 }
 
 TEST(cache, refuses_what_is_too_large_and_keeps_the_rest) {
-  cache<int, std::string> shipped(limit_bytes{256 * 1024});
+  texts shipped(limit_bytes{256 * 1024});
   for (int key = 0; key < 100; ++key) ASSERT_TRUE(shipped.put(key, std::string(100, 'v')));
   EXPECT_FALSE(shipped.put(1000, std::string(250 * 1024, 'v')));
   EXPECT_FALSE(shipped.put(7, std::string(1 << 20, 'v')));
@@ -149,14 +150,14 @@ TEST(cache, refuses_what_is_too_large_and_keeps_the_rest) {
 }
 
 TEST(cache, refuses_limits_that_are_none) {
-  using small = cache<int, int>;
+  using small = texts;
   EXPECT_THROW(small(limit_bytes{1000}), std::invalid_argument);
   EXPECT_THROW(small(limit_entries{0}), std::invalid_argument);
 }
 
 // A handle keeps its value whatever happens to the entry, and what it keeps counts.
 TEST(cache, keeps_what_is_held) {
-  cache<int, std::string> shipped(limit_bytes{256 * 1024});
+  texts shipped(limit_bytes{256 * 1024});
   shipped.put(1, std::string(50'000, 'a'));
   auto held = shipped.get(1);
   auto copy = held;
@@ -179,7 +180,7 @@ TEST(cache, keeps_what_is_held) {
 
 // More handles than a thread has slots for, let go in any order; all that is held blocks new entries and nothing else.
 TEST(cache, gives_out_any_number_of_handles) {
-  cache<int, std::string> shipped(limit_bytes{128 * 1024});
+  texts shipped(limit_bytes{128 * 1024});
   std::vector<cache<int, std::string>::handle> all;
   for (int key = 0; shipped.put(key, std::string(400, 'v')); ++key) {
     all.push_back(shipped.get(key));
@@ -201,8 +202,8 @@ TEST(cache, gives_out_any_number_of_handles) {
 
 void end_while_held() {
   const cache_options named{.name = "numbers"};
-  auto shipped = std::make_unique<cache<int, int>>(limit_entries{10}, named);
-  shipped->put(1, 1);
+  auto shipped = std::make_unique<texts>(limit_entries{10}, named);
+  shipped->put(1, "one");
   const auto left = shipped->get(1);
   shipped.reset();
 }
@@ -213,17 +214,17 @@ TEST(cache_death, says_that_handles_are_left) {
 }
 
 TEST(cache, lists_what_is_live) {
-  cache<int, int> shipped(limit_entries{1000});
-  for (int key = 0; key < 700; ++key) shipped.put(key, key * 2);
+  texts shipped(limit_entries{1000});
+  for (int key = 0; key < 700; ++key) shipped.put(key, std::to_string(key * 2));
   shipped.put_absent(5000);
-  std::map<int, int> seen;
-  shipped.for_each([&](int key, int value) { EXPECT_TRUE(seen.emplace(key, value).second); });
+  std::map<int, std::string> seen;
+  shipped.for_each([&](int key, const std::string& value) { EXPECT_TRUE(seen.emplace(key, value).second); });
   ASSERT_EQ(seen.size(), 700u);
-  for (const auto& [key, value] : seen) EXPECT_EQ(value, key * 2);
+  for (const auto& [key, value] : seen) EXPECT_EQ(value, std::to_string(key * 2));
 }
 
 TEST(cache, follows_its_limit) {
-  cache<int, std::string> in_bytes(limit_bytes{1 << 20});
+  texts in_bytes(limit_bytes{1 << 20});
   for (int key = 0; key < 3000; ++key) in_bytes.put(key, std::string(250, 'v'));
   in_bytes.set_limit(limit_bytes{256 * 1024});
   EXPECT_LE(in_bytes.statistics().used_bytes, 256u * 1024);
@@ -232,8 +233,8 @@ TEST(cache, follows_its_limit) {
   const std::uint64_t few = in_bytes.size();
   for (int key = 0; key < 3000; ++key) in_bytes.put(key, std::string(250, 'v'));
   EXPECT_GT(in_bytes.size(), few * 2);
-  cache<int, int> in_entries(limit_entries{100});
-  for (int key = 0; key < 100; ++key) in_entries.put(key, key);
+  texts in_entries(limit_entries{100});
+  for (int key = 0; key < 100; ++key) in_entries.put(key, "v");
   in_entries.set_limit(limit_entries{30});
   EXPECT_EQ(in_entries.size(), 30u);
   EXPECT_THROW(in_entries.set_limit(limit_bytes{1 << 20}), std::invalid_argument);
@@ -242,15 +243,16 @@ TEST(cache, follows_its_limit) {
 
 // While nothing comes, the policy hears of one hit in eight: enough to know what is asked for, and all are counted.
 TEST(cache, counts_every_hit_of_quiet_times) {
-  cache<int, int, eviction::lru> shipped(limit_entries{100});
-  for (int key = 0; key < 100; ++key) shipped.put(key, key);
+  any_policy::chosen = &policy_named("lru");
+  any_texts shipped(limit_entries{100});
+  for (std::uint64_t key = 0; key < 100; ++key) shipped.put(key, "v");
   constexpr std::uint64_t rounds = 2000;
   for (std::uint64_t round = 0; round < rounds; ++round) {
-    for (int key = 0; key < 31; ++key) ASSERT_TRUE(shipped.get(key));
+    for (std::uint64_t key = 0; key < 31; ++key) ASSERT_TRUE(shipped.get(key));
   }
   EXPECT_EQ(shipped.statistics().hits, rounds * 31);
-  for (int key = 100; key < 169; ++key) shipped.put(key, key);
-  for (int key = 0; key < 31; ++key) EXPECT_TRUE(shipped.contains(key)) << key;
+  for (std::uint64_t key = 100; key < 169; ++key) shipped.put(key, "v");
+  for (std::uint64_t key = 0; key < 31; ++key) EXPECT_TRUE(shipped.contains(key)) << key;
   shipped.check();
 }
 
@@ -258,10 +260,10 @@ TEST(cache, counts_every_hit_of_quiet_times) {
 
 TEST(cache, tells_each_removal_once_with_its_cause) {
   std::chrono::nanoseconds time{1};
-  cache<int, std::string, eviction::lru> shipped(
-      limit_entries{3}, {.expire_after_write = std::chrono::seconds(1), .clock = [&] { return time; }});
+  any_policy::chosen = &policy_named("lru");
+  any_texts shipped(limit_entries{3}, {.expire_after_write = std::chrono::seconds(1), .clock = [&] { return time; }});
   std::vector<std::pair<std::string, removal_cause>> told;
-  shipped.on_removal([&](const int& key, const std::string* value, removal_cause why) {
+  shipped.on_removal([&](const std::uint64_t& key, const std::string* value, removal_cause why) {
     told.emplace_back(std::to_string(key) + (value != nullptr ? *value : "-"), why);
     if (key == 0) return;
     shipped.put_absent(0);  // no lock is held
@@ -274,12 +276,12 @@ TEST(cache, tells_each_removal_once_with_its_cause) {
   EXPECT_EQ(take().front(), (std::pair<std::string, removal_cause>("1a", removal_cause::replaced)));
   told.clear();
   shipped.put_absent(2);
-  shipped.on_removal([&](const int& key, const std::string* value, removal_cause why) {
+  shipped.on_removal([&](const std::uint64_t& key, const std::string* value, removal_cause why) {
     told.emplace_back(std::to_string(key) + (value != nullptr ? *value : "-"), why);
   });
   EXPECT_TRUE(shipped.erase(2));
   EXPECT_EQ(take(), (list{{"2-", removal_cause::erased}}));
-  for (int key = 3; key < 6; ++key) shipped.put(key, "c");
+  for (std::uint64_t key = 3; key < 6; ++key) shipped.put(key, "c");
   EXPECT_EQ(take(), (list{{"1b", removal_cause::evicted}}));
   shipped.trim(1);
   EXPECT_EQ(take(), (list{{"3c", removal_cause::pressure}}));
@@ -295,14 +297,15 @@ TEST(cache, tells_each_removal_once_with_its_cause) {
 // --- shadows
 
 TEST(cache, shadows_hit_what_that_policy_would_hit) {
-  cache<std::uint64_t, int, eviction::lru> shipped(limit_entries{100});
+  any_policy::chosen = &policy_named("lru");
+  any_texts shipped(limit_entries{100});
   shipped.add_shadow<eviction::lru>(100, 0);
   shipped.add_shadow<eviction::lru>(200, 0);
   shipped.add_shadow<eviction::lirs>(100, 0);
   eviction::simulation<eviction::lru> same(100), twice(200);
   std::mt19937_64 random(8);
   for (const std::uint64_t key : joined({loop(6000, 150), zipf(random, 6000, 1000, 0.8)})) {
-    if (!shipped.get(key)) shipped.put(key, 1);
+    if (!shipped.get(key)) shipped.put(key, "1");
     same.access(key);
     twice.access(key);
   }
@@ -317,11 +320,12 @@ TEST(cache, shadows_hit_what_that_policy_would_hit) {
 }
 
 TEST(cache, sampled_shadows_are_near) {
-  cache<std::uint64_t, int, eviction::lru> shipped(limit_entries{4000});
+  any_policy::chosen = &policy_named("lru");
+  any_texts shipped(limit_entries{4000});
   shipped.add_shadow<eviction::lru>(4000, 3);
   std::mt19937_64 random(9);
   for (const std::uint64_t key : zipf(random, 100'000, 40'000, 0.7)) {
-    if (!shipped.get(key)) shipped.put(key, 1);
+    if (!shipped.get(key)) shipped.put(key, "1");
   }
   const auto figures = shipped.shadows();
   EXPECT_LT(figures[0].requests, 30'000u);
@@ -332,7 +336,7 @@ TEST(cache, sampled_shadows_are_near) {
 
 TEST(cache, is_an_account_with_exact_bytes) {
   tenure::account above("application");
-  cache<int, std::string> shipped(limit_bytes{1 << 20}, {.name = "texts", .parent = &above});
+  texts shipped(limit_bytes{1 << 20}, {.name = "texts", .parent = &above});
   for (int key = 0; key < 1000; ++key) shipped.put(key, std::string(200, 'v'));
   tenure_account_stats figures{};
   figures.struct_size = sizeof figures;
@@ -347,7 +351,7 @@ TEST(cache, gives_way_to_others_of_its_budget) {
   tenure::account above("application");
   above.set_limits({.hard_bytes = 2 << 20});
   tenure::account other("other", "application", &above);
-  cache<int, std::string> shipped(limit_bytes{1800 * 1024}, {.parent = &above});
+  texts shipped(limit_bytes{1800 * 1024}, {.parent = &above});
   for (int key = 0; key < 5000; ++key) shipped.put(key, std::string(300, 'v'));
   const std::uint64_t full = shipped.size();
   ASSERT_TRUE(other.try_charge(1 << 20)) << "the cache gives what it has";

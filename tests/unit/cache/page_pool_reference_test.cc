@@ -2,7 +2,8 @@
 // dirty ones, whole streams of several kinds.
 #include <gtest/gtest.h>
 
-#include <tenure/eviction.hpp>
+#include <tenure/eviction/adaptive.hpp>
+#include <tenure/eviction/simulation.hpp>
 #include <tenure/page_pool.hpp>
 
 #include "naive_pairings.h"
@@ -28,10 +29,13 @@ struct simulated_adaptive {
   eviction::simulation<eviction::adaptive> simulated;
 };
 
-template <class pair>
-class page_pool_reference : public testing::Test {};
-using pairings = naive_pairings<pairing<eviction::adaptive, simulated_adaptive>>;
-TYPED_TEST_SUITE(page_pool_reference, pairings);
+std::vector<pairing> pairings() {
+  std::vector<pairing> all = naive_pairings();
+  all.push_back(paired<simulated_adaptive>("adaptive"));
+  return all;
+}
+using page_pool_reference = of_every_pairing;
+INSTANTIATE_TEST_SUITE_P(, page_pool_reference, testing::ValuesIn(pairings()), name_of_pairing);
 
 // What the pool tells its policy of a page, by the same arithmetic.
 std::uint64_t identity_of(std::uint64_t page) {
@@ -40,21 +44,21 @@ std::uint64_t identity_of(std::uint64_t page) {
   return key ^ key >> 32;
 }
 
-TYPED_TEST(page_pool_reference, hits_what_its_policy_hits) {
+TEST_P(page_pool_reference, hits_what_its_policy_hits) {
   std::mt19937_64 random(7);
   const std::size_t n = requests_each;
   int kind = 0;
   for (const stream& requests : {zipf(random, n, 150, 0.9), joined({recency(random, n / 2, 30, 1000), loop(n / 2, 70)}),
                                  scan_and_hot(random, n, 90, 1000)}) {
     const std::uint64_t pages = *std::max_element(requests.begin(), requests.end()) + 1;
-    page_pool<typename TypeParam::policy> pool(
+    page_pool<any_policy> pool(
         {.page_bytes = 512, .limit_pages = frames, .has_thread = false, .policy_bytes = policy_bytes});
     const std::uint32_t file = pool.add(std::make_shared<paged_memory>(pages));
-    typename TypeParam::naive naive(frames);
+    const auto naive = GetParam().make_naive(frames);
     std::uint64_t hits = 0;
     for (std::size_t place = 0; place < requests.size(); ++place) {
       const std::uint64_t number = requests[place];
-      const bool is_here = static_cast<bool>(naive.access(identity_of(number), 1));
+      const bool is_here = naive->access(identity_of(number), 1);
       const std::uint64_t misses = pool.statistics().misses;
       if (place % 3 == 0) {
         const writable_page page = pool.pin_to_write({file, number});

@@ -2,7 +2,8 @@
 // several kinds, with entries of one weight and of many.
 #include <gtest/gtest.h>
 
-#include <tenure/eviction.hpp>
+#include <tenure/eviction/belady.hpp>
+#include <tenure/eviction/simulation.hpp>
 
 #include "naive_pairings.h"
 #include "request_streams.h"
@@ -16,11 +17,8 @@ constexpr std::size_t requests_each = 2'500;
 constexpr std::size_t requests_each = 62'500;
 #endif
 
-template <class pair>
-class policy_reference : public testing::Test {};
-
-using pairings = naive_pairings<>;
-TYPED_TEST_SUITE(policy_reference, pairings);
+using policy_reference = of_every_pairing;
+INSTANTIATE_TEST_SUITE_P(, policy_reference, testing::ValuesIn(naive_pairings()), name_of_pairing);
 
 std::vector<stream> streams(std::uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -29,17 +27,16 @@ std::vector<stream> streams(std::uint64_t seed) {
           scan_and_hot(random, n, 90, 100'000), zipf(random, n, 60, 0.2)};
 }
 
-template <class pair>
-void compare(std::uint64_t capacity, bool weighted) {
+void compare(const pairing& pair, std::uint64_t capacity, bool weighted) {
   for (std::uint64_t seed : {1u, 2u}) {
     int kind = 0;
     for (const stream& requests : streams(seed)) {
-      eviction::simulation<typename pair::policy> shipped(capacity);
-      typename pair::naive naive(capacity);
+      eviction::simulation<any_policy> shipped(capacity);
+      const auto naive = pair.make_naive(capacity);
       for (std::size_t place = 0; place < requests.size(); ++place) {
         const std::uint64_t id = requests[place];
         const auto weight = weighted ? static_cast<std::uint32_t>(1 + id * 2654435761u % 7) : 1u;
-        ASSERT_EQ(shipped.access(id, weight), naive.access(id, weight))
+        ASSERT_EQ(shipped.access(id, weight), naive->access(id, weight))
             << "seed " << seed << ", stream " << kind << ", request " << place;
         if (place % 1024 == 0) shipped.check();
       }
@@ -51,20 +48,20 @@ void compare(std::uint64_t capacity, bool weighted) {
 }
 
 // Twice 8 streams of 62,500 requests: a million.
-TYPED_TEST(policy_reference, hits_what_its_naive_statement_hits) { compare<TypeParam>(50, false); }
-TYPED_TEST(policy_reference, hits_what_its_naive_statement_hits_with_weights) { compare<TypeParam>(120, true); }
+TEST_P(policy_reference, hits_what_its_naive_statement_hits) { compare(GetParam(), 50, false); }
+TEST_P(policy_reference, hits_what_its_naive_statement_hits_with_weights) { compare(GetParam(), 120, true); }
 
 // The corners: everything has to leave at once, and nothing fits beside another.
-TYPED_TEST(policy_reference, agrees_at_the_smallest_capacities) {
+TEST_P(policy_reference, agrees_at_the_smallest_capacities) {
   std::mt19937_64 random(3);
   const stream requests = zipf(random, 3000, 12, 0.5);
   for (std::uint64_t capacity = 1; capacity <= 12; ++capacity) {
     for (const bool weighted : {false, true}) {
-      eviction::simulation<typename TypeParam::policy> shipped(capacity);
-      typename TypeParam::naive naive(capacity);
+      eviction::simulation<any_policy> shipped(capacity);
+      const auto naive = GetParam().make_naive(capacity);
       for (const std::uint64_t id : requests) {
         const auto weight = weighted ? static_cast<std::uint32_t>(1 + id % 5) : 1u;
-        ASSERT_EQ(shipped.access(id, weight), naive.access(id, weight)) << "capacity " << capacity;
+        ASSERT_EQ(shipped.access(id, weight), naive->access(id, weight)) << "capacity " << capacity;
         shipped.check();
       }
     }
