@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "library/resource/call_site.h"
 
 namespace tenure::detail {
 namespace {
@@ -213,8 +214,11 @@ void free_table(void* table, std::size_t bytes) noexcept {
 
 void check_nobody_holds(const char* cache, std::uint64_t entries) noexcept {
   if (entries == 0) return;
-  std::fprintf(stderr, "tenure: cache '%s' ends while %llu of its entries are in use: handles must go first\n", cache,
-               static_cast<unsigned long long>(entries));
+  const resources::call_site here = resources::capture_site();
+  char what[96];
+  std::snprintf(what, sizeof what, "the end of a cache while %llu of its entries are in use: handles must go first",
+                static_cast<unsigned long long>(entries));
+  resources::write_summary(what, "cache", cache, {{"ended here", &here}});
   std::abort();
 }
 

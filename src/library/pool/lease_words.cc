@@ -21,7 +21,7 @@ constexpr unsigned bucket_bits = 10;
 class all_buckets final : resources::fork_guard {
  public:
   all_buckets() noexcept { enroll(); }
-  static bucket& of(std::uint64_t word) noexcept {
+  static bucket& of(std::uint64_t word) {
     static auto* const all = new all_buckets;  // leases end after everything else
     return all->buckets_[word >> (64 - bucket_bits)];
   }

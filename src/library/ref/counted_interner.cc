@@ -278,7 +278,8 @@ class counted_strings {
   void report_left(const counted_string* one, std::uint32_t users) const noexcept {
     const std::string what = "interner destroyed while " + std::to_string(users) + " symbols of \"" +
                              std::string(one->text(), std::min<std::size_t>(one->bytes, 64)) + "\" are there";
-    resources::report_misuse(what.c_str(), one, sizeof *one, "interner", name_.c_str(), {});
+    const resources::call_site here = resources::capture_site();
+    resources::report_misuse(what.c_str(), one, sizeof *one, "interner", name_.c_str(), {{"ended here", &here}});
   }
 
   std::string name_;
