@@ -151,6 +151,15 @@ class RunTest(unittest.TestCase):
         self.assertIn("freed-elsewhere", codes)
         self.assertEqual(process["sampling"]["dropped_events"], 0)
 
+    def test_stacks_of_the_runtime_alone_begin_inside(self):
+        # libstdc++ takes 72 KiB for exceptions when its constructors run, which is below no frame of the program.
+        process = self.main_of(self.report("--sample-interval", "4K", "--", KNOWN, "keep", 1))
+        modules = {site["name"]: site for site in process["by_module"]["sites"]}
+        self.assertGreater(modules["libstdc++.so.6"]["live_at_exit"]["bytes"]["value"], 50_000)
+        for site in process["by_function"]["sites"]:
+            for frame in site.get("chain", []):
+                self.assertFalse(frame["function"].startswith("tenure::"), site)
+
     def test_where_it_lives(self):
         process = self.main_of(self.report("--", KNOWN, "keep", 60, "touch", 30, "stay", 1))
         parts = {part["kind"]: part["resident_bytes"] for part in process["memory_at_exit"]["parts"]}

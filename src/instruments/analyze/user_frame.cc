@@ -35,6 +35,8 @@ bool contains_ignoring_case(std::string_view text, std::string_view wanted) {
   return std::search(text.begin(), text.end(), wanted.begin(), wanted.end(), same) != text.end();
 }
 
+bool is_own_module(const std::string& path) { return base_name(path).starts_with("libtenure"); }
+
 }  // namespace
 
 bool is_runtime_module(const std::string& path) {
@@ -89,15 +91,14 @@ void frame_resolver::resolve_all() {
   for (std::uint32_t location = 0; location < profile_.frames.size(); ++location) at(location);
 }
 
-std::vector<frame_resolver::placed_frame> frame_resolver::user_chain(std::uint32_t stack, std::size_t limit) {
-  std::vector<placed_frame> frames;  // without the runtime's
-  if (stack >= profile_.record.stacks.size()) return frames;
-  const collect::stack& of = profile_.record.stacks[stack];
+std::vector<frame_resolver::placed_frame> frame_resolver::chain_beyond(bool (*leaves_out)(const std::string& path),
+                                                                       std::uint32_t stack, std::size_t limit) {
+  std::vector<placed_frame> frames;
   std::size_t begin = 0, unnamed = 0;
   bool is_found = false;
-  for (const std::uint32_t location : of.locations) {
+  for (const std::uint32_t location : profile_.record.stacks[stack].locations) {
     const std::uint32_t module = profile_.record.locations[location].module;
-    if (module != no_index && is_runtime_module(profile_.record.modules[module].path)) continue;
+    if (module != no_index && leaves_out(profile_.record.modules[module].path)) continue;
     for (const frame& one : at(location)) {
       frames.push_back({&one, module, location});
       if (is_found) continue;
@@ -110,13 +111,23 @@ std::vector<frame_resolver::placed_frame> frame_resolver::user_chain(std::uint32
     if (is_found && frames.size() >= begin + limit) break;
   }
   if (begin == frames.size()) begin = 0;
-  if (frames.empty()) {
-    // Nothing but the runtime: its outermost frames are the nearest to an answer.
-    for (auto location = of.locations.rbegin(); location != of.locations.rend() && frames.size() < limit; ++location)
-      frames.push_back({&at(*location).front(), profile_.record.locations[*location].module, *location});
-  }
   frames.erase(frames.begin(), frames.begin() + static_cast<std::ptrdiff_t>(begin));
   if (frames.size() > limit) frames.resize(limit);
+  return frames;
+}
+
+std::vector<frame_resolver::placed_frame> frame_resolver::user_chain(std::uint32_t stack, std::size_t limit) {
+  if (stack >= profile_.record.stacks.size()) return {};
+  std::vector<placed_frame> frames = chain_beyond(is_runtime_module, stack, limit);
+  if (!frames.empty()) return frames;
+  // Nothing but the runtime: then it is that which has the block, and only the heap is left out.
+  frames = chain_beyond(is_own_module, stack, limit);
+  if (!frames.empty()) return frames;
+  // Nothing but the heap: where it was entered is the nearest to an answer.
+  const std::vector<std::uint32_t>& locations = profile_.record.stacks[stack].locations;
+  if (!locations.empty())
+    frames.push_back(
+        {&at(locations.back()).back(), profile_.record.locations[locations.back()].module, locations.back()});
   return frames;
 }
 

@@ -2,7 +2,8 @@
 //
 // The innermost frames of every stack are the heap, the C++ library and the program's own wrappers of malloc and free;
 // a table that names those says nothing. The user frame is the first one outside of them; the chain shown beside it
-// begins there.
+// begins there. A stack that never leaves the runtime, such as that of a library's constructor, has the runtime's first
+// frame outside of the heap for its user frame.
 #pragma once
 
 #include <string>
@@ -33,6 +34,10 @@ class frame_resolver {
   std::vector<frame> shown_chain(std::uint32_t stack);
 
  private:
+  // The frames outside of certain modules and of the helpers that come first.
+  std::vector<placed_frame> chain_beyond(bool (*leaves_out)(const std::string& path), std::uint32_t stack,
+                                         std::size_t limit);
+
   process_profile& profile_;
   symbols::symbolizer& symbolizer_;
 };

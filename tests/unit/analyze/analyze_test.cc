@@ -89,6 +89,41 @@ TEST(Analyze, NamesWhatHasNoSymbolByItsPlace) {
   EXPECT_TRUE(result.processes[0].by_function[0].name.starts_with("app+0x")) << result.processes[0].by_function[0].name;
 }
 
+std::vector<std::string> modules_of_chain(collect::recording run, const std::vector<std::string>& paths,
+                                          std::size_t limit) {
+  process_profile process;
+  process.record = std::move(run.processes[0]);
+  collect::process_record& record = process.record;
+  record.stacks.push_back({});
+  for (const std::string& path : paths) {
+    collect::module one;
+    one.path = path;
+    one.begin = 0x100000 * (record.modules.size() + 1);
+    one.end = one.begin + 0x1000;
+    record.stacks.back().locations.push_back(static_cast<std::uint32_t>(record.locations.size()));
+    record.locations.push_back({static_cast<std::uint32_t>(record.modules.size()), one.begin + 16});
+    record.modules.push_back(one);
+  }
+  symbols::symbolizer symbolizer;
+  frame_resolver frames(process, symbolizer);
+  std::vector<std::string> names;
+  for (const auto& placed : frames.user_chain(static_cast<std::uint32_t>(record.stacks.size() - 1), limit))
+    names.push_back(module_label(process, placed.module));
+  return names;
+}
+
+// As of a library's constructor, which the loader calls.
+TEST(Analyze, AStackOfTheRuntimeAloneIsShownFromTheInsideOutWithoutTheHeap) {
+  using names = std::vector<std::string>;
+  const std::vector<std::string> stack = {"/x/libtenure-malloc.so", "/x/libtenure-malloc.so", "/x/libstdc++.so.6",
+                                          "/x/libc.so.6", "/x/ld-linux-x86-64.so.2"};
+  EXPECT_EQ(modules_of_chain(make_recording(), stack, 6),
+            (names{"libstdc++.so.6", "libc.so.6", "ld-linux-x86-64.so.2"}));
+  EXPECT_EQ(modules_of_chain(make_recording(), stack, 1), names{"libstdc++.so.6"});
+  EXPECT_EQ(modules_of_chain(make_recording(), {"/x/libtenure-malloc.so"}, 6), names{"libtenure-malloc.so"});
+  EXPECT_EQ(modules_of_chain(make_recording(), {"/x/libtenure-malloc.so", "/x/libc.so.6", "/x/app"}, 6), names{"app"});
+}
+
 TEST(Analyze, FindsWhatIsKeptAndWhatIsShort) {
   symbols::symbolizer symbolizer;
   const profile result = analyze(make_recording(), symbolizer, {});
