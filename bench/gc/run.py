@@ -133,8 +133,8 @@ def main():
             for program in dice.sample(programs, len(programs)):
                 for way in dice.sample(list(commands), len(commands)):
                     samples[program][way].append(measured(commands[way](program, sizes[program])))
-    print(f"{datetime.date.today()}, {processor_name()}, {os.cpu_count()} cores, kernel {platform.release()}; medians of "
-          f"{options.rounds} interleaved rounds.\n")
+    print(f"{datetime.date.today()}, {processor_name()}, {os.cpu_count()} cores, kernel {platform.release()}; "
+          f"medians of {options.rounds} interleaved rounds.\n")
     for program in programs:
         print("\n".join(table(program, sizes[program], samples[program])))
     benchmark = options.build / "bin/gc_benchmark"
