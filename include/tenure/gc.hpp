@@ -12,16 +12,22 @@
 //   variable, parameter, result        local<T>
 //   in a managed object                member<T>; for many threads at once atomic_member<T>
 //   anywhere else                      root<T>
-//   anywhere, keeping nothing alive    weak<T>
+//   anywhere, keeping nothing alive    weak<T>; as long as there is memory to spare soft<T>
+//   an address for foreign code        pin<T>
+//   to be told of an object's end      phantom<T>; to prevent it guardian<T>
 //
 // Each header is a contract of its own. docs/library/gc.md explains how it works and what it costs.
 #pragma once
 
 #include <tenure/gc/atomic_member.hpp>
+#include <tenure/gc/guardian.hpp>
 #include <tenure/gc/heap.hpp>
 #include <tenure/gc/local.hpp>
 #include <tenure/gc/make.hpp>
 #include <tenure/gc/member.hpp>
 #include <tenure/gc/members.hpp>
+#include <tenure/gc/phantom.hpp>
+#include <tenure/gc/pin.hpp>
 #include <tenure/gc/root.hpp>
+#include <tenure/gc/soft.hpp>
 #include <tenure/gc/weak.hpp>

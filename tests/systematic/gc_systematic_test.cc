@@ -199,6 +199,50 @@ TEST(gc_systematic, a_weak_reference_gives_a_living_object_or_null_for_ever) {
   EXPECT_GT(dead, 50u);
 }
 
+// A guardian brings an object back while a weak reference to it is locked: the reference gives a living object or null
+// for ever, and what the guardian gives is whole.
+TEST(gc_systematic, a_guardian_brings_back_no_weak_reference) {
+  std::uint64_t given = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    gc::heap heap(options());
+    gc::root<node> strong(heap.make<node>());
+    strong->a = heap.make<node>();
+    const gc::weak<node> outer{gc::local<node>(strong)};
+    const gc::weak<node> inner(strong->a);
+    gc::guardian<node> guardian;
+    guardian.guard(gc::local<node>(strong));
+    systematic threads(seed);
+    threads.add([&] {
+      bool was_null[2] = {};
+      for (int i = 0; i < 4; ++i) {
+        const gc::local<node> found = (i % 2 == 0 ? outer : inner).lock();
+        if (found) {
+          ASSERT_FALSE(was_null[i % 2]) << "seed " << seed;
+          ASSERT_EQ(found->value, intact) << "seed " << seed;
+        }
+        was_null[i % 2] = was_null[i % 2] || !found;
+      }
+    });
+    threads.add([&] {
+      strong = nullptr;
+      for (int i = 0; i < 6; ++i) {
+        const gc::local<node> back = guardian.take();
+        if (!back) continue;
+        ++given;
+        ASSERT_EQ(back->a->value, intact) << "seed " << seed;
+        ASSERT_TRUE(outer.expired()) << "seed " << seed;
+      }
+    });
+    threads.add([&] { collect_twice(heap, false); });
+    threads.run();
+    heap.collect();
+    while (guardian.take()) ++given;
+    heap.collect();
+    ASSERT_EQ(heap.statistics().live_objects, 0u) << "seed " << seed;
+  }
+  EXPECT_EQ(given, 300u);
+}
+
 // Stores into old objects at every moment of a young cycle: what they lead to survives this one and the next.
 TEST(gc_systematic, a_young_cycle_misses_no_store_to_an_old_object) {
   for (std::uint64_t seed = 0; seed < 250; ++seed) {

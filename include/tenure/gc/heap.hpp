@@ -40,6 +40,8 @@ struct heap_options {
   std::size_t limit_bytes = 0;
   // A first cycle does not start below it.
   std::size_t least_growth_bytes = std::size_t{4} << 20;
+  // How long a soft reference keeps its target after its last use, for each MiB that is free (soft.hpp).
+  unsigned soft_ms_per_free_mib = 1000;
 
   // To find mistakes; each costs much time.
   unsigned collect_every_allocations = 0;  // a full cycle at each n-th allocation of the process in this heap
@@ -107,6 +109,7 @@ class TENURE_API heap {
   gc::plan plan() const noexcept;
   void set_growth_percent(unsigned percent) noexcept;
   void set_limit_bytes(std::size_t bytes) noexcept;
+  void set_soft_ms_per_free_mib(unsigned ms) noexcept;
 
   // What is in the heap, dead or alive, at one moment; threads that store pointers wait meanwhile.
   std::vector<object_information> objects() const;

@@ -6,7 +6,7 @@
 // The contract, a sentence a line; tests/unit/gc/weak_test.cc has a test for each:
 //   1. lock() returns the object while something else keeps it alive.
 //   2. What lock() returns keeps the object alive.
-//   3. Once lock() has returned null, every weak reference to that object returns null, for ever.
+//   3. Once lock() has returned null, every weak reference to that object that there was returns null, for ever.
 //   4. Weak references to an object are null before its destructor runs.
 //   5. When a cycle ends that found the object dead, lock() returns null: collect() makes it certain.
 //   6. Objects that die together become null together: no lock() sees one of them dead and then another alive.
@@ -15,60 +15,23 @@
 // Thread-safety: as shared_ptr; lock() may be called by many threads on one weak<T>. Throws std::bad_alloc when there
 // is no memory for the cell, which all weak references to an object share. A managed object that has a weak<T> has a
 // destructor to run. Cost of lock(): two plain stores more than a local's; while a collector marks, for an object that
-// is not marked yet, a lock. Cost to the collector: one look at each cell in each cycle.
+// is not marked yet, a lock. The first weak reference to an object takes a lock that few others want, a copy takes an
+// atomic addition. Cost to the collector: what dies, and a word for each 64 objects of which one has a weak reference.
 #pragma once
 
-#include <cstddef>
-#include <type_traits>
-#include <utility>
-
-#include <tenure/gc/detail/fields.hpp>
-#include <tenure/gc/detail/runtime.hpp>
-#include <tenure/gc/local.hpp>
-#include <tenure/gc/member.hpp>
+#include <tenure/gc/detail/cell_reference.hpp>
 
 namespace tenure::gc {
 
 template <class T>
-class weak final {
+class weak final : public detail::cell_reference<T, detail::strength::weak> {
  public:
-  constexpr weak() noexcept = default;
-  constexpr weak(std::nullptr_t) noexcept {}
-  weak(const local<T>& target)
-      : pointer_(target.get()),
-        cell_(pointer_ == nullptr ? nullptr : detail::take_weak_cell(detail::untyped(pointer_))) {}
-  weak(const member<T>& target) : weak(local<T>(target)) {}
-  weak(const weak& other) noexcept : pointer_(other.pointer_), cell_(other.cell_) {
-    if (cell_ != nullptr) detail::share_weak_cell(cell_);
-  }
-  weak(weak&& other) noexcept
-      : pointer_(std::exchange(other.pointer_, nullptr)), cell_(std::exchange(other.cell_, nullptr)) {}
-  ~weak() {
-    if (cell_ != nullptr) detail::give_weak_cell(cell_);
-  }
-  weak& operator=(weak other) noexcept {
-    std::swap(pointer_, other.pointer_);
-    std::swap(cell_, other.cell_);
-    return *this;
-  }
-
-  local<T> lock() const noexcept {
-    local<T> result;
-    if (cell_ != nullptr && detail::lock_weak_cell(cell_, result.held_slot())) {
-      // The slot holds the object; what was asked for may be a base of it, or a part.
-      detail::set_slot(result.held_slot(), detail::untyped(pointer_));
-      result.refresh(pointer_);
-    }
-    return result;
-  }
-
-  // Whether lock() would have returned null. The answer false may be out of date when it arrives.
-  bool expired() const noexcept { return cell_ == nullptr || detail::is_expired(cell_); }
-
- private:
-  T* pointer_ = nullptr;
-  detail::weak_cell* cell_ = nullptr;
+  using detail::cell_reference<T, detail::strength::weak>::cell_reference;
 };
+template <class T>
+weak(const local<T>&) -> weak<T>;
+template <class T>
+weak(const member<T>&) -> weak<T>;
 
 }  // namespace tenure::gc
 

@@ -7,6 +7,7 @@
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/plan.h"
+#include "library/gc/weak_cells.h"
 #include "library/gc/worker.h"
 
 namespace tenure::gc {
@@ -55,6 +56,7 @@ void run_held(heap_state& heap, cycle_kind kind) noexcept {
   const plan_traits& plan = traits_of(heap.plan);
   if (!plan.collects) return;
   if (!plan.has_young_cycles) kind = cycle_kind::full;
+  advance_soft_clock();
   const std::uint64_t before_ns = thread_processor_ns();
   plan.cycle(heap, kind);
   set_pace(heap, kind);
@@ -120,9 +122,15 @@ void before_allocation(heap_state& heap) noexcept {
 
 bool collect_for_memory(heap_state& heap) noexcept {
   if (!traits_of(heap.plan).collects) return false;
-  run_cycle(heap, cycle_kind::full);
+  const auto run_short_of_memory = [&] {
+    const holding guard(cycle_lock());
+    heap.memory_is_short = true;
+    run_held(heap, cycle_kind::full);
+    heap.memory_is_short = false;
+  };
+  run_short_of_memory();
   constexpr unsigned rounds = 80;
-  if (wait_for_destructors(rounds)) run_cycle(heap, cycle_kind::full);
+  if (wait_for_destructors(rounds)) run_short_of_memory();
   return true;
 }
 

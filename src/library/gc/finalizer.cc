@@ -7,6 +7,7 @@
 
 #include "core/base/check.h"
 #include "library/gc/cycle.h"
+#include "library/gc/watches.h"
 #include "library/gc/worker.h"
 
 namespace tenure::gc {
@@ -118,7 +119,12 @@ void mark_queued(heap_state& heap, marker& into) noexcept {
 void free_destroyed() noexcept {
   destructor_queue& all = queue();
   const holding guard(all.guard);
-  for (char* cell : all.destroyed) free_cell(window::get().place(cell));
+  for (char* cell : all.destroyed) {
+    const cell_place at = window::get().place(cell);
+    watch* mourners = take_phantoms_of(at);
+    free_cell(at);
+    tell(mourners);
+  }
   all.destroyed.clear();
 }
 

@@ -7,7 +7,8 @@
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/roots.h"
-#include "library/gc/weak_cells.h"
+#include "library/gc/sides.h"
+#include "library/gc/watches.h"
 
 namespace tenure::gc {
 
@@ -19,7 +20,8 @@ void for_each_lock(Each each) {
   each(cycle_lock());
   each(destructors_lock());
   each(weak_gate());
-  each(weak_cells_lock());
+  for_each_side_lock(each);
+  each(watches_lock());
   each(roots_lock());
   each(threads_lock());
   for_each_heap([&](heap_state& heap) {

@@ -11,6 +11,7 @@
 #include "library/gc/plan.h"
 #include "library/gc/reach.h"
 #include "library/gc/sweep.h"
+#include "library/gc/watches.h"
 #include "library/gc/weak_cells.h"
 
 namespace tenure::gc {
@@ -60,13 +61,19 @@ heap::~heap() {
     // Everything is dead: weak references and members say so before the first destructor runs.
     clear_marks(*state_);
     resolve_weak_cells(*state_);
+    drop(take_guarded(*state_));
     queue_dead(*state_);
   }
   run_destructors_here();
-  const holding guard(cycle_lock());
-  free_destroyed();
-  remove_heap(*state_);
+  watch* mourners;
+  {
+    const holding guard(cycle_lock());
+    free_destroyed();
+    mourners = take_phantoms(*state_);
+    remove_heap(*state_);
+  }
   delete state_;
+  tell(mourners);
 }
 
 void heap::collect() {
@@ -94,6 +101,7 @@ std::string_view heap::name() const noexcept { return state_->name; }
 gc::plan heap::plan() const noexcept { return state_->plan; }
 void heap::set_growth_percent(unsigned percent) noexcept { state_->growth_percent.store(percent); }
 void heap::set_limit_bytes(std::size_t bytes) noexcept { state_->limit_bytes.store(bytes); }
+void heap::set_soft_ms_per_free_mib(unsigned ms) noexcept { state_->soft_ms_per_free_mib.store(ms); }
 
 }  // namespace tenure::gc
 

@@ -328,6 +328,7 @@ heap_state::heap_state(const heap_options& given)
       limit_bytes(given.limit_bytes),
       least_growth_bytes(given.least_growth_bytes),
       growth_bytes(given.least_growth_bytes),
-      countdown(given.collect_every_allocations) {}
+      countdown(given.collect_every_allocations),
+      soft_ms_per_free_mib(given.soft_ms_per_free_mib) {}
 
 }  // namespace tenure::gc::detail

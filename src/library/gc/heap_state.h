@@ -74,6 +74,9 @@ struct heap_state {
   std::atomic<std::size_t> live_after_full{0};  // what the last full cycle reached
   std::atomic<std::uint64_t> countdown{0};      // allocations to the next cycle, with collect_every
 
+  std::atomic<unsigned> soft_ms_per_free_mib;
+  bool memory_is_short = false;  // soft references keep nothing; with the cycle lock held
+
   // The cycle.
   std::atomic<std::uint32_t> cycle{0};  // number of the last one that began
   std::atomic<stage> at{stage::idle};

@@ -10,6 +10,7 @@
 #include "library/gc/roots.h"
 #include "library/gc/sweep.h"
 #include "library/gc/verify.h"
+#include "library/gc/watches.h"
 #include "library/gc/weak_cells.h"
 
 namespace tenure::gc {
@@ -39,11 +40,32 @@ void scan_roots(heap_state& heap, marker& into) noexcept {
   mark_queued(heap, into);
 }
 
-void bury(heap_state& heap) noexcept {
+// Guarded objects that were found dead, and what they lead to, are marked after all. Whoever asked for one through a
+// weak reference has had its answer by then.
+void revive_guarded(heap_state& heap, marker& marks) noexcept {
+  watch* guarded = take_guarded(heap);
+  if (guarded == nullptr) return;
+  handshake();
+  for (const watch* each = guarded; each != nullptr; each = each->next) marks.push(each->target, nullptr);
+  marks.drain();
+  tell(guarded);
+}
+
+// What is not marked is dead: from the first weak reference to the destructors. Who is told when memory is free.
+watch* resolve(heap_state& heap, marker& marks) noexcept {
+  resolve_weak_cells(heap);
+  revive_guarded(heap, marks);
+  queue_dead(heap);
+  heap.figures.marked_objects.fetch_add(marks.marked_objects(), std::memory_order_relaxed);
+  return take_phantoms(heap);
+}
+
+void bury(heap_state& heap, watch* mourners) noexcept {
   heap.at.store(stage::sweeping, std::memory_order_release);
   set_active_heap(nullptr);
   sweep(heap);
   heap.at.store(stage::idle, std::memory_order_release);
+  tell(mourners);
   free_destroyed();
   start_destructors();
 }
@@ -56,11 +78,10 @@ void mark_sweep_cycle(heap_state& heap, cycle_kind) {
   marker marks(heap);
   scan_roots(heap, marks);
   marks.drain();
+  keep_soft(heap, marks);
+  marks.drain();
   if (heap.verify) verify_marks(heap);
-  resolve_weak_cells(heap);
-  queue_dead(heap);
-  heap.figures.marked_objects.fetch_add(marks.marked_objects(), std::memory_order_relaxed);
-  bury(heap);
+  bury(heap, resolve(heap, marks));
 }
 
 // Slots of old objects that were stored to since the last cycle. A card is cleaned before it is looked at, with a
@@ -117,10 +138,15 @@ void forget_cards(heap_state& heap) noexcept {
 // once more. Every other round has shaded an object, each once, so it comes to an end whatever threads do.
 void mark_to_the_end(heap_state& heap, marker& marks) noexcept {
   const auto take = [&] { return take_shaded(heap, [&](void* target) { marks.push(target, nullptr); }); };
-  for (;;) {
-    const std::uint64_t before = shade_count();
+  const auto drain = [&] {
     do marks.drain();
     while (take());
+  };
+  drain();
+  keep_soft(heap, marks);
+  for (;;) {
+    const std::uint64_t before = shade_count();
+    drain();
     handshake();
     if (take() || shade_count() != before) continue;
     TENURE_YIELD_POINT();
@@ -153,12 +179,10 @@ void sticky_concurrent_cycle(heap_state& heap, cycle_kind kind) {
     const stopped_world stopped(nullptr);
     verify_marks(heap);
   }
-  resolve_weak_cells(heap);
-  queue_dead(heap);
-  heap.figures.marked_objects.fetch_add(marks.marked_objects(), std::memory_order_relaxed);
+  watch* mourners = resolve(heap, marks);
   set_phase(phase::idle);
   handshake();
-  bury(heap);
+  bury(heap, mourners);
 }
 
 constexpr plan_traits all_traits[] = {

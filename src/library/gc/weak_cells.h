@@ -1,12 +1,25 @@
-// What the weak references to one object share: its address, until it is dead.
+// What the weak and soft references to one object share: its address, until it is dead.
 #pragma once
 
 #include "library/gc/heap_state.h"
+#include "library/gc/marker.h"
 
 namespace tenure::gc {
 
+enum class verdict : std::uint8_t { alive, dead, unknown };
+
+// What an object is to a thread that has nothing but its address, read from `where`, which a cycle clears. In an
+// operation. `unknown`: not marked yet; ask again under the weak gate, in another operation.
+verdict look_at(const std::atomic<void*>& where, void*& target) noexcept;
+
 // With what is marked final: the cells of objects of the heap that are not marked become null.
 void resolve_weak_cells(heap_state& heap) noexcept;
-lock& weak_cells_lock() noexcept;
+
+// While marking, when all that is reachable is marked: the targets of soft references that are kept go to the marker.
+void keep_soft(heap_state& heap, marker& into) noexcept;
+// The time that soft references are stamped with goes on.
+void advance_soft_clock() noexcept;
+// Tests: the clock says this, in milliseconds, until told otherwise; 0: it goes by itself.
+void set_soft_clock(std::uint64_t now_ms) noexcept;
 
 }  // namespace tenure::gc

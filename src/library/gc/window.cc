@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <new>
 
 #include "core/base/sanitizers.h"
@@ -74,17 +75,19 @@ bool window::reserve_bytes(std::size_t bytes) noexcept {
   constexpr std::size_t alignment = chunk_blocks * block_bytes;
   const std::size_t blocks = bytes / block_bytes;
   const std::size_t tables[] = {blocks * sizeof(block_header), blocks * sizeof(block_bits), bytes >> detail::card_shift,
-                                (blocks / 64 + 1) * sizeof(std::uint64_t)};
-  void* made[4] = {};
+                                (blocks / 64 + 1) * sizeof(std::uint64_t),
+                                blocks * words_per_block * sizeof(side_word*)};
+  constexpr int table_count = static_cast<int>(std::size(tables));
+  void* made[table_count] = {};
   void* range = map_nothing(bytes + alignment);
   bool whole = range != nullptr;
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < table_count; ++i) {
     made[i] = whole ? map_table(tables[i]) : nullptr;
     whole = whole && made[i] != nullptr;
   }
   if (!whole) {
     if (range != nullptr) ::munmap(range, bytes + alignment);
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < table_count; ++i) {
       if (made[i] != nullptr) ::munmap(made[i], tables[i]);
     }
     return false;
@@ -95,6 +98,7 @@ bool window::reserve_bytes(std::size_t bytes) noexcept {
   bits_ = static_cast<block_bits*>(made[1]);
   cards_ = static_cast<std::atomic<std::uint8_t>*>(made[2]);
   taken_ = static_cast<std::uint64_t*>(made[3]);
+  sides_ = static_cast<std::atomic<side_word*>*>(made[4]);
   return true;
 }
 

@@ -1,9 +1,10 @@
 // The range of addresses in which all managed objects of the process lie, and what is known of each block in it.
 //
-//   window     [ block 0 | block 1 | ... ]                64 KiB each, reserved at first use, made usable 2 MiB at a
-//   time headers    one block_header a block                   what lies there bits       one block_bits a block
-//   allocated, marked, born marked, shaded: a bit for each cell cards      one byte for each 512 bytes set by the write
-//   barrier
+//   window    [ block 0 | block 1 | ... ]          64 KiB each, reserved at first use, made usable 2 MiB at a time
+//   headers   one block_header for a block         what lies there
+//   bits      one block_bits for a block           allocated, marked, born marked, shaded: a bit for each cell
+//   cards     one byte for 512 bytes               set by the write barrier
+//   sides     one address for 64 cells             what is known beside them: weak references, watches
 //
 // All tables are reserved together with the window and cost memory only where they are touched. They lie apart from the
 // objects, so that marking dirties no object's page, and an overflowing object no table. From any address in an object
@@ -39,6 +40,7 @@ struct alignas(64) block_header {
   std::atomic<block_state> state{block_state::free};
   bool zeroed = false;                  // nothing was written to it before it was taken
   std::atomic<bool> has_shaded{false};  // its bitmap says what is shaded and in no thread's ring
+  std::atomic<bool> has_sides{false};   // something is known beside one of its objects
   std::uint32_t swept_cycle = 0;        // the heap's cycle that swept it last, or during which it came
   std::uint32_t words_held = 0;         // by threads as their allocation words
   std::uint64_t large_bytes = 0;
@@ -69,6 +71,8 @@ struct block_bits {
   // Free cells in which something was left behind. Under the lock of the block's list.
   std::uint64_t to_clear[words_per_block];
 };
+
+struct side_word;  // what is known beside 64 cells: sides.h
 
 // Where an address leads.
 struct cell_place {
@@ -105,6 +109,8 @@ class window {
   std::atomic<std::uint8_t>* cards(std::size_t block) const noexcept {
     return cards_ + (block << (block_shift - detail::card_shift));
   }
+  // One for each word of the bitmaps; null: nothing.
+  std::atomic<side_word*>* sides(std::size_t block) const noexcept { return sides_ + block * words_per_block; }
 
   // `address` lies in the window, in or at the start of an object.
   cell_place place(const void* address) const noexcept {
@@ -166,6 +172,7 @@ class window {
   block_header* headers_ = nullptr;
   block_bits* bits_ = nullptr;
   std::atomic<std::uint8_t>* cards_ = nullptr;
+  std::atomic<side_word*>* sides_ = nullptr;
   std::uint64_t* taken_ = nullptr;  // a bit a block
   lock lock_;                       // guards what follows, and taken_
   std::size_t hint_ = 0;            // no block below it is free

@@ -100,6 +100,25 @@ TEST(plan, nogc_never_frees) {
   EXPECT_EQ(heap.objects().size(), 1000u);
 }
 
+// Everything is alive: whoever waits for an end is never told.
+TEST(plan, nogc_ends_nothing) {
+  gc::heap heap({.name = "nogc", .plan = gc::plan::nogc, .soft_ms_per_free_mib = 0});
+  using object = test::thing<false>;
+  gc::phantom_queue<int> queue;
+  gc::guardian<object> guardian;
+  gc::local<object> made = heap.make<object>();
+  const gc::weak<object> weakly(made);
+  const gc::soft<object> softly(made);
+  const gc::phantom<object> end(made, queue, 1);
+  guardian.guard(made);
+  made = nullptr;
+  for (int i = 0; i < 3; ++i) heap.collect();
+  EXPECT_TRUE(weakly.lock() == softly.lock() && weakly.lock());
+  EXPECT_FALSE(end.is_over());
+  EXPECT_EQ(queue.take(), std::nullopt);
+  EXPECT_EQ(guardian.take(), nullptr);
+}
+
 // An old object that is stored to is looked at by a young cycle; one that is not is not, and garbage among the old
 // waits for a full one.
 TEST(plan, young_cycles_look_at_what_is_new_and_at_what_was_stored_to) {

@@ -219,11 +219,15 @@ TENURE_API rooted_cell allocate_large(heap_state* heap, object_kind kind, std::s
                                       std::size_t payload_offset);
 TENURE_API void learn_slots(type_descriptor& type, void* object) noexcept;
 
-// Weak references.
-TENURE_API weak_cell* take_weak_cell(void* target);
-TENURE_API void share_weak_cell(weak_cell* cell) noexcept;
-TENURE_API void give_weak_cell(weak_cell* cell) noexcept;
+// Weak and soft references.
+enum class strength : std::uint8_t { weak, soft };
+TENURE_API weak_cell* take_weak_cell(void* target, strength how);
+TENURE_API void share_weak_cell(weak_cell* cell, strength how) noexcept;
+TENURE_API void give_weak_cell(weak_cell* cell, strength how) noexcept;
 TENURE_API bool lock_weak_cell(weak_cell* cell, root_slot* into) noexcept;
+TENURE_API void touch_weak_cell(weak_cell* cell) noexcept;
 TENURE_API bool is_expired(const weak_cell* cell) noexcept;
+// The same for an address that a cycle makes null when what is there is dead.
+TENURE_API bool lock_weakly(const std::atomic<void*>& where, root_slot* into) noexcept;
 
 }  // namespace tenure::gc::detail

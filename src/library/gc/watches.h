@@ -1,0 +1,27 @@
+// Watches: what a cycle tells when objects end, or would have ended without a guardian.
+//
+//   weak references resolved ──▶ guarded objects marked again ──▶ destructors queued ──▶ memory free ──▶ phantoms told
+#pragma once
+
+#include <tenure/gc/detail/watch.hpp>
+
+#include "library/gc/heap_state.h"
+#include "library/gc/marker.h"
+
+namespace tenure::gc {
+
+using detail::watch;
+
+// Guarded objects that are not marked: their watches, which are the caller's now, in the order of their addresses.
+watch* take_guarded(heap_state& heap) noexcept;
+// The same for what is told when memory is free: of objects that are not marked when destructors are queued already.
+watch* take_phantoms(heap_state& heap) noexcept;
+watch* take_phantoms_of(const cell_place& at) noexcept;
+// Into their queues. Guarded objects are roots from here on.
+void tell(watch* first) noexcept;
+// Nobody is told: the heap goes away.
+void drop(watch* first) noexcept;
+
+lock& watches_lock() noexcept;
+
+}  // namespace tenure::gc
