@@ -11,6 +11,7 @@
 //   where a pointer is                 what to write
 //   variable, parameter, result        local<T>
 //   in a managed object                member<T>; for many threads at once atomic_member<T>
+//   beside another, while that lives   ephemeron<K, V>, weak_map<K, V>
 //   anywhere else                      root<T>
 //   anywhere, keeping nothing alive    weak<T>; as long as there is memory to spare soft<T>
 //   an address for foreign code        pin<T>
@@ -20,6 +21,7 @@
 #pragma once
 
 #include <tenure/gc/atomic_member.hpp>
+#include <tenure/gc/ephemeron.hpp>
 #include <tenure/gc/guardian.hpp>
 #include <tenure/gc/heap.hpp>
 #include <tenure/gc/local.hpp>
@@ -31,3 +33,4 @@
 #include <tenure/gc/root.hpp>
 #include <tenure/gc/soft.hpp>
 #include <tenure/gc/weak.hpp>
+#include <tenure/gc/weak_map.hpp>

@@ -29,6 +29,9 @@ struct node {
   gc::member<node> b;
   std::uint64_t value = intact;
 };
+struct pairs {
+  gc::ephemeron<node, node> each[2];
+};
 struct shared {
   gc::atomic_member<node> places[2];
 };
@@ -169,7 +172,7 @@ TEST(gc_systematic, a_weak_reference_gives_a_living_object_or_null_for_ever) {
     threads.add([&] {
       bool was_null = false;
       gc::local<node> kept;
-      for (int i = 0; i < 3; ++i) {
+      for (int i = 0; i < 6; ++i) {
         const gc::local<node> found = outer.lock();
         if (found) {
           ASSERT_FALSE(was_null) << "seed " << seed;
@@ -241,6 +244,58 @@ TEST(gc_systematic, a_guardian_brings_back_no_weak_reference) {
     ASSERT_EQ(heap.statistics().live_objects, 0u) << "seed " << seed;
   }
   EXPECT_EQ(given, 300u);
+}
+
+// A pair is read, and set again when it is empty, while its key is dropped and cycles resolve pairs: a key that is read
+// has its value, whole, and what was set stays.
+TEST(gc_systematic, an_ephemeron_gives_a_key_with_its_value_or_nothing) {
+  std::uint64_t found = 0;
+  std::uint64_t set_again = 0;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    gc::heap heap(options());
+    const gc::root<pairs> holder(heap.make<pairs>());
+    gc::root<node> strong(heap.make<node>());
+    {
+      // The second pair hangs on the first: value and key of it are only reachable through the key of the first.
+      const gc::local<node> value = heap.make<node>();
+      value->a = strong.get();
+      holder->each[0].set(gc::local<node>(strong), value);
+      holder->each[1].set(value, heap.make<node>());
+    }
+    if (seed % 2 == 0) heap.collect();
+    systematic threads(seed);
+    threads.add([&] {
+      gc::local<node> made;
+      for (int i = 0; i < 4; ++i) {
+        // Time passes: as long as somebody reads the key, it lives.
+        for (int pause = 0; pause < 30; ++pause) heap.make<node>();
+        const gc::local<node> key = holder->each[0].key();
+        if (key) {
+          const gc::local<node> value = holder->each[0].value_of(key);
+          ASSERT_EQ(value->value, intact) << "seed " << seed;
+          ASSERT_EQ(holder->each[1].value_of(made ? made : value)->value, intact) << "seed " << seed;
+          ++found;
+          continue;
+        }
+        made = heap.make<node>();
+        holder->each[0].set(made, heap.make<node>());
+        holder->each[1].set(made, heap.make<node>());
+        ++set_again;
+      }
+      if (made) {
+        ASSERT_EQ(holder->each[0].key(), made) << "seed " << seed;
+      }
+    });
+    threads.add([&] { strong = nullptr; });
+    threads.add([&] { collect_twice(heap, seed % 3 == 0); });
+    threads.run();
+    heap.collect();
+    ASSERT_EQ(holder->each[0].key(), nullptr) << "seed " << seed;
+    ASSERT_EQ(holder->each[1].key(), nullptr) << "seed " << seed;
+    ASSERT_EQ(heap.statistics().live_objects, 1u) << "seed " << seed;
+  }
+  EXPECT_GT(found, 100u);
+  EXPECT_GT(set_again, 20u);
 }
 
 // Stores into old objects at every moment of a young cycle: what they lead to survives this one and the next.

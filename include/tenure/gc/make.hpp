@@ -64,6 +64,8 @@ constexpr void require_manageable() {
   static_assert(alignof(T) <= largest_alignment_bytes, "tenure::gc: managed objects are aligned to 64 bytes at most");
   static_assert(std::is_nothrow_destructible_v<T>, "tenure::gc: a destructor that throws has nobody to catch it");
   require_visible<T>();
+  static_assert(slots_in<T>.pairs == 0 || !has_virtual_bases<T>(),
+                "tenure::gc: a class with virtual bases cannot have ephemerons: put them into an object of their own");
 }
 
 // Makes of a cell whose object could not be constructed one that nobody looks at.
@@ -114,7 +116,8 @@ local<T> make_in(heap_state* heap, std::size_t number, Arguments&&... arguments)
   require_manageable<T>();
   constexpr type_descriptor& type = descriptor_of<T>;
   constexpr std::size_t offset = alignof(T) > sizeof(void*) ? alignof(T) : sizeof(void*);
-  constexpr object_kind kind = kind_of(slots_in<T> != 0, !std::is_trivially_destructible_v<T>);
+  constexpr object_kind kind =
+      kind_of(slots_in<T>.slots != 0, slots_in<T>.pairs != 0, !std::is_trivially_destructible_v<T>);
   constexpr std::size_t size_class = class_of(offset + sizeof(T), alignof(T));
   rooted_cell taken;
   if constexpr (size_class == large_class) {
@@ -150,7 +153,8 @@ local<array<T>> make_array_in(heap_state* heap, std::size_t size) {
   constexpr type_descriptor& type = descriptor_of<T, true>;
   constexpr std::size_t offset = array<T>::cell_offset;
   constexpr std::size_t start = offset - array<T>::offset;
-  constexpr object_kind kind = kind_of(slots_in<T> != 0, !std::is_trivially_destructible_v<T>);
+  constexpr object_kind kind =
+      kind_of(slots_in<T>.slots != 0, slots_in<T>.pairs != 0, !std::is_trivially_destructible_v<T>);
   if (size > (std::size_t{1} << 46) / sizeof(T)) throw std::bad_array_new_length();
   // An empty array's elements would be in the next cell: what leads to an array leads to its count.
   const rooted_cell taken = allocate_array(heap, kind, offset + size * sizeof(T), alignof(T), start);

@@ -116,9 +116,9 @@ rooted_cell allocate_array(heap_state* heap, object_kind kind, std::size_t bytes
 void learn_slots(type_descriptor& type, void* object) noexcept {
   const holding guard(learning_lock());
   if (type.listed.load(std::memory_order_relaxed)) return;
-  slot_list sink{reinterpret_cast<std::uintptr_t>(object), type.offsets, type.slot_count};
+  slot_list sink{reinterpret_cast<std::uintptr_t>(object), type.offsets, type.counts()};
   if (type.list != nullptr) type.list(object, sink);
-  TENURE_CHECK(sink.count == type.slot_count);
+  TENURE_CHECK(sink.count.slots == type.slot_count && sink.count.pairs == type.pair_count);
   type.listed.store(true, std::memory_order_release);
 }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
@@ -34,13 +35,18 @@ const std::uint32_t* slots_of(type_descriptor& type, void* object) noexcept {
   return type.offsets;
 }
 
-void marker::push(void* target, const type_descriptor* from) noexcept {
+cell_place marker::placed(void* target, const type_descriptor* from) const noexcept {
   if (!window_.holds(target)) reject(from, target, "not managed");
   const cell_place at = window_.place(target);
-  if (at.header->heap_number != heap_.number) {
-    if (from != nullptr) reject(from, target, "in another heap: across heaps use gc::root");
-    return;
+  if (at.header->heap_number != heap_.number && from != nullptr) {
+    reject(from, target, "in another heap: across heaps use gc::root");
   }
+  return at;
+}
+
+void marker::push(void* target, const type_descriptor* from) noexcept {
+  const cell_place at = placed(target, from);
+  if (at.header->heap_number != heap_.number) return;
   __builtin_prefetch(at.marks);
   if (is_traced(at.header->kind)) __builtin_prefetch(at.cell);
   if (ring_count_ == ring_size) {
@@ -70,6 +76,8 @@ bool marker::mark_checked(const cell_place& at) noexcept {
   if (!window_.is_allocated(at)) reject(nullptr, at.cell, "free: a raw pointer outlived what it pointed to");
   at.mark();
   ++marked_;
+  if (is_by_key_) [[unlikely]]
+    wake(at.cell);
   return true;
 }
 
@@ -81,6 +89,7 @@ void marker::trace_now(const cell_place& at) noexcept {
   if (!at.is_marked()) {
     at.mark();
     ++marked_;
+    if (is_by_key_) wake(at.cell);
   }
   if (is_traced(at.header->kind)) trace(at.cell, 0, true);
 }
@@ -105,6 +114,7 @@ void marker::trace_elements(const type_descriptor& type, char* first, std::size_
       TENURE_YIELD_POINT();
       if (void* target = read_slot(first + offsets[i])) push(target, &type);
     }
+    for (std::uint32_t i = 0; i < type.pair_count; ++i) trace_pair(type, first + offsets[type.slot_count + i]);
   }
 }
 
@@ -138,7 +148,107 @@ void marker::trace_range(const cell_place& at, const char* first, const char* en
       if (slot < first || slot >= end) continue;
       if (void* target = read_slot(slot)) push(target, type);
     }
+    for (std::uint32_t i = 0; i < type->pair_count; ++i) {
+      char* pair = payload + element * step + offsets[type->slot_count + i];
+      if (pair >= first && pair < end) trace_pair(*type, pair);
+    }
   }
+}
+
+void marker::trace_pair(const type_descriptor& type, char* words) noexcept {
+  TENURE_YIELD_POINT();
+  void* key = read_slot(words);
+  if (key == nullptr) return;
+  const cell_place at = placed(key, &type);
+  if (at.is_marked()) {
+    push_value({&type, words});
+  } else {
+    wait_for_key({&type, words}, at.cell);
+  }
+}
+
+bool marker::push_value(const waiting_pair& of) noexcept {
+  TENURE_YIELD_POINT();
+  void* value = read_slot(of.words + sizeof(void*));
+  if (value == nullptr || value == detail::hole) return false;
+  if (placed(value, of.type).is_marked()) return false;
+  push(value, of.type);
+  return true;
+}
+
+void marker::wait_for_key(const waiting_pair& added, char* key) noexcept {
+  try {
+    if (waiting_.size() + by_key_.size() < most_waiting_) {
+      if (is_by_key_) {
+        by_key_.emplace(key, added);
+      } else {
+        waiting_.push_back(added);
+      }
+      return;
+    }
+  } catch (const std::bad_alloc&) {
+  }
+  lost_pairs_ = true;
+}
+
+void marker::keep_by_key() noexcept {
+  is_by_key_ = true;
+  for (const waiting_pair& each : std::exchange(waiting_, {})) {
+    void* key = read_slot(each.words);
+    if (key == nullptr) continue;
+    const cell_place at = window_.place(key);
+    if (at.is_marked()) {
+      push_value(each);
+    } else {
+      wait_for_key(each, at.cell);
+    }
+  }
+}
+
+void marker::wake(char* key) noexcept {
+  // One by one: a value for which there is no stack is marked at once, and may be somebody's key.
+  for (auto at = by_key_.find(key); at != by_key_.end(); at = by_key_.find(key)) {
+    const waiting_pair woken = at->second;
+    by_key_.erase(at);
+    push_value(woken);
+  }
+}
+
+bool marker::pass_pairs() noexcept {
+  if (lost_pairs_) return look_through_pairs();
+  bool any = false;
+  std::size_t kept = 0;
+  for (const waiting_pair each : waiting_) {
+    void* key = read_slot(each.words);
+    if (key == nullptr) continue;
+    if (window_.place(key).is_marked()) {
+      any = push_value(each) || any;
+    } else {
+      waiting_[kept++] = each;
+    }
+  }
+  waiting_.resize(kept);
+  if (any && !is_by_key_ && ++passes_ == passes_without_table) keep_by_key();
+  return any;
+}
+
+// Of all marked objects with pairs.
+bool marker::look_through_pairs() noexcept {
+  const std::uint64_t before = marked_;
+  const std::size_t end = window_.end_block();
+  for (std::size_t block = 0; block < end; ++block) {
+    const block_header& header = window_.header(block);
+    const block_state state = header.state.load(std::memory_order_acquire);
+    if (state != block_state::cells && state != block_state::large) continue;
+    if (header.heap_number != heap_.number || !is_paired(header.kind)) continue;
+    for (std::uint32_t cell = 0; cell < header.cell_count; ++cell) {
+      const cell_place at = window_.place(window_.address_of(block) + std::size_t{cell} * header.cell_bytes);
+      if (!at.is_marked() || !window_.is_allocated(at)) continue;
+      trace(at.cell, 0, true);
+      drain();
+    }
+  }
+  return marked_ != before;
 }
 
 void marker::pass_ring() noexcept {

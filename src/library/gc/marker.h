@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include <tenure/gc/detail/descriptor.hpp>
@@ -31,19 +32,41 @@ class marker {
   void trace_now(const cell_place& at) noexcept;
   // The slots of a marked object that lie in [first, end).
   void trace_range(const cell_place& at, const char* first, const char* end) noexcept;
-  // Until nothing is left.
+  // Until nothing is left, but for pairs that wait for their keys.
   void drain() noexcept;
+  // Values of waiting pairs whose keys are marked by now. False when there was none: then, with nothing else left, the
+  // keys of all that wait are not reachable.
+  bool pass_pairs() noexcept;
+  // Both, until nothing is left.
+  void drain_all() noexcept {
+    do drain();
+    while (pass_pairs());
+  }
+  // Each pair that waits: look(char* its words).
+  template <class Visit>
+  void for_each_waiting(Visit look) const {
+    for (const waiting_pair& each : waiting_) look(each.words);
+    for (const auto& [key, each] : by_key_) look(each.words);
+  }
+  bool has_lost_pairs() const noexcept { return lost_pairs_; }
 
   std::uint64_t marked_objects() const noexcept { return marked_; }
-  // Tests: how many entries the stack may have.
+  // Tests: how many entries the stack may have, and how many pairs may wait.
   void limit_stack(std::size_t entries) noexcept { most_entries_ = entries; }
+  void limit_waiting(std::size_t pairs) noexcept { most_waiting_ = pairs; }
 
  private:
   static constexpr std::size_t ring_size = 16;
   static constexpr std::size_t array_piece = 1024;  // elements
+  static constexpr unsigned passes_without_table = 8;
   struct entry {
     char* cell;
     std::size_t next_element;
+  };
+
+  struct waiting_pair {
+    const detail::type_descriptor* type;  // of the object that has it
+    char* words;
   };
 
   bool mark_checked(const cell_place& at) noexcept;  // false: it was marked already
@@ -52,6 +75,13 @@ class marker {
   void trace_elements(const detail::type_descriptor& type, char* first, std::size_t count) noexcept;
   void trace_words(char* first, std::size_t bytes) noexcept;
   bool stack_push(entry added) noexcept;  // false: there is no memory, and all marked objects are looked at later
+  cell_place placed(void* target, const detail::type_descriptor* from) const noexcept;
+  void trace_pair(const detail::type_descriptor& type, char* words) noexcept;
+  bool push_value(const waiting_pair& of) noexcept;
+  void wait_for_key(const waiting_pair& added, char* key) noexcept;
+  void keep_by_key() noexcept;
+  void wake(char* key) noexcept;
+  bool look_through_pairs() noexcept;
   void pass_ring() noexcept;
   void look_through_marked() noexcept;
 
@@ -62,6 +92,14 @@ class marker {
   std::size_t ring_count_ = 0;
   std::vector<entry> stack_;
   std::size_t most_entries_ = ~std::size_t{0};
+  std::vector<waiting_pair> waiting_;
+  // A chain of pairs, each the key of the next, may need as many passes as it has links. After some they wait by their
+  // keys, and whoever is marked is asked for.
+  std::unordered_multimap<char*, waiting_pair> by_key_;
+  bool is_by_key_ = false;
+  unsigned passes_ = 0;
+  std::size_t most_waiting_ = ~std::size_t{0};
+  bool lost_pairs_ = false;  // for want of memory some wait nowhere: all are looked through instead
   std::uint64_t marked_ = 0;
   bool lost_ = false;
 };

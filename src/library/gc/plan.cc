@@ -4,7 +4,9 @@
 
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
+#include "library/gc/cards.h"
 #include "library/gc/cycle.h"
+#include "library/gc/ephemerons.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/marker.h"
 #include "library/gc/roots.h"
@@ -47,13 +49,15 @@ void revive_guarded(heap_state& heap, marker& marks) noexcept {
   if (guarded == nullptr) return;
   handshake();
   for (const watch* each = guarded; each != nullptr; each = each->next) marks.push(each->target, nullptr);
-  marks.drain();
+  marks.drain_all();
+  resolve_waiting(heap, marks);
   tell(guarded);
 }
 
 // What is not marked is dead: from the first weak reference to the destructors. Who is told when memory is free.
-watch* resolve(heap_state& heap, marker& marks) noexcept {
+watch* resolve(heap_state& heap, marker& marks, cycle_kind kind) noexcept {
   resolve_weak_cells(heap);
+  resolve_pairs(heap, kind);
   revive_guarded(heap, marks);
   queue_dead(heap);
   heap.figures.marked_objects.fetch_add(marks.marked_objects(), std::memory_order_relaxed);
@@ -77,60 +81,26 @@ void mark_sweep_cycle(heap_state& heap, cycle_kind) {
   clear_marks(heap);
   marker marks(heap);
   scan_roots(heap, marks);
-  marks.drain();
+  marks.drain_all();
   keep_soft(heap, marks);
-  marks.drain();
+  marks.drain_all();
   if (heap.verify) verify_marks(heap);
-  bury(heap, resolve(heap, marks));
+  bury(heap, resolve(heap, marks, cycle_kind::full));
 }
 
-// Slots of old objects that were stored to since the last cycle. A card is cleaned before it is looked at, with a
-// process barrier between: a thread that still saw it dirty has stored before.
+// Pairs' cards are cleaned where pairs are resolved.
+bool has_no_pairs(object_kind kind) noexcept { return !detail::is_paired(kind); }
+
+// Slots of old objects that were stored to since the last cycle.
 void scan_cards(heap_state& heap, marker& into) noexcept {
-  window& all = window::get();
-  const std::size_t end = all.end_block();
-  constexpr std::size_t cards_per_block = block_bytes >> detail::card_shift;
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> dirty;  // block, card in it
-  for (std::size_t block = 0; block < end; ++block) {
-    const block_header& header = all.header(block);
-    const block_state state = header.state.load(std::memory_order_acquire);
-    if (state != block_state::cells && state != block_state::large) continue;
-    if (header.heap_number != heap.number) continue;
-    const std::size_t cards = cards_per_block * (state == block_state::large ? header.run_blocks : 1);
-    std::atomic<std::uint8_t>* first = all.cards(block);
-    for (std::size_t card = 0; card < cards; ++card) {
-      if (first[card].load(std::memory_order_relaxed) == 0) continue;
-      TENURE_YIELD_POINT();
-      first[card].store(0, std::memory_order_relaxed);
-      if (!is_traced(header.kind)) continue;
-      dirty.emplace_back(static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(card));
-    }
+  const auto scan = [&](const cell_place& at, const char* first, const char* end) { into.trace_range(at, first, end); };
+  for (const dirty_card& card : dirty_cards(heap, has_no_pairs, true)) {
+    if (is_traced(window::get().header(card.block).kind)) for_each_object_on(card, scan);
   }
-  process_barrier();
-  TENURE_YIELD_POINT();
-  for (const auto& [block, card] : dirty) {
-    const char* first = all.address_of(block) + (std::size_t{card} << detail::card_shift);
-    const char* card_end = first + (std::size_t{1} << detail::card_shift);
-    const block_header& header = all.header(block);
-    std::uint32_t cell = all.place(first).index;
-    for (; cell < header.cell_count; ++cell) {
-      char* at = all.address_of(block) + std::size_t{cell} * header.cell_bytes;
-      if (at >= card_end) break;
-      const cell_place place = all.place(at);
-      if (place.is_marked() && all.is_allocated(place)) into.trace_range(place, first, card_end);
-    }
-  }
+  for (const dirty_card& card : dirty_cards(heap, detail::is_paired, false)) for_each_object_on(card, scan);
 }
 
-void forget_cards(heap_state& heap) noexcept {
-  window& all = window::get();
-  for_each_block(heap, [&](std::size_t block) {
-    const block_header& header = all.header(block);
-    const bool large = header.state.load(std::memory_order_relaxed) == block_state::large;
-    const std::size_t cards = (block_bytes >> detail::card_shift) * (large ? header.run_blocks : 1);
-    for (std::size_t card = 0; card < cards; ++card) all.cards(block)[card].store(0, std::memory_order_relaxed);
-  });
-}
+void forget_cards(heap_state& heap) noexcept { dirty_cards(heap, has_no_pairs, true); }
 
 // Marks until nothing is left that a thread could still make known. That is so when no object was shaded from before
 // the last draining until after a handshake behind it: each operation that could have had one in hand is over and had
@@ -140,7 +110,7 @@ void mark_to_the_end(heap_state& heap, marker& marks) noexcept {
   const auto take = [&] { return take_shaded(heap, [&](void* target) { marks.push(target, nullptr); }); };
   const auto drain = [&] {
     do marks.drain();
-    while (take());
+    while (take() || marks.pass_pairs());
   };
   drain();
   keep_soft(heap, marks);
@@ -179,7 +149,7 @@ void sticky_concurrent_cycle(heap_state& heap, cycle_kind kind) {
     const stopped_world stopped(nullptr);
     verify_marks(heap);
   }
-  watch* mourners = resolve(heap, marks);
+  watch* mourners = resolve(heap, marks, kind);
   set_phase(phase::idle);
   handshake();
   bury(heap, mourners);

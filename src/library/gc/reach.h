@@ -25,7 +25,11 @@ using arrivals = std::unordered_map<char*, arrival>;  // by cell
 // Everything of the heap that its roots lead to, nearest first. A pointer that leads to no object ends the program.
 arrivals walk_from_roots(heap_state& heap);
 
-// Addresses of all slots of the object in the cell.
-std::vector<char*> slots_in_cell(char* cell);
+// Addresses of all slots of the object in the cell, and of all its pairs.
+struct slots_and_pairs {
+  std::vector<char*> slots;
+  std::vector<char*> pairs;
+};
+slots_and_pairs slots_in_cell(char* cell);
 
 }  // namespace tenure::gc

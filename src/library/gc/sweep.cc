@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
+#include "library/gc/ephemerons.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/marker.h"
 
@@ -56,6 +57,9 @@ void forget_dead_peers(const cell_place& at) noexcept {
       if (target != nullptr && is_dead(target)) {
         __atomic_store_n(reinterpret_cast<void**>(element + offsets[i]), nullptr, __ATOMIC_RELEASE);
       }
+    }
+    for (std::uint32_t i = 0; i < type->pair_count; ++i) {
+      forget_dead(*reinterpret_cast<detail::pair_words*>(element + offsets[type->slot_count + i]));
     }
   }
 }

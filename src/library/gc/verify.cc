@@ -30,53 +30,78 @@ std::string type_name(const char* cell) {
 struct walk {
   explicit walk(heap_state& of) : heap(of) {}
 
-  void arrive(const arrival& how) {
-    window& all = window::get();
+  // Or of another heap, where a root may lead.
+  cell_place expect_object(const arrival& how) const {
+    const window& all = window::get();
     if (!all.holds(how.target)) disagree(how, static_cast<char*>(how.target), "not managed");
     const cell_place at = all.place(how.target);
     if (at.header->heap_number != heap.number) {
       if (how.from != nullptr) disagree(how, at.cell, "in another heap");
-      return;
+      return at;
     }
     if (!all.is_allocated(at)) disagree(how, at.cell, "free");
+    return at;
+  }
+
+  void arrive(const arrival& how) {
+    const cell_place at = expect_object(how);
+    if (at.header->heap_number != heap.number) return;
     if (found.emplace(at.cell, how).second) waiting.push_back(at.cell);
   }
 
   void follow(char* cell) {
     const detail::type_descriptor* type = type_of(cell);
     if (type == nullptr) return;
-    for (char* slot : slots_in_cell(cell)) {
-      if (void* target = read_slot(slot)) {
-        arrive({cell, static_cast<std::size_t>(slot - (cell + type->payload_offset)), {}, target});
-      }
+    const char* payload = cell + type->payload_offset;
+    const slots_and_pairs all = slots_in_cell(cell);
+    for (char* slot : all.slots) {
+      if (void* target = read_slot(slot)) arrive({cell, static_cast<std::size_t>(slot - payload), {}, target});
     }
+    for (char* pair : all.pairs) pairs.push_back({cell, static_cast<std::size_t>(pair - payload), {}, pair});
+  }
+
+  // Values of pairs whose keys were found; false when there is no new one.
+  bool follow_pairs() {
+    const std::size_t before = found.size();
+    for (arrival pair : pairs) {
+      auto* words = static_cast<char*>(pair.target);
+      pair.target = read_slot(words);
+      if (pair.target == nullptr || !found.contains(expect_object(pair).cell)) continue;
+      pair.offset += sizeof(void*);
+      pair.target = read_slot(words + sizeof(void*));
+      if (pair.target != nullptr) arrive(pair);
+    }
+    return found.size() != before;
   }
 
   heap_state& heap;
   arrivals found;
   std::deque<char*> waiting;
+  std::vector<arrival> pairs;  // of what was found; the target is the pair itself
 };
 
 }  // namespace
 
-std::vector<char*> slots_in_cell(char* cell) {
-  std::vector<char*> slots;
+slots_and_pairs slots_in_cell(char* cell) {
+  slots_and_pairs found;
   const detail::type_descriptor* type = type_of(cell);
-  if (type == nullptr || type->list == nullptr) return slots;
-  if (type->needs_object && !type->listed.load(std::memory_order_acquire)) return slots;
+  if (type == nullptr || type->list == nullptr) return found;
+  if (type->needs_object && !type->listed.load(std::memory_order_acquire)) return found;
   const std::size_t count = element_count(*type, cell);
-  std::vector<std::uint32_t> offsets(type->slot_count);
+  std::vector<std::uint32_t> offsets(type->slot_count + type->pair_count);
   char* element = cell + type->payload_offset;
   for (std::size_t i = 0; i < count; ++i, element += type->element_bytes) {
-    detail::slot_list sink{reinterpret_cast<std::uintptr_t>(element), offsets.data(), offsets.size()};
+    detail::slot_list sink{reinterpret_cast<std::uintptr_t>(element), offsets.data(), type->counts()};
     if (type->needs_object) {
-      std::copy_n(type->offsets, type->slot_count, offsets.begin());
+      std::copy_n(type->offsets, offsets.size(), offsets.begin());
     } else {
       type->list(element, sink);
     }
-    for (const std::uint32_t offset : offsets) slots.push_back(element + offset);
+    for (std::size_t each = 0; each < offsets.size(); ++each) {
+      (each < type->slot_count ? found.slots : found.pairs).push_back(element + offsets[each]);
+    }
   }
-  return slots;
+  return found;
 }
 
 arrivals walk_from_roots(heap_state& heap) {
@@ -89,11 +114,13 @@ arrivals walk_from_roots(heap_state& heap) {
     }
   }
   for_each_root([&](void* target) { from.arrive({nullptr, 0, "root", target}); });
-  while (!from.waiting.empty()) {
-    char* cell = from.waiting.front();
-    from.waiting.pop_front();
-    from.follow(cell);
-  }
+  do {
+    while (!from.waiting.empty()) {
+      char* cell = from.waiting.front();
+      from.waiting.pop_front();
+      from.follow(cell);
+    }
+  } while (from.follow_pairs());
   return std::move(from.found);
 }
 

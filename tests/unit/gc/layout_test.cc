@@ -23,11 +23,13 @@ struct item {
 // The oracle: offsets of members, found by their addresses in a real object.
 template <class T>
 std::set<std::size_t> listed(const T& object) {
-  std::uint32_t offsets[gc::detail::slots_in<T> + 1];
-  gc::detail::slot_list sink{reinterpret_cast<std::uintptr_t>(&object), offsets, gc::detail::slots_in<T> + 1};
+  constexpr gc::detail::slot_counts all = gc::detail::slots_in<T>;
+  std::uint32_t offsets[all.slots + all.pairs + 1];
+  gc::detail::slot_list sink{reinterpret_cast<std::uintptr_t>(&object), offsets, all};
   gc::detail::list_slots(const_cast<T&>(object), sink);
-  EXPECT_EQ(sink.count, gc::detail::slots_in<T>);
-  return {offsets, offsets + sink.count};
+  EXPECT_EQ(sink.count.slots, all.slots);
+  EXPECT_EQ(sink.count.pairs, all.pairs);
+  return {offsets, offsets + all.slots + all.pairs};
 }
 template <class T, class... Members>
 std::set<std::size_t> offsets_of(const T& object, const Members&... members) {
@@ -83,7 +85,7 @@ struct leaves {
   int* raw;
   std::vector<leaves> more;
 };
-static_assert(gc::detail::slots_in<leaves> == 0);
+static_assert(!gc::detail::has_slots<leaves>);
 static_assert(!gc::detail::may_hold_managed<leaves>());
 static_assert(gc::detail::may_hold_managed<std::vector<inner>>());
 

@@ -22,12 +22,15 @@ struct type_descriptor {
   std::uint32_t payload_offset;  // from the cell's start
   std::uint32_t element_bytes;   // of the object, or of one element of an array
   std::uint32_t slot_count;      // managed pointers in one element
+  std::uint32_t pair_count;      // ephemerons in it
   bool is_array;                 // the count stands in the cell's second word
   bool needs_object;             // offsets depend on the object's virtual bases: known when one has been constructed
   void (*list)(void* element, slot_list& sink);
   void (*destroy)(void* payload, std::size_t count) noexcept;  // null: nothing to do
-  std::uint32_t* offsets;                                      // slot_count of them, once `listed`
+  std::uint32_t* offsets;                                      // of slots, then of pairs; once `listed`
   std::atomic<bool> listed{false};
+
+  slot_counts counts() const noexcept { return {slot_count, pair_count}; }
 };
 
 inline std::atomic<std::size_t>* array_count(char* cell) noexcept {
@@ -46,7 +49,7 @@ void destroy_elements(void* payload, std::size_t count) noexcept {
 }
 
 template <class T>
-inline constinit std::uint32_t slot_offsets[slots_in<T> == 0 ? 1 : slots_in<T>] = {};
+inline constinit std::uint32_t slot_offsets[slots_in<T>.slots + slots_in<T>.pairs + !has_slots<T>] = {};
 
 template <class T, bool is_array>
 constexpr type_descriptor describe() noexcept {
@@ -54,10 +57,11 @@ constexpr type_descriptor describe() noexcept {
   return {name_of<T>(),
           static_cast<std::uint32_t>(head > alignof(T) ? head : alignof(T)),
           sizeof(T),
-          static_cast<std::uint32_t>(slots_in<T>),
+          static_cast<std::uint32_t>(slots_in<T>.slots),
+          static_cast<std::uint32_t>(slots_in<T>.pairs),
           is_array,
           has_virtual_bases<T>(),
-          slots_in<T> == 0 ? nullptr : &list_slots_of<T>,
+          has_slots<T> ? &list_slots_of<T> : nullptr,
           std::is_trivially_destructible_v<T> ? nullptr : &destroy_elements<T>,
           slot_offsets<T>,
           false};

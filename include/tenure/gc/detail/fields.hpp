@@ -2,6 +2,7 @@
 //
 //   arithmetic, enum, raw pointer, reference   no
 //   member<U>, atomic_member<U>                one slot
+//   ephemeron<K, V>                            one pair: two words that the collector treats as one thing
 //   U[n], std::array, std::pair, std::tuple    those of their elements
 //   class with TENURE_GC_MEMBERS               those of the members listed, and of its bases
 //   aggregate                                  those of its fields
@@ -32,22 +33,43 @@ namespace detail {
 
 // Bases of the pointer classes, by which they are known here without their headers.
 struct slot_class {};  // one word, traced
+struct pair_class {};  // two words, the second traced while the first leads to something alive
 struct root_class {};  // keeps alive by itself: has no place inside of a managed object
 template <class T>
 concept slot_type = std::is_base_of_v<slot_class, T>;
 template <class T>
+concept pair_type = std::is_base_of_v<pair_class, T>;
+template <class T>
 concept root_type = std::is_base_of_v<root_class, T>;
 
-// Where the addresses of an object's slots go; with no room, they are counted.
+// How many there are of each in a type.
+struct slot_counts {
+  std::size_t slots = 0;
+  std::size_t pairs = 0;
+
+  constexpr slot_counts operator+(const slot_counts& more) const { return {slots + more.slots, pairs + more.pairs}; }
+  constexpr slot_counts operator*(std::size_t times) const { return {slots * times, pairs * times}; }
+};
+
+// Where the addresses of an object's slots go, and behind them those of its pairs.
 struct slot_list {
-  std::uintptr_t first;  // address of the object
-  std::uint32_t* offsets;
-  std::size_t capacity;
-  std::size_t count = 0;
+  std::uintptr_t first;    // address of the object
+  std::uint32_t* offsets;  // room for all of them
+  slot_counts room;
+  slot_counts count{};
 
   void add(const void* slot) noexcept {
-    if (count < capacity) offsets[count] = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(slot) - first);
-    ++count;
+    if (count.slots < room.slots) offsets[count.slots] = offset_of(slot);
+    ++count.slots;
+  }
+  void add_pair(const void* pair) noexcept {
+    if (count.pairs < room.pairs) offsets[room.slots + count.pairs] = offset_of(pair);
+    ++count.pairs;
+  }
+
+ private:
+  std::uint32_t offset_of(const void* what) const noexcept {
+    return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(what) - first);
   }
 };
 
@@ -128,7 +150,7 @@ constexpr bool may_hold_managed() {
     return false;
   } else if constexpr (hides_what_it_holds<T>() || !is_complete<T>()) {
     return true;
-  } else if constexpr (slot_type<T> || root_type<T>) {
+  } else if constexpr (slot_type<T> || pair_type<T> || root_type<T>) {
     return true;
   } else if constexpr (access::has_list<T>) {
     if constexpr (access::has_own_list<T>) {
@@ -197,7 +219,7 @@ template <class T>
 constexpr void require_visible() {
   if constexpr (std::is_array_v<T>) {
     require_visible<std::remove_cv_t<std::remove_all_extents_t<T>>>();
-  } else if constexpr (is_plain<T>() || is_leaf<T> || slot_type<T>) {
+  } else if constexpr (is_plain<T>() || is_leaf<T> || slot_type<T> || pair_type<T>) {
     // seen
   } else if constexpr (root_type<T>) {
     static_assert(!root_type<T>,
@@ -236,45 +258,49 @@ constexpr void require_visible() {
 // --- Slots: their number and their addresses. Only for types that require_visible lets through.
 
 template <class T>
-constexpr std::size_t count_slots();
+constexpr slot_counts count_slots();
 
 template <class... T>
-constexpr std::size_t sum_slots(type_list<T...>) {
-  return (std::size_t{0} + ... + count_slots<std::remove_cv_t<T>>());
+constexpr slot_counts sum_slots(type_list<T...>) {
+  return (slot_counts{} + ... + count_slots<std::remove_cv_t<T>>());
 }
 
 template <class T>
-constexpr std::size_t count_slots() {
+constexpr slot_counts count_slots() {
   if constexpr (std::is_array_v<T>) {
-    return sizeof(T) / sizeof(std::remove_all_extents_t<T>) *
-           count_slots<std::remove_cv_t<std::remove_all_extents_t<T>>>();
+    return count_slots<std::remove_cv_t<std::remove_all_extents_t<T>>>() *
+           (sizeof(T) / sizeof(std::remove_all_extents_t<T>));
   } else if constexpr (slot_type<T>) {
-    return 1;
+    return {1, 0};
+  } else if constexpr (pair_type<T>) {
+    return {0, 1};
   } else if constexpr (is_plain<T>() || is_leaf<T> || root_type<T>) {
-    return 0;
+    return {};
   } else if constexpr (access::has_own_list<T>) {
     return sum_slots(access::types<T>{}) + sum_slots(access::bases<T>{});
   } else if constexpr (is_standard_array<T>) {
-    return std::tuple_size_v<T> * count_slots<std::remove_cv_t<typename T::value_type>>();
+    return count_slots<std::remove_cv_t<typename T::value_type>>() * std::tuple_size_v<T>;
   } else if constexpr (is_sequence<T>) {
     return sum_slots(typename arguments_of<T>::types{});
   } else if constexpr (is_standard<T>() || std::is_empty_v<T> || std::is_trivially_default_constructible_v<T>) {
-    return 0;
+    return {};
   } else if constexpr (std::is_aggregate_v<T> && !std::is_union_v<T> && !has_aggregate_base<T>) {
     return sum_slots(fields_of<T>{});
   } else {
-    return 0;
+    return {};
   }
 }
 template <class T>
-inline constexpr std::size_t slots_in = count_slots<std::remove_cv_t<T>>();
+inline constexpr slot_counts slots_in = count_slots<std::remove_cv_t<T>>();
+template <class T>
+inline constexpr bool has_slots = slots_in<T>.slots != 0 || slots_in<T>.pairs != 0;
 
 template <class T>
 void list_slots(T& object, slot_list& sink);
 
 struct slot_visitor {
   template <class T>
-  static constexpr bool wants = !std::is_reference_v<T> && slots_in<T> != 0;
+  static constexpr bool wants = !std::is_reference_v<T> && has_slots<T>;
   template <class T>
   void field(T& field) {
     list_slots(field, sink);
@@ -284,7 +310,7 @@ struct slot_visitor {
 
 template <class T, class... Bases>
 void list_base_slots(T& object, type_list<Bases...>, slot_list& sink) {
-  ((slots_in<Bases> != 0 ? list_slots(static_cast<Bases&>(object), sink) : void()), ...);
+  ((has_slots<Bases> ? list_slots(static_cast<Bases&>(object), sink) : void()), ...);
 }
 
 template <class T>
@@ -293,13 +319,15 @@ void list_slots(T& object, slot_list& sink) {
     for (auto& element : object) list_slots(element, sink);
   } else if constexpr (slot_type<T>) {
     sink.add(&object);
+  } else if constexpr (pair_type<T>) {
+    sink.add_pair(&object);
   } else if constexpr (access::has_own_list<T>) {
     slot_visitor visitor{sink};
     list_base_slots(object, access::bases<T>{}, sink);
     access::visit(object, visitor);
   } else if constexpr (is_sequence<T>) {
     std::apply([&](auto&... element) { (list_slots(element, sink), ...); }, object);
-  } else if constexpr (slots_in<T> != 0) {
+  } else if constexpr (has_slots<T>) {
     slot_visitor visitor{sink};
     for_each_field(object, visitor);
   }

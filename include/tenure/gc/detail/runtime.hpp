@@ -206,6 +206,20 @@ class operation {
 TENURE_API root_slot* take_root_slot(void* target);
 TENURE_API void give_root_slot(root_slot* given) noexcept;
 
+// An ephemeron's: the value is traced while the key is alive, and a cycle empties the pair when it is not. Empty is no
+// key, and a value that is null or, where there was one, a hole.
+struct pair_words {
+  void* key;
+  void* value;
+};
+TENURE_API void store_pair(pair_words& pair, void* key, void* value) noexcept;
+// Puts the key into a root slot of the calling thread; false: the pair is empty.
+TENURE_API bool lock_key(const pair_words& pair, root_slot* into) noexcept;
+
+// The heap of the managed object that `part` lies in; ends the program with a message that names `what` when it lies in
+// none.
+TENURE_API heap_state* heap_of_owner(const void* part, const char* what) noexcept;
+
 // Allocation.
 struct type_descriptor;
 TENURE_API heap_state* standard_heap() noexcept;

@@ -40,18 +40,25 @@ enum class object_kind : std::uint8_t {
   traced_destroyed,  // has managed pointers and a destructor
   leaf,
   leaf_destroyed,
+  paired,  // has ephemerons, and perhaps managed pointers
+  paired_destroyed,
 };
-inline constexpr std::size_t kind_count = 4;
+inline constexpr std::size_t kind_count = 6;
 
-constexpr object_kind kind_of(bool has_slots, bool has_destructor) noexcept {
+constexpr object_kind kind_of(bool has_slots, bool has_pairs, bool has_destructor) noexcept {
+  if (has_pairs) return has_destructor ? object_kind::paired_destroyed : object_kind::paired;
   if (has_slots) return has_destructor ? object_kind::traced_destroyed : object_kind::traced;
   return has_destructor ? object_kind::leaf_destroyed : object_kind::leaf;
 }
+constexpr bool is_paired(object_kind kind) noexcept {
+  return kind == object_kind::paired || kind == object_kind::paired_destroyed;
+}
 constexpr bool is_traced(object_kind kind) noexcept {
-  return kind == object_kind::traced || kind == object_kind::traced_destroyed;
+  return kind == object_kind::traced || kind == object_kind::traced_destroyed || is_paired(kind);
 }
 constexpr bool is_destroyed(object_kind kind) noexcept {
-  return kind == object_kind::traced_destroyed || kind == object_kind::leaf_destroyed;
+  return kind == object_kind::traced_destroyed || kind == object_kind::leaf_destroyed ||
+         kind == object_kind::paired_destroyed;
 }
 
 // A thread's allocation words and a heap's block lists are indexed alike.
