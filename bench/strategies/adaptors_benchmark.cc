@@ -1,8 +1,10 @@
 // What an adaptor costs: one 64-byte block of operator new, taken and given back, hot, through each of them; beside
-// operator new itself and the standard library's only resource with a lock.
+// operator new itself and the standard library's only resource with a lock. And what an account costs by itself.
 #include <benchmark/benchmark.h>
+#include <tenure/account.hpp>
 #include <tenure/adaptors.hpp>
 
+#include <atomic>
 #include <memory_resource>
 #include <ostream>
 #include <streambuf>
@@ -70,5 +72,43 @@ void adaptor_std_synchronized(benchmark::State& state) {
   pairs_of(state, memory);
 }
 BENCHMARK(adaptor_std_synchronized)->Name("adaptor/std_synchronized_pool");
+
+// --- what an account costs by itself: 64 bytes charged and released
+
+void account_charges(benchmark::State& state, tenure::account& of, std::uint64_t blocks) {
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(of.try_charge(block_bytes, blocks));
+    of.release(block_bytes, blocks);
+  }
+}
+
+void account_alone(benchmark::State& state) {
+  static tenure::account one("bench");
+  account_charges(state, one, 0);
+}
+BENCHMARK(account_alone)->Name("account/alone")->Threads(1)->Threads(2);
+
+void account_with_blocks(benchmark::State& state) {
+  tenure::account one("bench");
+  account_charges(state, one, 1);
+}
+BENCHMARK(account_with_blocks)->Name("account/blocks_counted");
+
+void account_below(benchmark::State& state) {
+  tenure::account above("above"), one("bench", "application", &above);
+  one.set_limits({.hard_bytes = 1 << 20});
+  account_charges(state, one, 0);
+}
+BENCHMARK(account_below)->Name("account/below_another_with_a_limit");
+
+// What counts and holds no limit.
+void account_of_atomics(benchmark::State& state) {
+  static std::atomic<std::uint64_t> held{0};
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(held.fetch_add(block_bytes, std::memory_order_relaxed));
+    held.fetch_sub(block_bytes, std::memory_order_relaxed);
+  }
+}
+BENCHMARK(account_of_atomics)->Name("account/std_atomic")->Threads(1)->Threads(2);
 
 }  // namespace

@@ -48,7 +48,7 @@ class bounded_entries : eviction::not_copied {
                                                    : bytes / 16),
         policy_reserve_(first_reserve_),
         table_bytes_(table_.least_bytes),
-        counted_bytes_(object_bytes + first_reserve_ + table_bytes_),
+        counted_bytes_(object_bytes + sizeof(Policy) + first_reserve_ + table_bytes_),
         capacity_(capacity_of(bytes)),
         policies_(capacity(), policy_limit(first_reserve_)) {
     if (!memory_.take(counted_bytes_)) throw std::bad_alloc();
@@ -431,26 +431,26 @@ class bounded_entries : eviction::not_copied {
   // The second policy, with a reserve of its own. False where there is no room for that.
   bool have_firm_policy(removed& gone) {
     if (has_firm_policy_.load(std::memory_order_acquire)) return true;
-    const std::uint64_t reserve = first_reserve_;
-    if (!memory_.take(reserve)) return false;
+    const std::uint64_t taken = first_reserve_ + sizeof(Policy);
+    if (!memory_.take(taken)) return false;
     std::unique_ptr<Policy> made;
     try {
-      made = std::make_unique<Policy>(capacity(), policy_limit(reserve));
+      made = std::make_unique<Policy>(capacity(), policy_limit(first_reserve_));
     } catch (const std::bad_alloc&) {
-      memory_.give(reserve);
+      memory_.give(taken);
       return false;
     }
     std::unique_lock hold(lock_);
     if (!policies_.has_firm()) {
       policies_.add_firm(std::move(made));
-      counted_bytes_ += reserve;
-      policy_reserve_.fetch_add(reserve, std::memory_order_relaxed);
+      counted_bytes_ += taken;
+      policy_reserve_.fetch_add(first_reserve_, std::memory_order_relaxed);
       set_capacity(gone);
       has_firm_policy_.store(true, std::memory_order_release);
       return true;
     }
     hold.unlock();
-    memory_.give(reserve);
+    memory_.give(taken);
     return true;
   }
 

@@ -26,7 +26,8 @@ class adaptive : public policy_base<adaptive> {
   using node = lirs_node;
   static constexpr std::string_view name = "adaptive";
 
-  // Half of `side_limit_bytes` is for the contest, a quarter for each of the current and the former policy.
+  // Half of `side_limit_bytes`, less a few hundred, is for the contest, a quarter for each of the current and the
+  // former policy.
   TENURE_API explicit adaptive(std::uint64_t capacity, std::size_t side_limit_bytes = no_limit);
   TENURE_API ~adaptive();
 

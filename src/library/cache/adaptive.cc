@@ -139,14 +139,18 @@ struct adaptive::state {
   std::uint64_t changes = 0;
 };
 
+// The state itself is within the limit too.
 adaptive::adaptive(std::uint64_t capacity, std::size_t side_limit_bytes)
-    : policy_base(capacity), state_(std::make_unique<state>(capacity, side_limit_bytes)) {}
+    : policy_base(capacity),
+      state_(std::make_unique<state>(capacity, side_limit_bytes == no_limit
+                                                   ? no_limit
+                                                   : side_limit_bytes - std::min(side_limit_bytes, sizeof(state)))) {}
 adaptive::~adaptive() = default;
 
 std::uint64_t adaptive::used() const noexcept { return state_->current().used() + state_->former().used(); }
 std::size_t adaptive::count() const noexcept { return state_->current().count() + state_->former().count(); }
 std::size_t adaptive::side_bytes() const noexcept {
-  return state_->current().side_bytes() + state_->former().side_bytes() + state_->contest.size_bytes();
+  return sizeof(state) + state_->current().side_bytes() + state_->former().side_bytes() + state_->contest.size_bytes();
 }
 
 std::string_view adaptive::current_name() const noexcept { return state_->current().name(); }
