@@ -11,6 +11,7 @@
 //   where a pointer is                 what to write
 //   variable, parameter, result        local<T>
 //   in a managed object                member<T>; for many threads at once atomic_member<T>
+//   many of them                       vector, deque, map, unordered_map; characters string
 //   beside another, while that lives   ephemeron<K, V>, weak_map<K, V>
 //   anywhere else                      root<T>
 //   anywhere, keeping nothing alive    weak<T>; as long as there is memory to spare soft<T>
@@ -21,16 +22,21 @@
 #pragma once
 
 #include <tenure/gc/atomic_member.hpp>
+#include <tenure/gc/deque.hpp>
 #include <tenure/gc/ephemeron.hpp>
 #include <tenure/gc/guardian.hpp>
 #include <tenure/gc/heap.hpp>
 #include <tenure/gc/local.hpp>
 #include <tenure/gc/make.hpp>
+#include <tenure/gc/map.hpp>
 #include <tenure/gc/member.hpp>
 #include <tenure/gc/members.hpp>
 #include <tenure/gc/phantom.hpp>
 #include <tenure/gc/pin.hpp>
 #include <tenure/gc/root.hpp>
 #include <tenure/gc/soft.hpp>
+#include <tenure/gc/string.hpp>
+#include <tenure/gc/unordered_map.hpp>
+#include <tenure/gc/vector.hpp>
 #include <tenure/gc/weak.hpp>
 #include <tenure/gc/weak_map.hpp>

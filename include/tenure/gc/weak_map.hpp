@@ -116,7 +116,7 @@ class weak_map final {
 
   void rebuild() {
     const std::size_t places = std::bit_ceil(count() * 2 + least_places);
-    const local<array<entry>> made = detail::make_array_in<entry>(detail::heap_of_owner(this, "weak_map"), places);
+    const local<array<entry>> made = detail::make_array_in<entry>(detail::heap_of_owner(this, "weak_map").heap, places);
     const local<array<entry>> before = table_;
     used_ = 0;
     if (before) {

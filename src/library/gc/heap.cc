@@ -109,16 +109,21 @@ namespace tenure::gc::detail {
 
 heap_state* standard_heap() noexcept { return &heap::standard().state(); }
 
-heap_state* heap_of_owner(const void* part, const char* what) noexcept {
+owner heap_of_owner(const void* part, const char* what) noexcept {
   window& all = window::get();
   if (all.holds(part)) {
     const cell_place at = all.place(part);
-    if (all.is_allocated(at)) return heap_by_number(at.header->heap_number);
+    if (all.is_allocated(at)) return {heap_by_number(at.header->heap_number), at.header->heap_number};
   }
   std::fprintf(stderr,
                "tenure: a gc::%s outside of a managed object keeps nothing alive: put it into one, or make one of it "
                "with gc::make\n",
                what);
+  std::abort();
+}
+
+void reject_other_heap(const char* what) noexcept {
+  std::fprintf(stderr, "tenure: a gc::%s cannot be moved to another heap: copy it\n", what);
   std::abort();
 }
 

@@ -1,5 +1,7 @@
 #include "library/gc/watches.h"
 
+#include <utility>
+
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
 #include "library/gc/cycle.h"

@@ -1,5 +1,6 @@
 #include "library/gc/weak_cells.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "core/base/check.h"

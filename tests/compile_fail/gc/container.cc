@@ -6,7 +6,7 @@
 
 struct node {
 #ifdef CORRECTED
-  tenure::gc::member<tenure::gc::array<tenure::gc::member<node>>> children;
+  tenure::gc::vector<tenure::gc::member<node>> children;
 #else
   std::vector<tenure::gc::member<node>> children;
 #endif

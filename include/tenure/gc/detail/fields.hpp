@@ -238,8 +238,8 @@ constexpr void require_visible() {
   } else if constexpr (is_standard<T>()) {
     static_assert(!may_hold_managed<T>(),
                   "tenure::gc: a standard container cannot hold managed pointers, nor a class that hides its members, "
-                  "for the collector cannot see into it: use member<T> to an array of make_array<member<U>>, or "
-                  "specialise tenure::gc::is_leaf for a class that holds none");
+                  "for the collector cannot see into it: use tenure::gc::vector, map, unordered_map or "
+                  "deque, or specialise tenure::gc::is_leaf for a class that holds none");
   } else if constexpr (std::is_empty_v<T> || std::is_trivially_default_constructible_v<T>) {
     // cannot hold a member<T>, whose default constructor is not trivial
   } else if constexpr (std::is_union_v<T>) {
@@ -315,7 +315,9 @@ void list_base_slots(T& object, type_list<Bases...>, slot_list& sink) {
 
 template <class T>
 void list_slots(T& object, slot_list& sink) {
-  if constexpr (std::is_array_v<T> || is_standard_array<T>) {
+  if constexpr (std::is_const_v<T>) {
+    list_slots(const_cast<std::remove_const_t<T>&>(object), sink);
+  } else if constexpr (std::is_array_v<T> || is_standard_array<T>) {
     for (auto& element : object) list_slots(element, sink);
   } else if constexpr (slot_type<T>) {
     sink.add(&object);

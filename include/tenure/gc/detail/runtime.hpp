@@ -218,7 +218,12 @@ TENURE_API bool lock_key(const pair_words& pair, root_slot* into) noexcept;
 
 // The heap of the managed object that `part` lies in; ends the program with a message that names `what` when it lies in
 // none.
-TENURE_API heap_state* heap_of_owner(const void* part, const char* what) noexcept;
+struct owner {
+  heap_state* heap;
+  std::size_t number;
+};
+TENURE_API owner heap_of_owner(const void* part, const char* what) noexcept;
+[[noreturn]] TENURE_API void reject_other_heap(const char* what) noexcept;
 
 // Allocation.
 struct type_descriptor;

@@ -1,0 +1,295 @@
+// unordered_map<K, V>: std::unordered_map for managed objects, with keys or values that are or have managed pointers.
+//
+//     struct index { tenure::gc::unordered_map<tenure::gc::string, tenure::gc::member<page>> pages; };
+//     i->pages["front"] = tenure::gc::make<page>();
+//     if (auto found = i->pages.find("front"); found != i->pages.end()) show(*found->second);
+//
+// A table of managed pointers to managed nodes, one for each element, which stay where they are: references to elements
+// are good until they are erased. Where a map may be and what moving does is as with vector.hpp.
+//
+// An element that is erased, or was in a map that nothing leads to any more, is the collector's: if it has a
+// destructor, that runs on the thread for destructors. An iterator is a raw pointer and keeps nothing alive: it is good
+// while the map lives, its element is not erased and the table does not grow, as with std::unordered_map.
+//
+// A key is looked up as what it is: member<U> by its address. Hash and Equal have no state. For keys that live no
+// longer than others want them, weak_map.
+//
+// Thread-safety: as std::unordered_map; the collector needs no leave. Throws std::bad_alloc and what K, V, Hash and
+// Equal throw, and then nothing has changed. Cost: as std::unordered_map, with the allocation of a managed object.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <functional>
+#include <initializer_list>
+#include <iterator>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <tenure/gc/make.hpp>
+#include <tenure/gc/member.hpp>
+#include <tenure/gc/members.hpp>
+
+namespace tenure::gc {
+
+namespace detail {
+
+template <class Pair>
+struct hash_node {
+  template <class... Arguments>
+  explicit hash_node(std::size_t mixed, Arguments&&... arguments)
+      : hash(mixed), pair(std::forward<Arguments>(arguments)...) {}
+  TENURE_GC_MEMBERS(hash_node, next, hash, pair);
+  member<hash_node> next;
+  std::size_t hash;
+  Pair pair;
+};
+
+// Value is a pair or a constant one.
+template <class Pair, class Value>
+class hash_iterator final {
+ public:
+  using value_type = Pair;
+  using difference_type = std::ptrdiff_t;
+  using reference = Value&;
+  using pointer = Value*;
+  using iterator_category = std::forward_iterator_tag;
+  using node = hash_node<Pair>;
+  using table = array<member<node>>;
+
+  hash_iterator() noexcept = default;
+  hash_iterator(table* in, node* at) noexcept : table_(in), node_(at) {}
+  operator hash_iterator<Pair, const Pair>() const noexcept requires(!std::is_const_v<Value>) {
+    return {table_, node_};
+  }
+  reference operator*() const noexcept { return node_->pair; }
+  pointer operator->() const noexcept { return &node_->pair; }
+  hash_iterator& operator++() noexcept {
+    const std::size_t bucket = node_->hash & (table_->size() - 1);
+    node_ = node_->next.get();
+    if (node_ == nullptr) *this = first_from(table_, bucket + 1);
+    return *this;
+  }
+  hash_iterator operator++(int) noexcept {
+    const hash_iterator before = *this;
+    ++*this;
+    return before;
+  }
+  friend bool operator==(const hash_iterator& a, const hash_iterator& b) noexcept { return a.node_ == b.node_; }
+
+  static hash_iterator first_from(table* in, std::size_t bucket) noexcept {
+    for (; in != nullptr && bucket < in->size(); ++bucket) {
+      if ((*in)[bucket] != nullptr) return {in, (*in)[bucket].get()};
+    }
+    return {in, nullptr};
+  }
+  node* get() const noexcept { return node_; }
+
+ private:
+  table* table_ = nullptr;
+  node* node_ = nullptr;
+};
+
+}  // namespace detail
+
+template <class K, class V, class Hash = std::hash<K>, class Equal = std::equal_to<K>>
+class unordered_map final {
+ public:
+  using key_type = K;
+  using mapped_type = V;
+  using value_type = std::pair<const K, V>;
+  using size_type = std::size_t;
+  using difference_type = std::ptrdiff_t;
+  using hasher = Hash;
+  using key_equal = Equal;
+  using iterator = detail::hash_iterator<value_type, value_type>;
+  using const_iterator = detail::hash_iterator<value_type, const value_type>;
+
+  unordered_map() noexcept = default;
+  template <std::input_iterator Iterator>
+  unordered_map(Iterator first, Iterator last) {
+    insert(first, last);
+  }
+  unordered_map(std::initializer_list<value_type> elements) { insert(elements.begin(), elements.end()); }
+  unordered_map(const unordered_map& other) { insert(other.begin(), other.end()); }
+  unordered_map(unordered_map&& other) noexcept { take(other); }
+  ~unordered_map() = default;
+  unordered_map& operator=(const unordered_map& other) {
+    if (this == &other) return *this;
+    clear();
+    insert(other.begin(), other.end());
+    return *this;
+  }
+  unordered_map& operator=(unordered_map&& other) noexcept {
+    if (this == &other) return *this;
+    clear();
+    take(other);
+    return *this;
+  }
+
+  iterator begin() noexcept { return iterator::first_from(table_.get(), 0); }
+  const_iterator begin() const noexcept { return const_iterator::first_from(table_.get(), 0); }
+  iterator end() noexcept { return {table_.get(), nullptr}; }
+  const_iterator end() const noexcept { return {table_.get(), nullptr}; }
+  bool empty() const noexcept { return size_ == 0; }
+  size_type size() const noexcept { return size_; }
+  size_type bucket_count() const noexcept { return table_ == nullptr ? 0 : table_->size(); }
+
+  iterator find(const K& key) { return {table_.get(), find_node(key)}; }
+  const_iterator find(const K& key) const { return {table_.get(), find_node(key)}; }
+  bool contains(const K& key) const { return find_node(key) != nullptr; }
+  size_type count(const K& key) const { return contains(key) ? 1 : 0; }
+  V& at(const K& key) {
+    node* found = find_node(key);
+    if (found == nullptr) throw std::out_of_range("tenure::gc::unordered_map::at");
+    return found->pair.second;
+  }
+  const V& at(const K& key) const { return const_cast<unordered_map*>(this)->at(key); }
+  V& operator[](const K& key) { return try_emplace(key).first->second; }
+  V& operator[](K&& key) { return try_emplace(std::move(key)).first->second; }
+
+  template <class Key, class... Arguments>
+  requires std::is_same_v<std::remove_cvref_t<Key>, K> std::pair<iterator, bool> try_emplace(Key&& key,
+                                                                                             Arguments&&... arguments) {
+    const std::size_t hash = mix(key);
+    if (node* found = find_node(key, hash)) return {{table_.get(), found}, false};
+    return {add(make(hash, std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
+                     std::forward_as_tuple(std::forward<Arguments>(arguments)...))),
+            true};
+  }
+  std::pair<iterator, bool> insert(const value_type& pair) { return try_emplace(pair.first, pair.second); }
+  std::pair<iterator, bool> insert(value_type&& pair) { return try_emplace(pair.first, std::move(pair.second)); }
+  template <std::input_iterator Iterator>
+  void insert(Iterator first, Iterator last) {
+    for (; first != last; ++first) insert(*first);
+  }
+  template <class... Arguments>
+  std::pair<iterator, bool> emplace(Arguments&&... arguments) {
+    const local<node> made = make(0, std::forward<Arguments>(arguments)...);
+    made->hash = mix(made->pair.first);
+    if (node* found = find_node(made->pair.first, made->hash)) return {{table_.get(), found}, false};
+    return {add(made), true};
+  }
+  template <class Key, class Value>
+  requires std::is_same_v<std::remove_cvref_t<Key>, K> std::pair<iterator, bool> insert_or_assign(Key&& key,
+                                                                                                  Value&& value) {
+    const auto [at, added] = try_emplace(std::forward<Key>(key), std::forward<Value>(value));
+    if (!added) at->second = std::forward<Value>(value);
+    return {at, added};
+  }
+
+  size_type erase(const K& key) {
+    node* found = find_node(key);
+    if (found == nullptr) return 0;
+    unlink(*found);
+    return 1;
+  }
+  iterator erase(iterator at) noexcept { return erase(const_iterator(at)); }
+  iterator erase(const_iterator at) noexcept {
+    iterator next(table_.get(), at.get());
+    ++next;
+    unlink(*at.get());
+    return next;
+  }
+  void clear() noexcept {
+    table_ = nullptr;
+    size_ = 0;
+  }
+  // Buckets for so many elements.
+  void reserve(size_type count) {
+    if (count > bucket_count()) rehash(count);
+  }
+  void rehash(size_type count) { move_to(std::bit_ceil(std::max({count, size_, least_buckets}))); }
+
+  void swap(unordered_map& other) noexcept {
+    if (table_ != nullptr || other.table_ != nullptr) detail::require_same_heap(this, &other, "unordered_map");
+    using std::swap;
+    swap(table_, other.table_);
+    std::swap(size_, other.size_);
+  }
+  friend void swap(unordered_map& a, unordered_map& b) noexcept { a.swap(b); }
+  friend bool operator==(const unordered_map& a, const unordered_map& b) {
+    return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const value_type& each) {
+             const const_iterator found = b.find(each.first);
+             return found != b.end() && found->second == each.second;
+           });
+  }
+
+ private:
+  TENURE_GC_MEMBERS(unordered_map, table_, size_);
+  using node = detail::hash_node<value_type>;
+  using table = array<member<node>>;
+  static_assert(std::is_empty_v<Hash> && std::is_empty_v<Equal>,
+                "tenure::gc: the hash and the comparison of an unordered_map have no state");
+  static constexpr size_type least_buckets = 8;
+
+  // Buckets are counted in powers of two, and the hash of a number is often the number.
+  static std::size_t mix(const K& key) {
+    const std::uint64_t mixed = static_cast<std::uint64_t>(Hash()(key)) * 0x9E3779B97F4A7C15;
+    return mixed ^ mixed >> 32;
+  }
+  node* find_node(const K& key) const { return size_ == 0 ? nullptr : find_node(key, mix(key)); }
+  node* find_node(const K& key, std::size_t hash) const {
+    if (table_ == nullptr) return nullptr;
+    node* at = (*table_)[hash & (table_->size() - 1)].get();
+    while (at != nullptr && !(at->hash == hash && Equal()(at->pair.first, key))) at = at->next.get();
+    return at;
+  }
+  template <class... Arguments>
+  local<node> make(std::size_t hash, Arguments&&... arguments) const {
+    const detail::owner heap = detail::heap_of_owner(this, "unordered_map");
+    return detail::make_in<node>(heap.heap, heap.number, hash, std::forward<Arguments>(arguments)...);
+  }
+  iterator add(const local<node>& added) {
+    if (size_ >= bucket_count()) rehash(2 * size_);
+    link(*table_, *added);
+    ++size_;
+    return {table_.get(), added.get()};
+  }
+  static void link(table& into, node& added) noexcept {
+    member<node>& bucket = into[added.hash & (into.size() - 1)];
+    added.next = bucket;
+    bucket = &added;
+  }
+  void unlink(node& removed) noexcept {
+    const local<node> held(&removed);
+    member<node>* at = &(*table_)[removed.hash & (table_->size() - 1)];
+    while (*at != &removed) at = &(*at)->next;
+    *at = removed.next;
+    --size_;
+  }
+  void move_to(size_type buckets) {
+    const local<table> made =
+        detail::make_array_in<member<node>>(detail::heap_of_owner(this, "unordered_map").heap, buckets);
+    if (table_ != nullptr) {
+      for (member<node>& bucket : *table_) {
+        while (bucket != nullptr) {
+          const local<node> moved = bucket;
+          bucket = moved->next;
+          link(*made, *moved);
+        }
+      }
+    }
+    table_ = made;
+  }
+  void take(unordered_map& other) noexcept {
+    if (other.table_ == nullptr) return;
+    detail::require_same_heap(this, &other, "unordered_map");
+    table_ = std::move(other.table_);
+    size_ = std::exchange(other.size_, 0);
+  }
+
+  member<table> table_;
+  size_type size_ = 0;
+};
+
+}  // namespace tenure::gc
+
+// By its address, which does not change.
+template <class T>
+struct std::hash<tenure::gc::member<T>> {
+  std::size_t operator()(const tenure::gc::member<T>& pointer) const noexcept { return std::hash<T*>()(pointer.get()); }
+};
