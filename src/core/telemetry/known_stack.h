@@ -37,7 +37,7 @@ class known_stack {
   bool is_stale() const noexcept;
 
   // Nodes of another trie mean nothing.
-  void forget() noexcept { count_ = 0; }
+  void forget() noexcept;
 
   // Frames that the last capture had to walk; for tests and benchmarks.
   std::uint32_t fresh_count() const noexcept { return fresh_count_; }
@@ -45,26 +45,53 @@ class known_stack {
   void check() const noexcept;
 
  private:
+  // As it was met the last time.
   struct frame {
-    std::uint64_t stack;           // the stack pointer when the step was done: the CFA of the frame inside of it
-    std::uint64_t return_address;  // what was found on the stack; the frame's name
-    std::uint64_t frame_pointer;   // its own
-    std::uint64_t return_slot;     // where the return address was read
-    std::uint64_t frame_slot;      // where the frame pointer was read; 0: it was passed on
+    std::uint64_t stack;          // the stack pointer when the step was done: the CFA of the frame inside of it
+    std::uint64_t frame_pointer;  // its own
     std::uint32_t node;
-    bool uses_frame;    // the step out of it needs the frame pointer
-    bool passes_frame;  // the step out of it passes the frame pointer on
-    bool needs_frame;   // it or one further out needs the frame pointer that it has
+    std::uint32_t pointer_count;  // of saved_pointers_: those of this frame and of all further out
+    bool needs_frame;             // it or one further out needs the frame pointer that it has
+  };
+  // As it is met now.
+  struct fresh_frame {
+    std::uint64_t stack;
+    std::uint64_t return_address;  // what was found on the stack; the frame's name
+    std::uint64_t frame_pointer;
+    std::uint64_t return_slot;  // where the return address was read
+    std::uint64_t frame_slot;   // where the frame pointer was read; 0: it was passed on
+    bool uses_frame;            // the step out of it needs the frame pointer
+    bool passes_frame;          // the step out of it passes the frame pointer on
   };
 
   bool is_as_it_was(const walker& at, std::uint32_t known) const noexcept;
   std::uint32_t give_numbers(stack_trie& trie, std::uint32_t kept, walk_end end) noexcept;
+  std::uint32_t number_of(stack_trie& trie, std::uint32_t parent, std::uint64_t address) noexcept;
+
+  // A word of the stack, and what it held.
+  struct seen_word {
+    std::uint64_t slot;
+    std::uint64_t word;
+  };
+
+  // A node that was looked up lately: a few call sites take turns.
+  struct numbered {
+    std::uint64_t address;
+    std::uint32_t parent;
+    std::uint32_t node;  // 0: none
+  };
+  static constexpr unsigned numbered_bits = 6;
 
   std::uint32_t count_ = 0;
   std::uint32_t fresh_count_ = 0;
   std::uint32_t rules_generation_ = 0;
+  // What every capture holds against memory stands apart from the rest of the frames, one word behind the other.
+  seen_word return_addresses_[capacity];  // of frames_[i]
+  seen_word saved_pointers_[capacity];    // frame pointers that are needed and were read, outermost first
   frame frames_[capacity];
-  frame fresh_[capacity];  // innermost first
+  // Innermost first, from 1 on; before them capture() itself, which is no frame of the stack.
+  fresh_frame fresh_[capacity + 1];
+  numbered numbered_[1u << numbered_bits] = {};
 };
 
 }  // namespace tenure::telemetry

@@ -138,6 +138,19 @@ TEST_F(known_stack_test, sees_a_caller_that_has_changed_under_an_unchanged_frame
   EXPECT_EQ(comparisons, 3u);
 }
 
+TEST_F(known_stack_test, forgets_the_numbers_of_another_trie) {
+  for (int turn = 0; turn < 2; ++turn) {
+    sink(20);
+    trie.detach();
+    header = {};
+    nodes.assign(nodes.size(), {});
+    trie.attach(&header, nodes.data(), static_cast<std::uint32_t>(nodes.size()), nullptr, no_modules);
+    stack->forget();
+  }
+  sink(20);
+  EXPECT_EQ(comparisons, 3u);
+}
+
 TEST_F(known_stack_test, ends_a_stack_that_is_too_deep_at_the_limit) {
   sink(700);
   sink(700);
