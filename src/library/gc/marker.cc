@@ -177,18 +177,17 @@ bool marker::push_value(const waiting_pair& of) noexcept {
 }
 
 void marker::wait_for_key(const waiting_pair& added, char* key) noexcept {
+  if (waiting_.size() + by_key_.size() >= most_waiting_) lost_pairs_ = true;
+  if (lost_pairs_) return;
   try {
-    if (waiting_.size() + by_key_.size() < most_waiting_) {
-      if (is_by_key_) {
-        by_key_.emplace(key, added);
-      } else {
-        waiting_.push_back(added);
-      }
-      return;
+    if (is_by_key_) {
+      by_key_.emplace(key, added);
+    } else {
+      waiting_.push_back(added);
     }
   } catch (const std::bad_alloc&) {
+    lost_pairs_ = true;
   }
-  lost_pairs_ = true;
 }
 
 void marker::keep_by_key() noexcept {
