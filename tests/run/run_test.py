@@ -520,3 +520,9 @@ class RunTest(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
+    def test_findings_are_told_without_samples(self):
+        text = self.run_it("--sample-interval", "0", "--", KNOWN, "touch", 64)[2]
+        found = " ".join(text.split("Findings")[1].split())
+        self.assertIn("were mapped by the program itself, outside the heap", found)
+        self.assertNotIn("Findings", self.run_it("--sample-interval", "0", "--", "true")[2])
+

@@ -361,7 +361,9 @@ std::string process_text(const process_profile& process, const report_options& o
   const palette& paint = colors(options.uses_color);
   std::string text = summary(process, options.columns) + where_it_lives(process, paint, options.columns) +
                      who_holds_it(process, options, paint);
-  if (!process.has_sites()) return text;
+  // Without call sites there may be something to say of the rest all the same.
+  if (!process.has_sites())
+    return process.findings.empty() ? text : text + findings_text(process, paint, options.columns);
   return text + who_owns_it(process, options, paint) + when_it_goes(process, options, paint) +
          who_frees_it(process, options, paint) + findings_text(process, paint, options.columns);
 }
