@@ -32,6 +32,7 @@ enum class event_kind : std::uint16_t {
   free_sample = 3,
   module = 4,
   thread = 5,
+  inherited_sample = 6,
 };
 
 struct event_header {
@@ -53,8 +54,10 @@ struct ring_header {
 inline constexpr std::uint64_t ring_records_offset_bytes = ring_offset_bytes + 4096;
 inline constexpr std::uint64_t ring_capacity_bytes = ring_bytes - 4096;  // a multiple of 8
 
-// One sampled allocation. Each of a block's bytes meets the sampler with the same small probability, so a block of
-// `usable_bytes` is sampled with p = 1 - exp(-usable_bytes / interval_bytes) and stands for 1/p blocks:
+// One sampled allocation; as an inherited_sample, of a block that was there when the telling began: the parent had it
+// before fork, or the process itself before it was attached to. Each of a block's bytes meets the sampler with the same
+// small probability, so a block of `usable_bytes` is sampled with p = 1 - exp(-usable_bytes / interval_bytes) and
+// stands for 1/p blocks:
 //   blocks = 1 / p,   bytes = requested_bytes / p.
 // The reader computes the weight from the two numbers; they are what was in force when this sample was taken.
 struct allocation_sample_event {

@@ -26,7 +26,7 @@
 namespace tenure::wire {
 
 inline constexpr std::uint64_t region_magic = 0x314e4f4947455254;  // "TREGION1" in memory order
-inline constexpr std::uint32_t region_version = 7;
+inline constexpr std::uint32_t region_version = 8;
 
 inline constexpr std::uint64_t header_offset_bytes = 0;
 inline constexpr std::uint64_t control_offset_bytes = 4096;

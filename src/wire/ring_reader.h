@@ -82,6 +82,7 @@ class basic_ring_reader {
       case event_kind::padding:
         return sizeof(event_header);
       case event_kind::allocation_sample:
+      case event_kind::inherited_sample:
         return sizeof(allocation_sample_event);
       case event_kind::free_sample:
         return sizeof(free_sample_event);
@@ -186,7 +187,9 @@ bool decode_stack(std::span<const std::byte> event, const Event& head,
 // `frames` and `path` point into `event`, which must be aligned to 8 as drain() gives it.
 inline bool decode(std::span<const std::byte> event, allocation_sample_event* out,
                    std::span<const std::uint64_t>* frames) noexcept {
-  return detail::decode_head(event, event_kind::allocation_sample, out) && detail::decode_stack(event, *out, frames);
+  const bool is_head = detail::decode_head(event, event_kind::allocation_sample, out) ||
+                       detail::decode_head(event, event_kind::inherited_sample, out);
+  return is_head && detail::decode_stack(event, *out, frames);
 }
 inline bool decode(std::span<const std::byte> event, free_sample_event* out,
                    std::span<const std::uint64_t>* frames) noexcept {

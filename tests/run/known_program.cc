@@ -10,6 +10,7 @@
 //   settle N     allocates and frees N blocks of each size above: more than a cache hands out without a look around
 //   release N    frees the newest N blocks of what keep has kept
 //   fork MIB     a child that keeps as many in blocks of 1000 bytes and exits; the parent waits
+//   drop COUNT   a child that frees the newest COUNT blocks of what keep has kept, and exits; the parent waits
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -100,10 +101,10 @@ void await_line(std::size_t step) {
   }
 }
 
-void keep_in_child(std::size_t mebibytes) {
+void in_child(void (*does)(std::size_t amount), std::size_t amount) {
   const pid_t child = ::fork();
   if (child == 0) {
-    keep_blocks(mebibytes);
+    does(amount);
     std::exit(0);
   }
   if (::waitpid(child, nullptr, 0) != child) std::abort();
@@ -129,7 +130,8 @@ int main(int count, char** words) {
     if (what == "await") await_line(amount);
     if (what == "settle") settle(amount);
     if (what == "release") release_blocks(amount);
-    if (what == "fork") keep_in_child(amount);
+    if (what == "fork") in_child(keep_blocks, amount);
+    if (what == "drop") in_child(release_blocks, amount);
     if (what == "stay") ::sleep(static_cast<unsigned>(amount));
   }
 }

@@ -151,6 +151,27 @@ class RunTest(unittest.TestCase):
         self.assertIn("freed-elsewhere", codes)
         self.assertEqual(process["sampling"]["dropped_events"], 0)
 
+    def test_what_a_child_inherits_is_not_allocated_twice(self):
+        # 64 MiB of the parent's, of which the child frees three quarters; neither has another thread.
+        kept = 64 * MEBIBYTE // 1000
+        words = ("--sample-interval", "64K", "--", KNOWN, "keep", 64, "drop", kept * 3 // 4)
+        document = self.report(*words)
+        parent, child = sorted(document["processes"], key=lambda one: one["origin"] == "fork")
+        self.assertEqual((parent["origin"], child["origin"]), ("exec", "fork"))
+        self.assertEqual(parent["inherited"]["samples"], 0)
+        self.assertLess(child["allocated"]["bytes"]["value"], MEBIBYTE)
+        self.assert_near(child["inherited"]["bytes"], 64 * MEBIBYTE)
+        self.assert_near(child["inherited_freed"]["bytes"], 48 * MEBIBYTE)
+        self.assert_near(child["live_at_exit"]["bytes"], 16 * MEBIBYTE)
+        self.assertEqual(child["lifetimes"]["freed_by_other_thread_bytes"], 0)
+        told = {one["code"] for one in child["findings"]}
+        self.assertEqual(told & {"freed-elsewhere", "never-freed", "short-lived"}, set())
+        site = self.site(child, "keep_blocks")
+        self.assert_near(site["live_at_peak"]["bytes"], 64 * MEBIBYTE)
+        self.assertIn(child["pid"], [int(one["name"].split()[-1].strip("()")) for one in child["by_thread"]["sites"]])
+        text = " ".join(self.run_it("--all", *words)[2].split())
+        self.assertRegex(text, r"inherited .* blocks that its parent had when it forked; .* freed since")
+
     def test_stacks_of_the_runtime_alone_begin_inside(self):
         # libstdc++ takes 72 KiB for exceptions when its constructors run, which is below no frame of the program.
         process = self.main_of(self.report("--sample-interval", "4K", "--", KNOWN, "keep", 1))

@@ -40,6 +40,7 @@ struct written_sample {
   std::vector<std::uint64_t> frames;
   std::uint32_t truncated = 0;
   wire::allocation_entry entry = wire::allocation_entry::malloc;
+  bool is_inherited = false;
 };
 
 class region_writer {
@@ -113,7 +114,8 @@ class region_writer {
     event.frame_count = static_cast<std::uint32_t>(sample.frames.size());
     event.truncated = sample.truncated;
     event.entry = static_cast<std::uint32_t>(sample.entry);
-    return write(wire::event_kind::allocation_sample, event, sample.frames.data(), sample.frames.size() * 8);
+    const auto kind = sample.is_inherited ? wire::event_kind::inherited_sample : wire::event_kind::allocation_sample;
+    return write(kind, event, sample.frames.data(), sample.frames.size() * 8);
   }
 
   bool write_free(std::uint64_t id, std::uint64_t time_ns, std::uint32_t thread_id,

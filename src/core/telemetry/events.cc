@@ -47,7 +47,8 @@ std::uint32_t hash_of(const char* name) noexcept {
 
 }  // namespace
 
-bool write_allocation(const live_sample& sample, std::uint32_t truncated, wire::allocation_entry entry) noexcept {
+bool write_allocation(const live_sample& sample, wire::event_kind kind, std::uint32_t truncated,
+                      wire::allocation_entry entry) noexcept {
   wire::allocation_sample_event event{};
   event.sample_id = sample.sample_id;
   event.time_ns = sample.time_ns;
@@ -59,7 +60,7 @@ bool write_allocation(const live_sample& sample, std::uint32_t truncated, wire::
   event.frame_count = sample.frame_count;
   event.truncated = truncated;
   event.entry = static_cast<std::uint32_t>(entry);
-  return write_with_frames(event, wire::event_kind::allocation_sample, sample.frames,
+  return write_with_frames(event, kind, sample.frames,
                            sample_weight_bytes(sample.requested_bytes, sample.usable_bytes, sample.interval_bytes));
 }
 

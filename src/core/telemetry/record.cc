@@ -93,10 +93,11 @@ void count_memory() noexcept {
   counted_bytes = bytes;
 }
 
-void tell_live(live_entry& entry) noexcept {
+void tell_live(live_entry& entry, wire::event_kind kind) noexcept {
   TENURE_DCHECK(entry.sample_id != 0 && entry.sample_id <= last_sample_id);
   const live_sample sample = view_of(entry);
-  entry.told = write_allocation(sample, entry.truncated, static_cast<wire::allocation_entry>(entry.entry)) ? 1 : 0;
+  entry.told =
+      write_allocation(sample, kind, entry.truncated, static_cast<wire::allocation_entry>(entry.entry)) ? 1 : 0;
 }
 
 // A block that is gone, with the stack of its free if there is one.
@@ -139,7 +140,7 @@ void tell_inherited(std::uint64_t time_ns) noexcept {
     if (entry.stack != nullptr) {
       modules.announce(entry.stack->frames(), static_cast<std::size_t>(entry.stack->frame_count), time_ns);
     }
-    tell_live(entry);
+    tell_live(entry, wire::event_kind::inherited_sample);
   });
 }
 
@@ -183,7 +184,7 @@ void catch_up(std::uint64_t time_ns) noexcept {
   // Its predecessor at this address has gone without a word: more frees were put aside than there is room for.
   if (live_entry* stale = samples.find(sample.address)) end_sample(stale, nullptr, begin_ns, sample.thread_id);
   if (samples.insert(sample)) {
-    tell_live(*samples.find(sample.address));
+    tell_live(*samples.find(sample.address), wire::event_kind::allocation_sample);
     // Under the lock, so that whoever looks on sees a block's probes in the order in which it lived.
     if (is_alloc_observed())
       fire_alloc(sample.address, requested_bytes, sample_weight_bytes(requested_bytes, usable_bytes, interval_bytes));
@@ -292,9 +293,13 @@ void settle_records() noexcept {
   if (mine) catch_up(os::monotonic_ns());
 }
 
-void inherit_records() noexcept {
+void inherit_records(std::uint32_t forking_thread) noexcept {
   samples_lock.reset_after_fork();
   samples.recount();
+  const std::uint32_t own_thread = os::thread_id();
+  samples.for_each([&](live_entry& entry) noexcept {
+    if (entry.thread_id == forking_thread) entry.thread_id = own_thread;
+  });
   forget_told();
 }
 

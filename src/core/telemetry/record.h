@@ -12,8 +12,9 @@ std::uint32_t announce_module_of(std::uint64_t address) noexcept;
 void settle_records() noexcept;
 
 // In the child of fork: what lives is the child's too, and its reader has been told nothing. It is told with the
-// child's first sample or at its end, so that a child that only calls exec costs nothing.
-void inherit_records() noexcept;
+// child's first sample or at its end, so that a child that only calls exec costs nothing. The thread that forked goes
+// on as the child's, with another id: its blocks are that one's from now on.
+void inherit_records(std::uint32_t forking_thread) noexcept;
 
 // Somebody comes to read who has been told nothing: what lives is told, once `open` has made the ring. False, and
 // nothing is done, in a signal handler that has interrupted this room.

@@ -54,6 +54,7 @@ void (*scan_callback)(int file, std::uint64_t wish) = nullptr;  // atomic
 wire::heap_statistics before_fork_statistics;
 bool before_fork_taken = false;
 
+std::uint32_t forking_thread = 0;  // 0: not known
 template <class T>
 void publish(T*& pointer, T* value) noexcept {
   __atomic_store_n(&pointer, value, __ATOMIC_RELEASE);
@@ -191,6 +192,7 @@ void before_fork() noexcept {
 }
 
 void after_fork_in_child() noexcept {
+  forking_thread = os::thread_id();
   if (__atomic_load_n(&started, __ATOMIC_ACQUIRE) == 0) return;
   const bool was_attached = is_attached();
   if (process_region.mapped() && !was_attached) {
@@ -205,7 +207,8 @@ void after_fork_in_child() noexcept {
   process_ring().detach();
   process_region.unmap();
   leave_tape_after_fork();
-  inherit_records();
+  inherit_records(forking_thread);
+  forking_thread = 0;
   __atomic_store_n(&finished, 0, __ATOMIC_RELEASE);
   if (!follow_attachment_in_child()) open_region(wire::origin::fork);
 }

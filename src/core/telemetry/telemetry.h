@@ -22,13 +22,14 @@ namespace tenure::telemetry {
 void start() noexcept;
 
 // Before fork, while the heap holds its locks: keeps the counters as they are, because the region is shared with a
-// parent that runs on. Optional; without it the child starts from what it finds.
+// parent that runs on, and who forks. Optional; without it the child starts from what it finds.
 void before_fork() noexcept;
 
 // In the child of fork: leaves the parent's region and opens one of its own (origin::fork). Counters, interval and live
-// samples go on from where the parent stood; sample numbers too. What the child inherited is told to its reader with
-// the child's first sample or at finish(), each sample with its original number, time and thread, so that a child that
-// only calls exec costs nothing and one that lives shows whose memory it holds.
+// samples go on from where the parent stood; sample numbers too. What the child inherited is told to its reader as
+// such, with the child's first sample or at finish(), each sample with its original number, time and thread; that of
+// the thread that forked becomes the child's. So a child that only calls exec costs nothing and one that lives shows
+// whose memory it holds.
 void after_fork_in_child() noexcept;
 
 // At exit: the text snapshots, the final state. Later calls do nothing.

@@ -91,10 +91,15 @@ std::vector<call_site> aggregate(const std::vector<collect::sample>& samples, co
     const std::uint32_t key = key_of(index);
     const amount weight = weight_of(samples[index]);
     call_site& site = sites[key];
-    site.allocated += weight;
+    if (!samples[index].is_inherited) {
+      site.allocated += weight;
+      members[key].push_back(static_cast<std::uint32_t>(index));
+    } else {
+      site.inherited += weight;
+      if (samples[index].is_freed()) site.inherited_freed += weight;
+    }
     if (course.live_at_peak[index]) site.live_at_peak += weight;
     if (!samples[index].is_freed()) site.live_at_exit += weight;
-    members[key].push_back(static_cast<std::uint32_t>(index));
   }
   for (std::uint32_t key = 0; key < key_count; ++key)
     sites[key].lifetimes = summarize_lifetimes(samples, members[key], end_ns);

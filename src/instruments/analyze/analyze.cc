@@ -25,6 +25,8 @@ process_profile analyze_process(collect::process_record&& record, symbols::symbo
   group_sites(result, samples_of(result, course), frames);
   const auto whole = aggregate(samples, course, result.record.end_ns, 1, [](std::size_t) { return 0u; });
   result.allocated = whole[0].allocated;
+  result.inherited = whole[0].inherited;
+  result.inherited_freed = whole[0].inherited_freed;
   result.live_at_peak = whole[0].live_at_peak;
   result.live_at_exit = whole[0].live_at_exit;
   result.lifetimes = whole[0].lifetimes;

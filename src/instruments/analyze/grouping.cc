@@ -92,12 +92,14 @@ void add_chains(std::vector<site_group>& groups, frame_resolver& frames) {
   add([](const call_site& site) { return site.allocated.bytes.value; });
 }
 
+bool owns_nothing(const call_site& site) { return site.allocated.samples + site.inherited.samples == 0; }
+
 void make_sites(process_profile& profile, const group_source& source) {
   profile.sites = source.aggregate(static_cast<std::uint32_t>(profile.record.stacks.size()),
                                    [&](std::size_t index) { return source.places[index].stack; });
   for (std::uint32_t stack = 0; stack < profile.sites.size(); ++stack) profile.sites[stack].stack = stack;
   // Stacks that only ever free are no call sites.
-  std::erase_if(profile.sites, [](const call_site& site) { return site.allocated.samples == 0; });
+  std::erase_if(profile.sites, owns_nothing);
   std::stable_sort(profile.sites.begin(), profile.sites.end(), [](const call_site& a, const call_site& b) {
     return a.allocated.bytes.value > b.allocated.bytes.value;
   });
@@ -149,7 +151,7 @@ void group_sites(process_profile& profile, const group_source& source, frame_res
       make_groups(profile, source, threads, [&](std::size_t index) { return thread_of[source.places[index].thread]; });
   add_chains(profile.by_function, frames);
   // Threads that only freed own nothing.
-  std::erase_if(profile.by_thread, [](const site_group& group) { return group.totals.allocated.samples == 0; });
+  std::erase_if(profile.by_thread, [](const site_group& group) { return owns_nothing(group.totals); });
 }
 
 }  // namespace tenure::analyze

@@ -85,6 +85,8 @@ struct lifetime_summary {
 struct call_site {
   std::uint32_t stack = no_index;  // of the record; for a group, its heaviest member at the peak
   amount allocated;
+  amount inherited;        // there when the telling began: live, but not allocated here, and in no lifetime
+  amount inherited_freed;  // of those
   amount live_at_peak;
   amount live_at_exit;
   lifetime_summary lifetimes;
@@ -174,6 +176,8 @@ struct process_profile {
 
   std::vector<call_site> sites;  // one a stack, by allocated bytes, greatest first
   amount allocated;
+  amount inherited;
+  amount inherited_freed;
   amount live_at_peak;
   amount live_at_exit;
   std::optional<live_bounds> bounds;  // of a sampled process whose heap told its counters

@@ -292,6 +292,8 @@ json::object process_json(const process_profile& of, std::size_t site_limit) {
   result["lifetimes"] = lifetimes_json(of.lifetimes);
   result["sampling"] = sampling_json(record);
   if (of.full) result["recording"] = recording_json(*of.full);
+  result["inherited"] = amount_json(of.inherited);
+  result["inherited_freed"] = amount_json(of.inherited_freed);
   result["memory_at_peak"] = memory_json(of.memory_at_peak, record.start_ns);
   result["memory_at_exit"] = memory_json(of.memory_at_exit, record.start_ns);
   result["ledger"] = accounts_json(of);

@@ -83,6 +83,15 @@ std::string samples_text(const collect::process_record& record) {
   return text;
 }
 
+// Its parent's blocks, or those from before anybody looked on: live here, and not allocated here.
+std::string inherited_text(const process_profile& process) {
+  const bool is_attached = process.record.origin == wire::origin::attached;
+  return fmt::format("{} in {} blocks that {}; {} of it freed since", format_with_error(process.inherited.bytes),
+                     format_count(process.inherited.blocks.value),
+                     is_attached ? "were there when it was attached to" : "its parent had when it forked",
+                     format_with_error(process.inherited_freed.bytes));
+}
+
 std::string summary(const process_profile& process, int columns) {
   const auto& record = process.record;
   const double seconds = std::max(1e-9, static_cast<double>(record.end_ns - record.start_ns) / 1e9);
@@ -110,6 +119,7 @@ std::string summary(const process_profile& process, int columns) {
   text +=
       fmt::format("  allocated     {} in {} blocks, {}/s\n", format_with_error(process.allocated.bytes),
                   format_count(process.allocated.blocks.value), format_bytes(process.allocated.bytes.value / seconds));
+  if (process.inherited.samples != 0) line("inherited", inherited_text(process));
   if (process.full)
     line("recorded", recorded_text(*process.full));
   else
@@ -292,6 +302,7 @@ std::string quantile_text(const std::optional<std::uint64_t>& time_ns, const cal
 }
 
 std::string when_it_goes(const process_profile& process, const report_options& options, const palette& paint) {
+  if (process.allocated.samples == 0) return "";  // all it has was inherited
   std::vector<table_row> rows;
   const bool is_full = process.full.has_value();
   const int name_width = options.columns - figure_columns_of_lifetimes;

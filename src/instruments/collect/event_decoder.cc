@@ -43,6 +43,7 @@ void event_decoder::decode(std::span<const std::byte> event) {
   bool accepted = false;
   switch (wire::kind_of(event)) {
     case wire::event_kind::allocation_sample:
+    case wire::event_kind::inherited_sample:
       accepted = decode_allocation(event);
       break;
     case wire::event_kind::free_sample:
@@ -80,6 +81,7 @@ bool event_decoder::decode_allocation(std::span<const std::byte> bytes) {
   one.usable_bytes = event.usable_bytes;
   one.interval_bytes = event.interval_bytes;
   one.entry = static_cast<wire::allocation_entry>(event.entry);
+  one.is_inherited = wire::kind_of(bytes) == wire::event_kind::inherited_sample;
   one.stack = stack_index(frames, event.truncated);
   one.thread = thread_index(event.thread_id);
   record_.samples.push_back(one);

@@ -62,6 +62,7 @@ struct sample {
   std::uint32_t free_stack = no_index;
   std::uint32_t free_thread = no_index;
   wire::allocation_entry entry = wire::allocation_entry::unknown;
+  bool is_inherited = false;  // it was there when the telling began: live, but not allocated here
 
   bool is_freed() const { return free_time_ns != never; }
 };

@@ -122,8 +122,10 @@ std::vector<row> rows_of(const process_profile& process, bool at_peak) {
     const collect::sample& one = samples[i];
     const analyze::amount weight = analyze::weight_of(one);
     values& sum = sums[{one.stack, one.requested_bytes, one.thread}];
-    sum.allocated_blocks += weight.blocks.value;
-    sum.allocated_bytes += weight.bytes.value;
+    if (!one.is_inherited) {
+      sum.allocated_blocks += weight.blocks.value;
+      sum.allocated_bytes += weight.bytes.value;
+    }
     if (at_peak ? !course.live_at_peak[i] : one.is_freed()) continue;
     sum.in_use_blocks += weight.blocks.value;
     sum.in_use_bytes += weight.bytes.value;

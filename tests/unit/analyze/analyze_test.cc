@@ -89,6 +89,39 @@ TEST(Analyze, NamesWhatHasNoSymbolByItsPlace) {
   EXPECT_TRUE(result.processes[0].by_function[0].name.starts_with("app+0x")) << result.processes[0].by_function[0].name;
 }
 
+// Half of what is kept was the parent's, and so was half of what is freed.
+TEST(Analyze, CountsWhatWasInheritedAsLiveAndNotAsAllocated) {
+  collect::recording run = make_recording();
+  std::vector<collect::sample>& samples = run.processes[0].samples;
+  for (std::size_t index = 0; index < samples.size() / 2; ++index) samples[index].is_inherited = true;
+  symbols::symbolizer symbolizer;
+  const profile result = analyze(std::move(run), symbolizer, {});
+  const process_profile& process = result.processes[0];
+  EXPECT_DOUBLE_EQ(process.allocated.bytes.value, 100.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(process.inherited.bytes.value, 100.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(process.inherited_freed.bytes.value, 80.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(process.live_at_exit.bytes.value, 40.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(process.lifetimes.freed.bytes.value, 80.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(process.lifetimes.never_freed.bytes.value, 20.0 * mebibyte);
+  EXPECT_DOUBLE_EQ(process.lifetimes.freed_by_other_thread_bytes, 60.0 * mebibyte);
+  const site_group* const app = group_named(process.by_module, "app");
+  ASSERT_TRUE(app);
+  EXPECT_DOUBLE_EQ(app->totals.live_at_exit.bytes.value, 40.0 * mebibyte);
+}
+
+// A child that has only what its parent gave it still says whose it is.
+TEST(Analyze, NamesTheOwnersOfWhatWasInherited) {
+  collect::recording run = make_recording();
+  for (collect::sample& one : run.processes[0].samples) one.is_inherited = true;
+  symbols::symbolizer symbolizer;
+  const profile result = analyze(std::move(run), symbolizer, {});
+  const process_profile& process = result.processes[0];
+  EXPECT_EQ(process.allocated.samples, 0u);
+  ASSERT_TRUE(group_named(process.by_module, "app"));
+  EXPECT_TRUE(group_named(process.by_thread, "main (10)"));
+  EXPECT_TRUE(process.findings.empty());
+}
+
 std::vector<std::string> modules_of_chain(collect::recording run, const std::vector<std::string>& paths,
                                           std::size_t limit) {
   process_profile process;

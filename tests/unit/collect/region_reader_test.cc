@@ -56,6 +56,9 @@ TEST_F(RegionReader, ReadsWhatWasWritten) {
   writer.write_sample(sample);
   writer.write_free(1, sample.time_ns + 5, 8, {0x1200});
 
+  sample.id = 2;
+  sample.is_inherited = true;
+  writer.write_sample(sample);
   const process_record record = read_all(writer.path());
   EXPECT_EQ(record.pid, 42u);
   EXPECT_EQ(record.origin, wire::origin::fork);
@@ -64,10 +67,12 @@ TEST_F(RegionReader, ReadsWhatWasWritten) {
   ASSERT_EQ(record.modules.size(), 1u);
   EXPECT_EQ(record.modules[0].build_id, "ab01");
   EXPECT_EQ(record.modules[0].path, "/lib/one.so");
-  ASSERT_EQ(record.samples.size(), 1u);
+  ASSERT_EQ(record.samples.size(), 2u);
+  EXPECT_TRUE(record.samples[1].is_inherited);
   const collect::sample& one = record.samples[0];
   EXPECT_EQ(one.requested_bytes, 100u);
   EXPECT_EQ(one.free_time_ns, sample.time_ns + 5);
+  EXPECT_FALSE(one.is_inherited);
   EXPECT_EQ(record.threads[one.thread].name, "worker");
   EXPECT_EQ(record.threads[one.free_thread].id, 8u);
   const stack& of = record.stacks[one.stack];

@@ -128,6 +128,7 @@ TEST(region, of_a_forked_child_is_its_own_and_shows_what_it_inherited) {
     telemetry::statistics().chunk_bytes = 1000;
     allocate(3);
     telemetry::record_free(blocks + 16);
+    telemetry::before_fork();
     const pid_t child = fork();
     if (child == 0) {
       telemetry::after_fork_in_child();
@@ -168,7 +169,12 @@ TEST(region, of_a_forked_child_is_its_own_and_shows_what_it_inherited) {
     EXPECT_EQ(by_id[id]->head.time_ns, original.head.time_ns);
     EXPECT_EQ(by_id[id]->head.address, original.head.address);
     EXPECT_EQ(by_id[id]->frames, original.frames);
+    EXPECT_EQ(by_id[id]->head.header.kind, static_cast<std::uint16_t>(wire::event_kind::inherited_sample));
+    // The thread that forked is the child's now, whose id is the child's.
+    EXPECT_EQ(original.head.thread_id, static_cast<std::uint32_t>(run.last_child));
+    EXPECT_EQ(by_id[id]->head.thread_id, static_cast<std::uint32_t>(child));
   }
+  EXPECT_EQ(by_id[4]->head.header.kind, static_cast<std::uint16_t>(wire::event_kind::allocation_sample));
   EXPECT_EQ(of_child.frees[0].head.sample_id, 1u);
 }
 
