@@ -46,6 +46,10 @@ inline constexpr std::uint32_t origin_count = 3;
 // regions. `left`: an attached process tells no more, as it was asked, and goes on.
 enum class life : std::uint32_t { starting = 0, running = 1, exited = 2, left = 3 };
 
+// Whose malloc the program calls: another one is told of as little as there is to know of its blocks.
+enum class malloc_owner : std::uint32_t { unknown = 0, tenure = 1, other = 2 };
+inline constexpr std::uint32_t malloc_owner_count = 3;
+
 struct region_header {
   std::uint64_t magic;    // written last, when the rest of the header is complete
   std::uint32_t version;  // region_version
@@ -66,7 +70,7 @@ struct region_header {
   std::uint32_t exit_smaps_truncated;  // 1: it did not fit
   std::uint64_t exit_resident_bytes;   // from /proc/self/statm, at exit, before the smaps copy
   std::uint32_t page_bytes;            // OS page
-  std::uint32_t reserved;
+  std::uint32_t malloc_owner;          // enum malloc_owner, atomic: unknown until the library's constructor has asked
 };
 static_assert(sizeof(region_header) <= 4096);
 

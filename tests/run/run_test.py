@@ -513,7 +513,8 @@ class RunTest(unittest.TestCase):
     def test_says_when_it_did_not_engage(self):
         """A library that loads and does nothing: the nearest to a program that throws the preload away."""
         source, idle = self.folder / "idle.c", self.folder / "libtenure-malloc.so"
-        source.write_text("int tenure_idle;\n")
+        source.write_text("#include <stddef.h>\nextern void* __libc_malloc(size_t);\n"
+                          "void* malloc(size_t bytes) { return __libc_malloc(bytes); }\n")
         subprocess.run(["cc", "-shared", "-fPIC", "-o", idle, source], check=True)
         self.environment["TENURE_LIBRARY"] = str(idle)
         code, out, err = self.run_it("--", "echo", "said")
@@ -538,12 +539,12 @@ class RunTest(unittest.TestCase):
         self.assertIn("it allocated little against the sampling interval", self.run_it("--", "true")[2])
         self.assertIn("sampling was off", self.run_it("--sample-interval", "0", "--", "true")[2])
 
-
-if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
     def test_findings_are_told_without_samples(self):
         text = self.run_it("--sample-interval", "0", "--", KNOWN, "touch", 64)[2]
         found = " ".join(text.split("Findings")[1].split())
         self.assertIn("were mapped by the program itself, outside the heap", found)
         self.assertNotIn("Findings", self.run_it("--sample-interval", "0", "--", "true")[2])
 
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

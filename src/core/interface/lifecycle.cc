@@ -27,6 +27,7 @@ bool has_a_part() noexcept { return core::is_live_core() || core::serves_malloc(
 [[gnu::constructor(101)]] void begin() {
   if (!has_a_part()) return;
   core::initialize();
+  telemetry::tell_malloc_owner(core::serves_malloc() ? wire::malloc_owner::tenure : wire::malloc_owner::other);
   ::pthread_atfork(core::before_fork, core::after_fork_in_parent, core::after_fork_in_child);
   core::allow_background();
   core::prepare_scans();

@@ -25,7 +25,8 @@ extern const char core_identity;
 // Whether the tenure_* that the loader chose for this process are those of this library.
 bool is_live_core() noexcept;
 
-// Whether the malloc that the loader chose gives blocks of this core's heap. Asks it for one, the first time.
+// Whether the malloc that the loader chose gives blocks of this core's heap. Where that is not plain from where
+// it lies, asks it for one, the first time.
 bool serves_malloc() noexcept;
 
 }  // namespace tenure::core

@@ -40,6 +40,7 @@ namespace {
 wire::control_page* current_control = &own.control;  // atomic
 
 region process_region;
+std::uint32_t current_malloc_owner = 0;                       // enum wire::malloc_owner, atomic
 wire::heap_statistics* current_statistics = &own.statistics;  // atomic
 std::uint64_t* current_overhead_ns = &own.overhead_nanoseconds;
 std::uint64_t* current_overhead_bytes = &own.overhead_bytes;
@@ -53,8 +54,8 @@ void (*scan_callback)(int file, std::uint64_t wish) = nullptr;  // atomic
 // As they stood before fork, when the heap held its locks; the region itself is shared with a parent that runs on.
 wire::heap_statistics before_fork_statistics;
 bool before_fork_taken = false;
-
 std::uint32_t forking_thread = 0;  // 0: not known
+
 template <class T>
 void publish(T*& pointer, T* value) noexcept {
   __atomic_store_n(&pointer, value, __ATOMIC_RELEASE);
@@ -93,6 +94,7 @@ void use_region() noexcept {
   process_region.control().recording = own.control.recording;
   header.overhead_nanoseconds = own.overhead_nanoseconds;
   header.overhead_bytes = own.overhead_bytes;
+  header.malloc_owner = __atomic_load_n(&current_malloc_owner, __ATOMIC_RELAXED);
   publish(current_statistics, &process_region.statistics());
   publish(current_control, &process_region.control());
   publish<const std::uint32_t>(current_switch, &process_region.control().recording);
@@ -163,6 +165,7 @@ bool enter_region(const char* folder, wire::origin origin, const wire::session_w
     process_region.unmap();
     return false;
   }
+  process_region.header().malloc_owner = __atomic_load_n(&current_malloc_owner, __ATOMIC_RELAXED);
   process_region.open_for_readers();
   publish(current_control, &page);
   publish<const std::uint32_t>(current_switch, &page.recording);
@@ -189,10 +192,10 @@ void leave_region(const std::uint32_t* word) noexcept {
 void before_fork() noexcept {
   copy_statistics(statistics(), before_fork_statistics);
   before_fork_taken = true;
+  forking_thread = os::thread_id();
 }
 
 void after_fork_in_child() noexcept {
-  forking_thread = os::thread_id();
   if (__atomic_load_n(&started, __ATOMIC_ACQUIRE) == 0) return;
   const bool was_attached = is_attached();
   if (process_region.mapped() && !was_attached) {
@@ -211,6 +214,12 @@ void after_fork_in_child() noexcept {
   forking_thread = 0;
   __atomic_store_n(&finished, 0, __ATOMIC_RELEASE);
   if (!follow_attachment_in_child()) open_region(wire::origin::fork);
+}
+
+void tell_malloc_owner(wire::malloc_owner owner) noexcept {
+  const auto word = static_cast<std::uint32_t>(owner);
+  __atomic_store_n(&current_malloc_owner, word, __ATOMIC_RELAXED);
+  if (process_region.mapped()) __atomic_store_n(&process_region.header().malloc_owner, word, __ATOMIC_RELAXED);
 }
 
 void finish() noexcept {

@@ -14,6 +14,7 @@
 
 #include "wire/event.h"
 #include "wire/heap_statistics.h"
+#include "wire/region.h"
 
 namespace tenure::telemetry {
 
@@ -31,6 +32,9 @@ void before_fork() noexcept;
 // the thread that forked becomes the child's. So a child that only calls exec costs nothing and one that lives shows
 // whose memory it holds.
 void after_fork_in_child() noexcept;
+
+// Whose malloc the program calls, once that is known. A child of fork says the same.
+void tell_malloc_owner(wire::malloc_owner owner) noexcept;
 
 // At exit: the text snapshots, the final state. Later calls do nothing.
 void finish() noexcept;

@@ -59,10 +59,15 @@ std::string verdict(const engagement& heap, const palette& paint) {
   return std::string(paint.bad) + "Tenure does not engage" + std::string(paint.reset) + ": " + heap.failure + "\n";
 }
 
+// Empty where it can.
+std::string why_not(const checked_program& checked) {
+  if (!checked) return checked.error().sentence;
+  return checked->brings_malloc ? own_malloc_sentence(*checked) : "";
+}
+
 std::string program_verdict(const std::string& name, const checked_program& checked, const palette& paint) {
-  if (!checked) {
-    return std::string(paint.bad) + "It cannot engage for " + name + std::string(paint.reset) + ": " +
-           checked.error().sentence + "\n";
+  if (const std::string reason = why_not(checked); !reason.empty()) {
+    return std::string(paint.bad) + "It cannot engage for " + name + std::string(paint.reset) + ": " + reason + "\n";
   }
   std::string text = std::string(paint.good) + "It can engage for " + name + std::string(paint.reset) + ":";
   for (const auto& file : checked->chain) text += " " + file.string() + (file == checked->chain.back() ? "" : " by");
@@ -95,9 +100,10 @@ void print_json(const doctor_request& request, const engagement& heap, const std
   if (program) {
     json.begin_object("program");
     json.member("command", request.program.front());
-    json.member("can_engage", program->has_value());
+    const std::string reason = why_not(*program);
+    json.member("can_engage", reason.empty());
     if (*program) json.member("loader", (*program)->loader.string());
-    if (!*program) json.member("reason", program->error().sentence);
+    if (!reason.empty()) json.member("reason", reason);
     json.end_object();
   }
   for (const section& one : gather(heap)) {
@@ -127,7 +133,7 @@ int doctor_command(const doctor_request& request) {
   } else {
     print_text(request, heap, program);
   }
-  return heap.engages() && (!program || program->has_value()) ? 0 : 1;
+  return heap.engages() && (!program || why_not(*program).empty()) ? 0 : 1;
 }
 
 }  // namespace tenure::cli

@@ -1,4 +1,5 @@
-// What this room asks of an ELF file: its machine, its loader, and what its dynamic section says of it.
+// What this room asks of an ELF file: its machine, its loader, what its dynamic section says of it, whose malloc it
+// has.
 #pragma once
 
 #include <elf.h>
@@ -16,6 +17,8 @@ struct elf_facts {
   std::uint64_t tls_bytes = 0;  // of PT_TLS
   std::uint64_t flags = 0;      // DT_FLAGS
   std::uint64_t flags_1 = 0;    // DT_FLAGS_1
+  bool defines_malloc = false;  // others would be bound to its malloc
+  bool holds_tenure = false;    // Tenure's heap is linked into it (wire/note.h)
 
   // A file of 64 bits for this machine.
   bool is_of_this_machine() const;

@@ -25,6 +25,12 @@ std::expected<fs::path, std::string> library_named(const std::string& source, co
                          (is_there ? "a shared library for this machine." : "there."));
 }
 
+bool defines_malloc(const fs::path& library) {
+  std::ifstream file(library, std::ios::binary);
+  const auto facts = read_elf(file);
+  return facts && facts->defines_malloc;
+}
+
 std::expected<fs::path, std::string> find_preload_library() {
   constexpr const char* name = "libtenure-malloc.so";
   std::error_code ignored;

@@ -16,6 +16,9 @@ std::expected<std::filesystem::path, std::string> find_preload_library();
 std::expected<std::filesystem::path, std::string> library_named(const std::string& source,
                                                                 const std::filesystem::path& path);
 
+// Whether a program that `library` is preloaded into would call its malloc.
+bool defines_malloc(const std::filesystem::path& library);
+
 // The folder of the running command's own file.
 std::filesystem::path own_folder();
 

@@ -103,7 +103,7 @@ std::string interpreter_of(std::string_view head) {
   return std::string(head.substr(0, head.find_first_of(" \t\r")));
 }
 
-std::expected<fs::path, program_refusal> check_elf(const fs::path& path, std::ifstream& file, std::string_view head) {
+std::expected<elf_facts, program_refusal> check_elf(const fs::path& path, std::ifstream& file, std::string_view head) {
   const auto identity = [&](int at) { return static_cast<unsigned char>(head[static_cast<std::size_t>(at)]); };
   if (head.size() < sizeof(Elf64_Ehdr))
     return refuse(refusal_kind::unknown_format, in_quotes(path) + " is a damaged ELF file.");
@@ -133,10 +133,17 @@ std::expected<fs::path, program_refusal> check_elf(const fs::path& path, std::if
     return refuse(refusal_kind::missing_loader,
                   in_quotes(path) + " asks for the loader " + in_quotes(facts->loader) + ", which is not there.");
   }
-  return fs::path(facts->loader);
+  return *facts;
 }
 
 }  // namespace
+
+std::string own_malloc_sentence(const program_facts& program) {
+  return in_quotes(program.chain.back()) +
+         " brings a malloc of its own, which the loader takes before any other: what it allocates cannot be seen; "
+         "build "
+         "it without, or link Tenure into it.";
+}
 
 std::expected<program_facts, program_refusal> check_program(const std::string& command) {
   const auto found = find_program(command);
@@ -175,9 +182,10 @@ std::expected<program_facts, program_refusal> check_program(const std::string& c
                         " runs with more rights than yours (set-user-id, set-group-id or capabilities), and "
                         "the loader then takes no heap from outside; run it as the user it becomes.");
     }
-    const auto loader = check_elf(path, file, head);
-    if (!loader) return std::unexpected(loader.error());
-    result.loader = *loader;
+    const auto facts = check_elf(path, file, head);
+    if (!facts) return std::unexpected(facts.error());
+    result.loader = facts->loader;
+    result.brings_malloc = facts->defines_malloc && !facts->holds_tenure;
     return result;
   }
   return refuse(refusal_kind::unknown_format,

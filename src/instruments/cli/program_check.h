@@ -37,8 +37,12 @@ struct program_facts {
   std::filesystem::path path;                // the file that the kernel will start
   std::vector<std::filesystem::path> chain;  // a script's interpreters in order; the last is the ELF program
   std::filesystem::path loader;              // of the ELF program
-  bool is_shell_script = false;              // text without a #! line: /bin/sh is started with it, as by every shell
+  bool brings_malloc = false;    // of its own, which the loader prefers to any that is preloaded; not Tenure's
+  bool is_shell_script = false;  // text without a #! line: /bin/sh is started with it, as by every shell
 };
+
+// Of a program that brings its own malloc: what follows from that.
+std::string own_malloc_sentence(const program_facts& program);
 
 // Finds `command` as execvp would and looks at it. Starts nothing.
 std::expected<program_facts, program_refusal> check_program(const std::string& command);

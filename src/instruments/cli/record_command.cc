@@ -29,6 +29,19 @@ std::expected<std::filesystem::path, std::string> file_to_write(const record_opt
   return path.empty() ? options.recording : path;
 }
 
+// Of the image that the command became; empty where its allocations were told.
+std::string why_nothing_was_told(const collect::recording& of) {
+  const collect::process_record* main = nullptr;
+  for (const collect::process_record& one : of.processes)
+    if (one.pid == of.child_pid) main = &one;
+  if (main == nullptr)
+    return "Tenure did not engage: the program never opened its shared memory, and the recording has nothing of it; "
+           "`tenure doctor -- CMD` looks closer.";
+  if (main->malloc_owner == wire::malloc_owner::other)
+    return "malloc is not Tenure's here, but the program's own: the recording has none of its allocations.";
+  return "";
+}
+
 }  // namespace
 
 std::expected<collect::recording_writer, failure> make_writer(const record_options& options) {
@@ -72,6 +85,7 @@ int record_command(const record_options& options) {
   const auto recording = watch(options.command, options.preload, prepare);
   if (!recording) return fail(recording.error());
   if (!writer) return exit_internal;
+  if (const std::string reason = why_nothing_was_told(*recording); !reason.empty()) fail(0, reason);
   return finish_recording(options, *writer, recording->exit_code);
 }
 

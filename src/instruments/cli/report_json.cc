@@ -171,6 +171,11 @@ const char* end_code(collect::process_end end) {
   return "";
 }
 
+json::value malloc_json(wire::malloc_owner owner) {
+  if (owner == wire::malloc_owner::unknown) return nullptr;
+  return owner == wire::malloc_owner::tenure ? "tenure" : "other";
+}
+
 json::object identity_json(const process_profile& of) {
   const collect::process_record& record = of.record;
   json::array command;
@@ -178,6 +183,7 @@ json::object identity_json(const process_profile& of) {
   return {{"pid", record.pid},
           {"parent_pid", record.parent_pid},
           {"origin", std::string(origin_code(record.origin))},
+          {"malloc", malloc_json(record.malloc_owner)},
           {"end", end_code(record.end)},
           {"executable", valid_text(record.executable)},
           {"command", std::move(command)},
@@ -286,14 +292,14 @@ json::object process_json(const process_profile& of, std::size_t site_limit) {
   result["peak_resident_time_ns"] = since_start(of.peak_resident_time_ns);
   result["live_peak_time_ns"] = since_start(of.live_peak_time_ns);
   result["allocated"] = amount_json(of.allocated);
+  result["inherited"] = amount_json(of.inherited);
+  result["inherited_freed"] = amount_json(of.inherited_freed);
   result["live_at_peak"] = amount_json(of.live_at_peak);
   result["live_at_exit"] = amount_json(of.live_at_exit);
   result["live_bounds"] = bounds_json(of.bounds);
   result["lifetimes"] = lifetimes_json(of.lifetimes);
   result["sampling"] = sampling_json(record);
   if (of.full) result["recording"] = recording_json(*of.full);
-  result["inherited"] = amount_json(of.inherited);
-  result["inherited_freed"] = amount_json(of.inherited_freed);
   result["memory_at_peak"] = memory_json(of.memory_at_peak, record.start_ns);
   result["memory_at_exit"] = memory_json(of.memory_at_exit, record.start_ns);
   result["ledger"] = accounts_json(of);
@@ -322,7 +328,9 @@ std::string report_json(const analyze::profile& profile, std::size_t site_limit)
   json::array processes;
   for (const process_profile& one : profile.processes) processes.push_back(process_json(one, site_limit));
   const bool is_attached = run.attached_pid != 0;  // then its end was not waited for
-  const bool is_engaged = profile.main_process != analyze::no_index;
+  const bool has_main = profile.main_process != analyze::no_index;
+  const bool is_engaged =
+      has_main && profile.processes[profile.main_process].record.malloc_owner != wire::malloc_owner::other;
   const json::object document{
       {"schema", report_schema},
       {"tenure_version", version_number()},
@@ -336,7 +344,7 @@ std::string report_json(const analyze::profile& profile, std::size_t site_limit)
         {"kernel_peak_resident_bytes",
          run.kernel_peak_resident_bytes == 0 ? json::value(nullptr) : json::value(run.kernel_peak_resident_bytes)},
         {"engaged", is_engaged},
-        {"main_process", is_engaged ? json::value(profile.main_process) : json::value(nullptr)}}},
+        {"main_process", has_main ? json::value(profile.main_process) : json::value(nullptr)}}},
       {"processes", std::move(processes)},
       {"unwatched", unwatched_json(run)},
       {"collector",

@@ -92,6 +92,16 @@ std::string inherited_text(const process_profile& process) {
                      format_with_error(process.inherited_freed.bytes));
 }
 
+constexpr const char* other_malloc_text = "malloc is not Tenure's here, but the program's own";
+
+bool is_other_malloc(const collect::process_record& record) { return record.malloc_owner == wire::malloc_owner::other; }
+
+std::string why_no_samples(const collect::process_record& record) {
+  if (is_other_malloc(record)) return other_malloc_text;
+  if (record.sample_interval_bytes == 0) return "sampling was off";
+  return fmt::format("it allocated little against the sampling interval of {}", size_of(record.sample_interval_bytes));
+}
+
 std::string summary(const process_profile& process, int columns) {
   const auto& record = process.record;
   const double seconds = std::max(1e-9, static_cast<double>(record.end_ns - record.start_ns) / 1e9);
@@ -104,15 +114,11 @@ std::string summary(const process_profile& process, int columns) {
     text += two_columns(name, said, name_columns, columns, colors(false));
   };
   if (!process.has_sites()) {
-    if (process.full) {
-      line("recorded", "nothing: it told no allocation");
-      return text;
-    }
-    const std::string reason = record.sample_interval_bytes == 0
-                                   ? "sampling was off"
-                                   : fmt::format("it allocated little against the sampling interval of {}",
-                                                 size_of(record.sample_interval_bytes));
-    line("samples", "none: " + reason);
+    if (process.full)
+      line("recorded",
+           std::string("nothing: ") + (is_other_malloc(record) ? other_malloc_text : "it told no allocation"));
+    else
+      line("samples", "none: " + why_no_samples(record));
     return text;
   }
   line("live heap", live_line(process));

@@ -172,6 +172,15 @@ std::string kernel_peak(const collect::recording& run) {
                      size_of(run.kernel_peak_resident_bytes));
 }
 
+// It told of itself, but not of its blocks.
+std::string other_malloc(const palette& paint, int columns) {
+  return wrapped(
+      fmt::format("{}Tenure did not engage:{} malloc is not Tenure's here, but the program's own, so nothing "
+                  "is known of its blocks. What is resident comes from the kernel.",
+                  paint.warning, paint.reset),
+      columns, 0);
+}
+
 std::string not_engaged(const analyze::profile& profile, const palette& paint, int columns) {
   if (profile.run.attached_pid != 0)
     return wrapped(fmt::format("{}Nothing was told:{} process {} has neither allocated nor freed enough to notice that "
@@ -232,7 +241,10 @@ std::string report_text(const analyze::profile& profile, const report_options& o
   const palette& paint = colors(options.uses_color);
   const process_selection which = select_processes(profile, options.shows_all);
   std::string text;
-  if (profile.main_process == analyze::no_index) text += not_engaged(profile, paint, options.columns);
+  if (profile.main_process == analyze::no_index)
+    text += not_engaged(profile, paint, options.columns);
+  else if (profile.processes[profile.main_process].record.malloc_owner == wire::malloc_owner::other)
+    text += other_malloc(paint, options.columns);
   for (const std::size_t index : which.in_full) {
     const process_profile& one = profile.processes[index];
     if (!text.empty()) text += "\n";

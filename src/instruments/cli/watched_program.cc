@@ -20,6 +20,11 @@ namespace fs = std::filesystem;
 std::expected<fs::path, failure> preload_library(const std::optional<fs::path>& given) {
   const auto found = given ? library_named("--preload", *given) : find_preload_library();
   if (!found) return std::unexpected(failure{exit_internal, found.error()});
+  if (!defines_malloc(*found))
+    return std::unexpected(
+        failure{exit_internal, fmt::format("'{}' defines no malloc, so that nothing would run on it; "
+                                           "Tenure's heap is libtenure-malloc.so.",
+                                           found->string())});
   return *found;
 }
 
@@ -55,6 +60,8 @@ std::expected<collect::recording, failure> watch(const std::vector<std::string>&
   if (!program) return std::unexpected(failure{program.error().exit_code, program.error().sentence});
   const auto library = preload_library(preload_path);
   if (!library) return std::unexpected(library.error());
+  // It is watched all the same: what is resident can be told, and what it starts.
+  if (program->brings_malloc) fail(0, own_malloc_sentence(*program));
   // Gone at the end of this function, in every case: nothing is analysed before.
   const auto session = collect::session_folder::create();
   if (!session) return std::unexpected(failure{exit_internal, session.error()});

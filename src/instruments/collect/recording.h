@@ -145,6 +145,7 @@ struct process_record {
   std::uint32_t parent_pid = 0;
   std::uint32_t generation = 0;
   wire::origin origin = wire::origin::exec;
+  wire::malloc_owner malloc_owner = wire::malloc_owner::unknown;
   process_end end = process_end::running;
   std::uint64_t start_ns = 0;
   std::uint64_t start_realtime_ns = 0;

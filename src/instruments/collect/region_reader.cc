@@ -162,6 +162,8 @@ void region_reader::read_state(process_record& into) const {
   into.dropped_events = ring_.dropped_events();
   into.dropped_bytes = ring_.dropped_bytes();
   into.lost_bytes = ring_.losses().bytes;
+  if (head.malloc_owner < wire::malloc_owner_count)
+    into.malloc_owner = static_cast<wire::malloc_owner>(head.malloc_owner);
   into.overhead_ns = head.overhead_nanoseconds;
   into.overhead_bytes = head.overhead_bytes;
   into.region_resident_bytes = region_resident_bytes();

@@ -90,6 +90,39 @@ TEST_F(ProgramCheckTest, RefusesStaticPrograms) {
   }
 }
 
+TEST_F(ProgramCheckTest, SeesAMallocOfTheProgramsOwn) {
+  const std::string folder = folder_.path().string();
+  write_file(folder_ / "own.c",
+             "void* malloc(unsigned long n) { static char m[4096]; return n > 4096 ? 0 : m; }\n"
+             "void free(void* p) { (void)p; }\nint main(void) { return malloc(1) == 0; }\n");
+  write_file(folder_ / "plain.c",
+             "#include <stdlib.h>\nvoid* (*volatile f)(unsigned long) = malloc;\n"
+             "int main(void) { return f(1) == 0; }\n");
+  for (const std::string flags : {"-Wl,--hash-style=gnu", "-Wl,--hash-style=sysv", "-no-pie -Wl,--hash-style=both"}) {
+    output_of("cd " + folder + " && gcc -fno-builtin " + flags + " own.c -o own && gcc " + flags + " plain.c -o plain");
+    const auto own = check_program(folder + "/own");
+    ASSERT_TRUE(own) << own.error().sentence;
+    EXPECT_TRUE(own->brings_malloc) << flags;
+    EXPECT_NE(own_malloc_sentence(*own).find(folder + "/own"), std::string::npos);
+    const auto plain = check_program(folder + "/plain");
+    ASSERT_TRUE(plain) << plain.error().sentence;
+    EXPECT_FALSE(plain->brings_malloc) << flags;
+  }
+  make("script", "#!" + folder + "/own\n");
+  EXPECT_TRUE(check_program(folder + "/script")->brings_malloc);
+}
+
+// A table that leads out of the file, or in circles, holds nothing.
+TEST_F(ProgramCheckTest, TrustsNoSymbolTable) {
+  const std::string whole = read_file("/bin/ls");
+  for (std::size_t at = 64; at < 4096; at += 4) {
+    std::string broken = whole;
+    broken.replace(at, 4, "\xff\xff\xff\x7f");
+    const auto checked = check_program(make("broken", broken));
+    EXPECT_FALSE(checked && checked->brings_malloc) << at;
+  }
+}
+
 TEST_F(ProgramCheckTest, RefusesForeignMachinesAndLoaders) {
   const std::string own = read_file("/bin/ls");
   Elf64_Ehdr header;

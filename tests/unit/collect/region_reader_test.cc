@@ -43,6 +43,7 @@ class RegionReader : public ::testing::Test {
 TEST_F(RegionReader, ReadsWhatWasWritten) {
   region_writer writer(folder_, 42, 3, wire::origin::fork);
   writer.set_command_line(std::string_view("prog\0two words\0", 15), "/bin/prog");
+  writer.header().malloc_owner = static_cast<std::uint32_t>(wire::malloc_owner::other);
   writer.publish();
   const std::uint8_t build_id[] = {0xab, 0x01};
   writer.write_module("/lib/one.so", 0x1000, 0x2000, 0x400, build_id);
@@ -55,13 +56,14 @@ TEST_F(RegionReader, ReadsWhatWasWritten) {
   sample.truncated = 1;
   writer.write_sample(sample);
   writer.write_free(1, sample.time_ns + 5, 8, {0x1200});
-
   sample.id = 2;
   sample.is_inherited = true;
   writer.write_sample(sample);
+
   const process_record record = read_all(writer.path());
   EXPECT_EQ(record.pid, 42u);
   EXPECT_EQ(record.origin, wire::origin::fork);
+  EXPECT_EQ(record.malloc_owner, wire::malloc_owner::other);
   EXPECT_EQ(record.command_line, (std::vector<std::string>{"prog", "two words"}));
   EXPECT_EQ(record.executable, "/bin/prog");
   ASSERT_EQ(record.modules.size(), 1u);
@@ -70,9 +72,9 @@ TEST_F(RegionReader, ReadsWhatWasWritten) {
   ASSERT_EQ(record.samples.size(), 2u);
   EXPECT_TRUE(record.samples[1].is_inherited);
   const collect::sample& one = record.samples[0];
+  EXPECT_FALSE(one.is_inherited);
   EXPECT_EQ(one.requested_bytes, 100u);
   EXPECT_EQ(one.free_time_ns, sample.time_ns + 5);
-  EXPECT_FALSE(one.is_inherited);
   EXPECT_EQ(record.threads[one.thread].name, "worker");
   EXPECT_EQ(record.threads[one.free_thread].id, 8u);
   const stack& of = record.stacks[one.stack];
