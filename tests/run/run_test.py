@@ -221,7 +221,7 @@ class RunTest(unittest.TestCase):
         self.assertLessEqual(process["live_at_exit"]["usable_bytes"]["value"], bounds["exit_bytes"])
         text = self.run_it(*words)[2]
         self.assertRegex(text, r"live heap +at most \d")
-        self.assertRegex(text, r"samples +\d+, one in 512\.0 KiB to \d+\.\d MiB allocated")
+        self.assertRegex(text, r"samples +\d+, one in 512\.0 KiB to \d+\.\d [MG]iB allocated")
         self.assertRegex(text, r"Who owns it +at most \d")
         calm = self.run_it("--sample-interval", "256K", "--", KNOWN, "keep", 40, "stay", 0)[2]
         self.assertRegex(calm, r"live heap +(\d+\.\d MiB ±|at most \d)")
