@@ -35,8 +35,8 @@ bool is_definition(const loaded_file& file, const symbol_tables& tables, std::ui
   const auto symbol = file.value<Elf64_Sym>(tables.symbols + std::uint64_t{index} * sizeof(Elf64_Sym));
   if (!symbol || symbol->st_shndx == SHN_UNDEF || ELF64_ST_BIND(symbol->st_info) == STB_LOCAL) return false;
   std::string found(name.size() + 1, 'x');  // with the end of the string
-  return file.read(tables.strings + symbol->st_name, found.data(), found.size()) &&
-         std::string_view(found.c_str()) == name && found.back() == '\0';
+  return file.read(tables.strings + symbol->st_name, found.data(), found.size()) && found.back() == '\0' &&
+         std::string_view(found).substr(0, name.size()) == name;
 }
 
 std::uint32_t gnu_hash_of(std::string_view name) {
