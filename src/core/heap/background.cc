@@ -19,9 +19,8 @@ namespace {
 
 constexpr std::size_t stack_bytes = 64 * 1024;
 constexpr std::uint64_t nanoseconds_per_millisecond = 1000000;
-// What is not worth a thread: less to give back, in a heap that is smaller.
+// What is not worth a thread: less to give back, in a heap that is not notable.
 constexpr std::size_t least_dirty_bytes = 4 << 20;
-constexpr std::size_t least_used_bytes = 64 << 20;
 // What is changed after some looks, by thinning or with a huge page, has been at rest for the decay then.
 constexpr unsigned looks_in_decay = 4;
 static_assert(looks_before_thinning == looks_in_decay && looks_before_rebuilding == looks_in_decay);
@@ -109,7 +108,7 @@ void wake_background() noexcept {
   }
   if (state == impossible || value(option::background) == 0) return return_inline();
   if (!__atomic_load_n(&allowed, __ATOMIC_ACQUIRE)) return;
-  if (dirty_bytes() < least_dirty_bytes && used_bytes() < least_used_bytes) return;
+  if (dirty_bytes() < least_dirty_bytes && used_bytes() < notable_heap_bytes) return;
   std::uint32_t expected = not_started;
   if (!__atomic_compare_exchange_n(&thread_state, &expected, starting, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     return;

@@ -26,13 +26,11 @@ constexpr std::uintptr_t most_growth_pages = 4096;  // 64 MiB
 // Below this, keeping free pages costs less than looking after them.
 constexpr std::uint64_t dirty_threshold_pages = 128;  // 2 MiB
 
-// A heap of this size is worth looking after when it grows.
-constexpr std::uint64_t notable_pages = 4096;  // 64 MiB
+constexpr std::uint64_t notable_pages = notable_heap_bytes >> page_shift;
 
-// A heap with this much in spans of small blocks, which are touched, has use for 2 MiB more, and with that much in all
+// A heap with this much in spans of small blocks, which are touched, has use for 2 MiB more, and where it is notable
 // its own thread, which returns what has not been used.
-constexpr std::uint64_t least_small_bytes = 32 << 20;
-constexpr std::uint64_t least_used_pages = notable_pages;
+constexpr std::uint64_t least_small_bytes = notable_heap_bytes / 2;
 constexpr std::uint32_t region_pages = huge_page_bytes >> page_shift;
 
 os::mutex lock;
@@ -136,7 +134,7 @@ span* take(span* run, std::uint32_t pages, std::uint32_t alignment, span_kind ki
 // A span of small blocks was cut from fresh pages. Where it begins a region, the rest of that is what the next ones are
 // cut from: free pages that are resident soon.
 void begin_region(const span* cut) noexcept {
-  if (has_begun_region() || used_pages < least_used_pages) return;
+  if (has_begun_region() || used_pages < notable_pages) return;
   if (__atomic_load_n(&telemetry::statistics().small_span_bytes, __ATOMIC_RELAXED) < least_small_bytes) return;
   const std::uint32_t end = cut->first_page + cut->page_count;
   const std::uint32_t region = (end - 1) / region_pages;

@@ -20,6 +20,9 @@
 
 namespace tenure::core {
 
+// A heap of this size is worth looking after: what it does not use goes back, what is dense gets huge pages.
+inline constexpr std::size_t notable_heap_bytes = std::size_t{32} << 20;
+
 // `pages` pages whose first address is a multiple of alignment_pages (a power of two). The span is `kind`, in the span
 // map, with class 0. Null when the system refuses. `zeroed` tells whether the pages read as zero; when want_clean is
 // true, clean pages are preferred (calloc, a block about to receive pages by mremap).

@@ -191,9 +191,9 @@ TEST_F(begun_region_test, goes_back_to_the_system_where_nobody_uses_it) {
 }
 
 TEST_F(begun_region_test, needs_a_heap_with_many_small_blocks) {
-  tell_small_bytes(31 << 20);
+  tell_small_bytes(notable_heap_bytes / 2 - 1);
   EXPECT_FALSE(begins());
-  tell_small_bytes(32 << 20);
+  tell_small_bytes(notable_heap_bytes / 2);
   EXPECT_TRUE(begins());
 }
 
