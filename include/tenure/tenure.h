@@ -84,7 +84,8 @@ typedef struct tenure_statistics {
  * threads go on until they need more than their caches have. 0 when struct_size is too small for a figure. */
 TENURE_API int tenure_statistics_get(tenure_statistics* statistics);
 
-/* The same as text or JSON, NUL-terminated. Returns the bytes needed without the NUL; what does not fit is cut. */
+/* The same as text or JSON, NUL-terminated, and the figures of each first-class heap, each of its own moment. Returns
+ * the bytes needed without the NUL; what does not fit is cut. */
 TENURE_API size_t tenure_statistics_text(char* buffer, size_t capacity);
 TENURE_API size_t tenure_statistics_json(char* buffer, size_t capacity);
 

@@ -1,5 +1,6 @@
 // Tenure's own C interface and tenure::heap, as include/tenure/ promises them.
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <tenure/tenure.h>
 #include <tenure/heap.hpp>
 
@@ -107,6 +108,27 @@ TEST(statistics_as_text, are_complete_in_json_and_cut_never_overrun) {
   EXPECT_GT(tenure_statistics_json(small, 16), 16u);
   EXPECT_EQ(std::strlen(small), 15u);
   EXPECT_EQ(small[16], 'x');
+}
+
+TEST(mallopt_trim_threshold, shortens_the_decay_once) {
+  int64_t before = -1, now = -1;
+  ASSERT_EQ(tenure_option_get("decay", &before), 1);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(mallopt(M_TRIM_THRESHOLD, 4096), 1);
+  ASSERT_EQ(tenure_option_get("decay", &now), 1);
+  EXPECT_EQ(now, before / 4);
+  EXPECT_EQ(tenure_option_set("decay", before), 1);
+}
+
+TEST(statistics_as_text, tell_each_named_heap_exactly) {
+  tenure_heap* heap = tenure_heap_create("a \"quoted\"\nname");
+  ASSERT_NE(heap, nullptr);
+  for (int i = 0; i < 7; ++i) ASSERT_NE(tenure_heap_allocate(heap, 1024, 16), nullptr);
+  const std::string json = told_by(tenure_statistics_json);
+  EXPECT_TRUE(balanced_json(json)) << json;
+  EXPECT_NE(json.find(R"({"name":"a \"quoted\"\u000aname","live_bytes":7168,"live_blocks":7,)"), std::string::npos) << json;
+  EXPECT_NE(told_by(tenure_statistics_text).find("a \"quoted\""), std::string::npos);
+  tenure_heap_destroy(heap);
+  EXPECT_EQ(told_by(tenure_statistics_json).find("quoted"), std::string::npos);
 }
 
 TEST(statistics, add_up_while_other_threads_allocate) {

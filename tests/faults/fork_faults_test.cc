@@ -1,12 +1,17 @@
 // fork, vfork and exec in a program whose other threads are inside the heap at that moment.
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <tenure/tenure.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
+#include <functional>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -135,6 +140,56 @@ TEST(fork_under_load, lets_the_child_free_what_other_threads_of_the_parent_alloc
     ASSERT_EQ(outcome(child), 0);
   }
   for (void* block : blocks) std::free(block);
+}
+
+// What asks the heap, by its name; of Tenure's own interface as a program finds it that may run without Tenure.
+template <class Function>
+Function found(const char* name) {
+  const auto function = reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
+  EXPECT_NE(function, nullptr) << name;
+  return function;
+}
+
+std::uint64_t shrink_nothing(void*, const tenure_pressure*) { return 0; }
+
+TEST(fork_under_load, lets_the_child_ask_what_another_thread_was_asking) {
+  const auto as_json = found<decltype(&tenure_statistics_json)>("tenure_statistics_json");
+  const auto as_figures = found<decltype(&tenure_statistics_get)>("tenure_statistics_get");
+  const auto register_shrinker = found<decltype(&tenure_shrinker_register)>("tenure_shrinker_register");
+  const auto unregister_shrinker = found<decltype(&tenure_shrinker_unregister)>("tenure_shrinker_unregister");
+  ASSERT_FALSE(HasFailure());
+  const std::function<void()> questions[] = {
+      [] { static_cast<void>(mallinfo2()); },
+      [&] {
+        char text[64];
+        as_json(text, sizeof text);
+      },
+      [&] {
+        auto figures = std::make_unique<tenure_statistics>();
+        figures->struct_size = sizeof *figures;
+        as_figures(figures.get());
+      },
+      [&] { unregister_shrinker(register_shrinker(nullptr, 0, shrink_nothing, nullptr)); },
+  };
+  for (const std::function<void()>& ask : questions) {
+    std::atomic<bool> stop{false};
+    std::thread other([&] {
+      while (!stop) ask();
+    });
+    int failed = 0;
+    for (int round = 0; round < 40 && failed == 0; ++round) {
+      const pid_t child = fork();
+      if (child == 0) {
+        alarm(10);
+        ask();
+        _exit(0);
+      }
+      failed = outcome(child);
+    }
+    stop = true;
+    other.join();
+    EXPECT_EQ(failed, 0) << "question " << &ask - questions;
+  }
 }
 
 std::vector<std::string>* kept_by_handlers = nullptr;

@@ -1,4 +1,6 @@
 // The budget's part of the C interface, include/tenure/tenure.h.
+#include "core/interface/account.h"
+
 #include <cerrno>
 #include <cstring>
 
@@ -70,6 +72,9 @@ std::uint64_t call_foreign(void* context, const budget::pressure& why) {
 }
 
 }  // namespace
+
+void tenure::core::lock_foreign_shrinkers() noexcept { foreign_lock.lock(); }
+void tenure::core::unlock_foreign_shrinkers() noexcept { foreign_lock.unlock(); }
 
 TENURE_EXPORT tenure_account* tenure_account_create(const char* name, const char* kind, tenure_account* parent) {
   core::initialize();

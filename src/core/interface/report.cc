@@ -1,7 +1,7 @@
 #include "core/interface/report.h"
 
-#include "core/heap/walk.h"
-#include "core/os/mutex.h"
+#include "core/heap/named_heap.h"
+#include "core/interface/figures.h"
 #include "core/os/virtual_memory.h"
 
 namespace tenure::core {
@@ -38,15 +38,36 @@ void add_class_json(text_writer& text, const class_figures& of) noexcept {
   text.add("}");
 }
 
-// Too large for a small thread's stack; one reader at a time.
-heap_figures figures;
-os::mutex figures_lock;
+// As a JSON string: a name may hold whatever its giver liked.
+void add_json_text(text_writer& text, const char* value) noexcept {
+  text.add("\"");
+  for (const char* at = value; *at != 0; ++at) {
+    const auto byte = static_cast<unsigned char>(*at);
+    if (byte == '"' || byte == '\\') {
+      text.add("\\").add(at, 1);
+    } else if (byte < 0x20) {
+      const char code[] = {'\\', 'u', '0', '0', static_cast<char>('0' + byte / 16), "0123456789abcdef"[byte % 16]};
+      text.add(code, sizeof code);
+    } else {
+      text.add(at, 1);
+    }
+  }
+  text.add("\"");
+}
+
+// Calls tell(heap, its figures) for each first-class heap, the oldest last; none ends meanwhile.
+template <class Function>
+void for_each_named_heap(Function tell) noexcept {
+  lock_named_heaps();
+  for (named_heap* heap = named_heap::first(); heap != nullptr; heap = heap->next()) tell(*heap, heap->statistics());
+  unlock_named_heaps();
+}
 
 }  // namespace
 
 void add_statistics_text(text_writer& text) noexcept {
-  os::lock_guard held(figures_lock);
-  read_figures(&figures);
+  const current_figures now;
+  const heap_figures& figures = *now;
   text.add("Tenure heap\n");
   add_line(text, "live", figures.live_bytes);
   add_line(text, "in thread caches", figures.cached_bytes);
@@ -63,11 +84,18 @@ void add_statistics_text(text_writer& text) noexcept {
   for (std::size_t i = 1; i < class_count; ++i) {
     if (figures.classes[i].spans != 0) add_class_line(text, figures.classes[i]);
   }
+  bool first = true;
+  for_each_named_heap([&](const named_heap& heap, const named_heap_statistics& of) noexcept {
+    if (first) text.add("    live bytes   live blocks    span bytes  named heap\n");
+    first = false;
+    text.add_decimal(of.live_bytes, 14).add_decimal(of.live_blocks, 14).add_decimal(of.span_bytes, 14);
+    text.add("  ").add(heap.name()).add("\n");
+  });
 }
 
 void add_statistics_json(text_writer& text) noexcept {
-  os::lock_guard held(figures_lock);
-  read_figures(&figures);
+  const current_figures now;
+  const heap_figures& figures = *now;
   text.add("{\"schema\":\"tenure.statistics/1\",");
   add_field(text, "live_bytes", figures.live_bytes);
   add_field(text, "live_blocks", figures.live_blocks);
@@ -94,6 +122,21 @@ void add_statistics_json(text_writer& text) noexcept {
     first = false;
     add_class_json(text, figures.classes[i]);
   }
+  text.add("],\"heaps\":[");
+  first = true;
+  for_each_named_heap([&](const named_heap& heap, const named_heap_statistics& of) noexcept {
+    text.add(first ? "{\"name\":" : ",{\"name\":");
+    first = false;
+    add_json_text(text, heap.name());
+    text.add(",");
+    add_field(text, "live_bytes", of.live_bytes);
+    add_field(text, "live_blocks", of.live_blocks);
+    add_field(text, "span_bytes", of.span_bytes);
+    add_field(text, "allocated_bytes", of.allocated_bytes);
+    add_field(text, "allocations", of.allocations);
+    add_field(text, "peak_live_bytes", of.peak_live_bytes, true);
+    text.add("}");
+  });
   text.add("]}");
 }
 

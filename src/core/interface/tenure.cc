@@ -12,8 +12,8 @@
 #include "core/heap/walk.h"
 #include "core/interface/export.h"
 #include "core/interface/live_core.h"
+#include "core/interface/figures.h"
 #include "core/interface/report.h"
-#include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
 
 using namespace tenure::core;
@@ -21,9 +21,6 @@ using namespace tenure::core;
 namespace {
 
 static_assert(sizeof(tenure_class_statistics) == sizeof(class_figures));
-
-heap_figures figures;
-tenure::os::mutex figures_lock;
 
 named_heap* of(tenure_heap* heap) noexcept { return reinterpret_cast<named_heap*>(heap); }
 
@@ -37,7 +34,7 @@ bool adapt_walk(void* context, const live_block& block) noexcept {
   return adapter->visit(adapter->context, block.address, block.bytes, block.heap_name) != 0;
 }
 
-void fill(tenure_statistics* to) noexcept {
+void fill(const heap_figures& figures, tenure_statistics* to) noexcept {
   to->live_bytes = figures.live_bytes;
   to->live_blocks = figures.live_blocks;
   to->cached_bytes = figures.cached_bytes;
@@ -101,9 +98,8 @@ TENURE_EXPORT void* tenure_block_start(const void* interior, std::size_t* size) 
 
 TENURE_EXPORT int tenure_statistics_get(tenure_statistics* statistics) {
   if (statistics->struct_size < sizeof(tenure_statistics)) return 0;
-  tenure::os::lock_guard held(figures_lock);
-  read_figures(&figures);
-  fill(statistics);
+  const current_figures now;
+  fill(*now, statistics);
   return 1;
 }
 

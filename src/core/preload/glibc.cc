@@ -9,24 +9,21 @@
 #include "core/heap/heap.h"
 #include "core/heap/walk.h"
 #include "core/interface/export.h"
+#include "core/interface/figures.h"
 #include "core/interface/report.h"
-#include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
 
 using namespace tenure::core;
 
 namespace {
 
-heap_figures figures;
-tenure::os::mutex figures_lock;
-
 int capped(std::size_t value) noexcept { return value > INT32_MAX ? INT32_MAX : static_cast<int>(value); }
 
 }  // namespace
 
 TENURE_EXPORT struct mallinfo2 mallinfo2() {
-  tenure::os::lock_guard held(figures_lock);
-  read_figures(&figures);
+  const current_figures now;
+  const heap_figures& figures = *now;
   struct mallinfo2 info {};
   info.arena = figures.committed_bytes - figures.large_bytes;
   info.hblks = figures.large_blocks;
@@ -63,10 +60,12 @@ TENURE_EXPORT int malloc_trim(std::size_t) { return purge() != 0 ? 1 : 0; }
 TENURE_EXPORT void malloc_stats() { write_report(STDERR_FILENO); }
 
 // Service owners set these against growth. There is one heap however many threads there are, so M_ARENA_MAX holds
-// anyway; M_TRIM_THRESHOLD's intent, memory returned sooner, becomes a shorter decay; the rest has no counterpart and
-// is accepted.
+// anyway; M_TRIM_THRESHOLD's intent, memory returned sooner, becomes a quarter of the decay, however often it is said;
+// the rest has no counterpart and is accepted.
 TENURE_EXPORT int mallopt(int parameter, int value) {
-  if (parameter == M_TRIM_THRESHOLD && value >= 0 && value < 128 * 1024) {
+  static bool is_shorter = false;
+  if (parameter == M_TRIM_THRESHOLD && value >= 0 && value < 128 * 1024 &&
+      !__atomic_exchange_n(&is_shorter, true, __ATOMIC_RELAXED)) {
     set_value(option::decay, tenure::core::value(option::decay) / 4);
   }
   return 1;
@@ -84,8 +83,8 @@ TENURE_EXPORT int malloc_info(int options, std::FILE* stream) {
   char buffer[4096];
   text_writer text(buffer, sizeof buffer);
   {
-    tenure::os::lock_guard held(figures_lock);
-    read_figures(&figures);
+    const current_figures now;
+    const heap_figures& figures = *now;
     text.add("<malloc version=\"tenure-1\">\n<heap nr=\"0\">\n");
     text.add("<total type=\"live\" count=\"").add_decimal(figures.live_blocks);
     text.add("\" size=\"").add_decimal(figures.live_bytes).add("\"/>\n");
