@@ -125,7 +125,8 @@ TEST(statistics_as_text, tell_each_named_heap_exactly) {
   for (int i = 0; i < 7; ++i) ASSERT_NE(tenure_heap_allocate(heap, 1024, 16), nullptr);
   const std::string json = told_by(tenure_statistics_json);
   EXPECT_TRUE(balanced_json(json)) << json;
-  EXPECT_NE(json.find(R"({"name":"a \"quoted\"\u000aname","live_bytes":7168,"live_blocks":7,)"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"({"name":"a \"quoted\"\u000aname","live_bytes":7168,"live_blocks":7,)"), std::string::npos)
+      << json;
   EXPECT_NE(told_by(tenure_statistics_text).find("a \"quoted\""), std::string::npos);
   tenure_heap_destroy(heap);
   EXPECT_EQ(told_by(tenure_statistics_json).find("quoted"), std::string::npos);

@@ -11,8 +11,8 @@
 #include "core/heap/named_heap.h"
 #include "core/heap/walk.h"
 #include "core/interface/export.h"
-#include "core/interface/live_core.h"
 #include "core/interface/figures.h"
+#include "core/interface/live_core.h"
 #include "core/interface/report.h"
 #include "core/os/virtual_memory.h"
 
