@@ -63,10 +63,13 @@ std::uint64_t owned_by_elements(const Range& range) {
   return sum;
 }
 
-// Converts to whatever a member is: how many of them an aggregate takes is the number of its members.
+// Converts to whatever a member is: how many of them an aggregate takes is the number of its members. Never called, but
+// with a body, which clang wants where T is a type of one file alone.
 struct any_member {
   template <class T>
-  operator T() const;  // NOLINT(google-explicit-constructor): that is what it is for
+  operator T() const {  // NOLINT(google-explicit-constructor): that is what it is for
+    __builtin_unreachable();
+  }
 };
 template <class T, std::size_t... Numbers>
 constexpr bool takes(std::index_sequence<Numbers...>) {

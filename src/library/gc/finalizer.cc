@@ -143,8 +143,9 @@ bool wait_for_destructors(unsigned rounds) noexcept {
 }
 
 void run_destructors_here() noexcept {
-  for (unsigned round = 0;; ++round) {
-    while (run_one()) round = 0;
+  for (;;) {
+    while (run_one()) {
+    }
     const holding guard(queue().guard);
     if (queue().pending.empty() && queue().running == nullptr) return;
   }

@@ -12,9 +12,13 @@ lock slots_lock;
 std::atomic<root_segment*> segments{nullptr};
 root_slot* first_free = nullptr;  // guarded by slots_lock
 
-void* link_to(root_slot* next) noexcept { return reinterpret_cast<char*>(next) + 1; }
+// An odd number, which no object's address is; of the last one, which has no next, 1.
+void* link_to(root_slot* next) noexcept {
+  return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(next) + 1);  // NOLINT(performance-no-int-to-ptr)
+}
 root_slot* link_in(const root_slot& free) noexcept {
-  return reinterpret_cast<root_slot*>(static_cast<char*>(free.load(std::memory_order_relaxed)) - 1);
+  const auto link = reinterpret_cast<std::uintptr_t>(free.load(std::memory_order_relaxed));
+  return reinterpret_cast<root_slot*>(link - 1);  // NOLINT(performance-no-int-to-ptr)
 }
 
 void add_segment() {

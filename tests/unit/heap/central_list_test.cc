@@ -168,7 +168,7 @@ TEST_F(CentralList, LosesNothingBetweenThreads) {
   central_list& list = central_lists[class_48];
   std::vector<std::thread> threads;
   for (std::uint32_t t = 0; t < 4; ++t) {
-    threads.emplace_back([&list, t] {
+    threads.emplace_back([&, t] {
       dice random(t);
       std::vector<block_chain> mine;
       for (int i = 0; i < 3000; ++i) {

@@ -17,14 +17,20 @@ struct type_list {
   static constexpr std::size_t size = sizeof...(T);
 };
 
+// Never called, but with a body: what is asked whether it takes one may be instantiated for the answer, and a function
+// without a body that returns a type of one file alone is an error to clang then.
 struct converts_to_anything {
   template <class T>
-  operator T() const noexcept;
+  operator T() const noexcept {
+    __builtin_unreachable();
+  }
 };
 template <class Derived>
 struct converts_to_base_of {
   template <class T>
-  requires(std::is_base_of_v<T, Derived> && !std::is_same_v<T, Derived>) operator T() const noexcept;
+  requires(std::is_base_of_v<T, Derived> && !std::is_same_v<T, Derived>) operator T() const noexcept {
+    __builtin_unreachable();
+  }
 };
 
 inline constexpr std::size_t most_fields = 32;
