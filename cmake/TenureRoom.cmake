@@ -102,9 +102,11 @@ function(tenure_add_unit_test name)
   add_dependencies(unit_tests ${name})
 endfunction()
 
-# A GoogleTest program for rooms: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ...).
+# A GoogleTest program for rooms: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ... [AS_RELEASED]). The rooms
+# are built as users get them; the test itself is built with less, which takes half the time, but where it races
+# (stress) or reads its own debug information (AS_RELEASED).
 function(tenure_unit_test name)
-  cmake_parse_arguments(UNIT "" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(UNIT "AS_RELEASED" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
   if(NOT UNIT_STANDARD)
     set(UNIT_STANDARD 20)
   endif()
@@ -118,5 +120,8 @@ function(tenure_unit_test name)
   target_link_libraries(${name} PRIVATE ${UNIT_LIBRARIES} GTest::gtest GTest::gtest_main)
   target_compile_features(${name} PRIVATE cxx_std_${UNIT_STANDARD})
   target_compile_options(${name} PRIVATE ${TENURE_WARNINGS_LIST})
+  if(NOT UNIT_AS_RELEASED AND NOT "stress" IN_LIST UNIT_LABELS)
+    target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1;-g1>)
+  endif()
   tenure_add_unit_test(${name} TIMEOUT ${UNIT_TIMEOUT} LABELS ${UNIT_LABELS})
 endfunction()

@@ -102,8 +102,8 @@ class OutOfMemoryTest(unittest.TestCase):
     def test_the_recording_has_every_block_up_to_the_kill(self):
         path = self.folder / "killed.tenure"
         self.run_into_the_limit("record", "-q", "-o", path)
-        done = subprocess.run([TENURE, "report", "--json", path], env=self.environment, capture_output=True, timeout=120,
-                              check=True)
+        done = subprocess.run([TENURE, "report", "--json", path], env=self.environment, capture_output=True,
+                              timeout=120, check=True)
         kept = self.kept_by(self.the_one(json.loads(done.stdout))["by_function"])["never_freed"]
         self.assertGreater(kept["bytes"], 0.8 * LIMIT)
         self.assertLess(kept["bytes"], LIMIT)
