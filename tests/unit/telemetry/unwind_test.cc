@@ -242,11 +242,13 @@ TEST(capture_stack, ends_at_code_without_unwind_information) {
   static constexpr unsigned char code[] = {0x53, 0xff, 0xd7, 0x5b, 0xc3};
   void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(page, MAP_FAILED);
-  std::memcpy(page, code, sizeof code);
-  reinterpret_cast<void (*)(void (*)())>(page)(capture_in_middle);
+  // Not at the page's beginning: clang's sanitizer looks for a function's type before it.
+  char* const function = static_cast<char*>(page) + 64;
+  std::memcpy(function, code, sizeof code);
+  reinterpret_cast<void (*)(void (*)())>(function)(capture_in_middle);
   EXPECT_EQ(middle.end, telemetry::walk_end::no_rule);
   ASSERT_EQ(middle.frame_count, 2u);
-  EXPECT_EQ(middle_frames[1], reinterpret_cast<std::uint64_t>(page) + 3);
+  EXPECT_EQ(middle_frames[1], reinterpret_cast<std::uint64_t>(function) + 3);
   munmap(page, 4096);
 #else
   GTEST_SKIP() << "the code is x86-64's";
