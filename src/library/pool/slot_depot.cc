@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <new>
 #include <optional>
 #include <vector>
@@ -41,20 +42,21 @@ struct directory {
 
 // A thread's magazines, from its first use of a pool to its end.
 struct thread_magazines {
-  magazine_set all{};
+  // Not in the thread's own storage: a library's lies in what the loader sets aside at start, and every thread has it.
+  const std::unique_ptr<magazine_set> all = std::make_unique<magazine_set>();
   static constinit thread_local bool are_over;
 
   static magazine_set* of_this_thread() {
     if (are_over) return nullptr;
     thread_local thread_magazines mine;
-    return &mine.all;
+    return mine.all.get();
   }
 
   thread_magazines() {
     directory& shared = directory::get();
     const std::lock_guard held(shared.lock);
-    shared.sets.push_back(&all);
-    current_magazines = &all;
+    shared.sets.push_back(all.get());
+    current_magazines = all.get();
   }
   // What the thread has cached goes to the pools' depots. A destructor of the thread that comes later finds none.
   ~thread_magazines() {
@@ -64,9 +66,9 @@ struct thread_magazines {
     const std::lock_guard held(shared.lock);
     for (std::uint32_t id = 0; id < pool_ids; ++id) {
       slot_depot* pool = shared.pools[id];
-      if (pool != nullptr && pool->serial_ == all[id].serial) pool->retire(&all[id]);
+      if (pool != nullptr && pool->serial_ == (*all)[id].serial) pool->retire(&(*all)[id]);
     }
-    std::erase(shared.sets, &all);
+    std::erase(shared.sets, all.get());
   }
   thread_magazines(const thread_magazines&) = delete;
   thread_magazines& operator=(const thread_magazines&) = delete;

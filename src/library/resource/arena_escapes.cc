@@ -46,7 +46,7 @@ struct scan {
 
   void look_at(std::uintptr_t begin, std::size_t bytes, const char* place) {
     constexpr std::size_t word_bytes = sizeof(std::uintptr_t);
-    static thread_local std::array<std::uintptr_t, 4096> words;
+    std::array<std::uintptr_t, 1024> words;  // below what is looked at of this thread's stack
     const std::uintptr_t end = (begin + bytes) & ~(word_bytes - 1);
     std::uintptr_t at = (begin + word_bytes - 1) & ~(word_bytes - 1);
     while (at < end && !is_full()) {
