@@ -3,11 +3,8 @@
 #
 # The setting is one of the whole machine, so a virtual one is started for it, emulated, with a kernel of Debian's and a
 # few programs in its first RAM disk. It needs qemu-system-x86, busybox-static and a kernel: $TENURE_TEST_KERNEL, or the
-# newest readable one in /boot. Without them it exits with 77, and says what to do.
-#
-#     apt-get install qemu-system-x86 busybox-static
-#     apt-get download linux-image-6.1.0-NN-cloud-amd64 && dpkg-deb -x linux-image-*.deb kernel
-#     TENURE_TEST_KERNEL=kernel/boot/vmlinuz-* tests/faults/strict_overcommit.sh build/release
+# newest readable one in /boot, or Debian's for clouds, which it fetches and does not install. Without them it exits
+# with 77, and says what to do.
 set -euo pipefail
 
 skip() {
@@ -15,12 +12,26 @@ skip() {
   exit 77
 }
 
+newest_kernel() { { find "$1" -name 'vmlinuz-*' -readable 2>/dev/null || true; } | sort -V | tail -n 1; }
+
+# Debian's kernel for clouds, which is the smallest, taken out of its package into the build folder.
+fetch_kernel() {
+  local folder=$1 package
+  package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-[0-9]/ { print $2 }')
+  [[ -n $package ]] || return 0
+  mkdir -p "$folder"
+  (cd "$folder" && apt-get download -qq "$package" && dpkg-deb -x ./*.deb . && rm -f ./*.deb) >&2 || return 0
+  newest_kernel "$folder/boot"
+}
+
 build=${1:?usage: strict_overcommit.sh BUILD_FOLDER}
-kernel=${TENURE_TEST_KERNEL:-$(find /boot -name 'vmlinuz-*' -readable 2>/dev/null | sort -V | tail -n 1)}
+kernel=${TENURE_TEST_KERNEL:-$(newest_kernel /boot)}
+kernel=${kernel:-$(newest_kernel "$build/kernel/boot")}
+kernel=${kernel:-$(fetch_kernel "$build/kernel")}
 command -v qemu-system-x86_64 >/dev/null || skip "qemu-system-x86 is not installed"
 busybox=$(command -v busybox) || skip "busybox-static is not installed"
 ! ldd "$busybox" >/dev/null 2>&1 || skip "$busybox is not static: install busybox-static"
-[[ -r $kernel ]] || skip "there is no kernel in /boot: name one in TENURE_TEST_KERNEL"
+[[ -r $kernel ]] || skip "there is no kernel in /boot, and none could be fetched: name one in TENURE_TEST_KERNEL"
 
 library=$build/lib/libtenure-malloc.so
 programs=("$build/bin/limit_victim" "$build/bin/tenure" "$(command -v sqlite3)")
