@@ -7,14 +7,35 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <utility>
 
 #include <tenure/gc.hpp>
 
 #include "core/base/yield_point.h"
 #include "systematic.h"
 
+namespace {
+
+// A whole cycle at one step of the calling thread, counted from 0; in an operation, for which a cycle waits, at the
+// next step that is in none.
+struct cycle_at_step {
+  tenure::gc::heap* heap = nullptr;
+  std::uint64_t steps_before = 0;
+  void step() noexcept {
+    if (heap == nullptr) return;
+    if (steps_before != 0) return void(--steps_before);
+    if (tenure::gc::detail::current_thread->operations.load() % 2 == 0) std::exchange(heap, nullptr)->collect();
+  }
+};
+thread_local cycle_at_step cycle_here;
+
+}  // namespace
+
 namespace tenure::core {
-void yield_point() noexcept { testing::systematic::yield(); }
+void yield_point() noexcept {
+  cycle_here.step();
+  testing::systematic::yield();
+}
 }  // namespace tenure::core
 
 using namespace tenure;
@@ -296,6 +317,31 @@ TEST(gc_systematic, an_ephemeron_gives_a_key_with_its_value_or_nothing) {
   }
   EXPECT_GT(found, 100u);
   EXPECT_GT(set_again, 20u);
+}
+
+// A cycle begins and ends at each step of a swap in turn: only the pairs lead to the values.
+TEST(gc_systematic, ephemerons_that_change_places_lose_nothing) {
+  bool over = false;
+  for (std::uint64_t at = 0; !over; ++at) {
+    gc::heap heap(options());
+    const gc::root<pairs> holder(heap.make<pairs>());
+    const gc::local<node> keys[2] = {heap.make<node>(), heap.make<node>()};
+    for (int i = 0; i < 2; ++i) holder->each[i].set(keys[i], heap.make<node>());
+    if (at % 2 == 0) heap.collect();
+    cycle_here = {&heap, at / 2};
+    {
+      using std::swap;
+      swap(holder->each[0], holder->each[1]);
+    }
+    over = std::exchange(cycle_here.heap, nullptr) != nullptr;  // there are no more steps
+    for (int i = 0; i < 2; ++i) {
+      const gc::local<node> value = holder->each[1 - i].value_of(keys[i]);
+      ASSERT_TRUE(value) << "step " << at / 2;
+      ASSERT_EQ(value->value, intact) << "step " << at / 2;
+    }
+    heap.collect();
+    ASSERT_EQ(heap.statistics().live_objects, 5u) << "step " << at / 2;
+  }
 }
 
 // Stores into old objects at every moment of a young cycle: what they lead to survives this one and the next.

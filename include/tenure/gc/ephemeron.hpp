@@ -17,9 +17,11 @@
 //   6. In a destructor, a pair of the dying object is empty if its key dies, too; a value that dies reads as null.
 //   7. What key() and value() return keeps the object alive.
 //
-// In managed objects only, all of one heap. Thread-safety: as member<T>, one thread at a time. Cost: two words; to set
-// it, a function call and what a store of a member costs; to read it, what weak<T>::lock() costs. To the collector: a
-// look at each pair of a living object in a full cycle, in a young one at those set since the last.
+// In managed objects only, all of one heap. Two change places with swap(a, b), found by their class: std::swap(a, b) by
+// its full name keeps one on the stack, where it keeps nothing alive. Thread-safety: as member<T>, one thread at a
+// time. Cost: two words; to set it, a function call and what a store of a member costs; to read it, what
+// weak<T>::lock() costs. To the collector: a look at each pair of a living object in a full cycle, in a young one at
+// those set since the last.
 #pragma once
 
 #include <tenure/gc/detail/fields.hpp>
@@ -50,6 +52,16 @@ class ephemeron final : detail::pair_class {
     detail::store_pair(words_, detail::untyped(key.get()), detail::untyped(value.get()));
   }
   void clear() noexcept { detail::store_pair(words_, nullptr, nullptr); }
+
+  // Keys and values of both are held by the stack while they are in neither pair.
+  friend void swap(ephemeron& a, ephemeron& b) noexcept {
+    const local<K> key = a.key();
+    const local<V> value = key ? a.value_now() : nullptr;
+    const local<K> other_key = b.key();
+    const local<V> other_value = other_key ? b.value_now() : nullptr;
+    a.set(other_key, other_value);
+    b.set(key, value);
+  }
 
   local<K> key() const noexcept {
     local<K> held;
