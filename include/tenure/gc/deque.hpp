@@ -155,7 +155,7 @@ class deque final {
       return added;
     }
     const size_type before = (store_->first() == 0 ? store_->capacity() : store_->first()) - 1;
-    T* made = detail::construct<T>(store_->data() + before, std::forward<Arguments>(arguments)...);
+    T* made = detail::construct_element(store_->data() + before, std::forward<Arguments>(arguments)...);
     store_->set_first(before);
     store_->set_size(size() + 1);
     return *made;
@@ -172,7 +172,9 @@ class deque final {
   }
   void resize(size_type count) {
     while (size() > count) pop_back();
-    while (size() < count) emplace_back();
+    detail::add_all_or_none(*this, [&] {
+      while (size() < count) emplace_back();
+    });
   }
 
   // In the middle: from the nearer end, element by element.

@@ -11,7 +11,8 @@
 // compares.
 //
 // Thread-safety: as std::map; the collector needs no leave. Throws std::bad_alloc and what K, V and Compare throw, and
-// then nothing has changed. Cost: as std::map, with expected rather than certain depth, and a barrier for each link.
+// then one element has not been added, and an assignment has not begun; of several (insert of a range) those before
+// have been. Cost: as std::map, with expected rather than certain depth, and a barrier for each link.
 #pragma once
 
 #include <algorithm>
@@ -109,8 +110,11 @@ class map final {
   ~map() = default;
   map& operator=(const map& other) {
     if (this == &other) return *this;
-    clear();
-    insert(other.begin(), other.end());
+    if (other.empty()) {
+      clear();
+    } else {
+      swap(*make<map>(other));
+    }
     return *this;
   }
   map& operator=(map&& other) noexcept {
@@ -182,8 +186,8 @@ class map final {
                                                                                              Arguments&&... arguments) {
     const place found = find_place(key);
     if (found.node != nullptr) return {at_node(found.node), false};
-    const local<node> made = make(std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
-                                  std::forward_as_tuple(std::forward<Arguments>(arguments)...));
+    const local<node> made = make<node>(std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
+                                        std::forward_as_tuple(std::forward<Arguments>(arguments)...));
     return {add(made, found), true};
   }
   std::pair<iterator, bool> insert(const value_type& pair) { return try_emplace(pair.first, pair.second); }
@@ -194,7 +198,7 @@ class map final {
   }
   template <class... Arguments>
   std::pair<iterator, bool> emplace(Arguments&&... arguments) {
-    const local<node> made = make(std::forward<Arguments>(arguments)...);
+    const local<node> made = make<node>(std::forward<Arguments>(arguments)...);
     const place found = find_place(made->pair.first);
     if (found.node != nullptr) return {at_node(found.node), false};
     return {add(made, found), true};
@@ -234,6 +238,7 @@ class map final {
     using std::swap;
     swap(root_, other.root_);
     std::swap(size_, other.size_);
+    std::swap(series_, other.series_);
   }
   friend void swap(map& a, map& b) noexcept { a.swap(b); }
   friend bool operator==(const map& a, const map& b) {
@@ -283,10 +288,10 @@ class map final {
     }
     return found;
   }
-  template <class... Arguments>
-  local<node> make(Arguments&&... arguments) const {
+  template <class T, class... Arguments>
+  local<T> make(Arguments&&... arguments) const {
     const detail::owner heap = detail::heap_of_owner(this, "map");
-    return detail::make_in<node>(heap.heap, heap.number, std::forward<Arguments>(arguments)...);
+    return detail::make_in<T>(heap.heap, heap.number, std::forward<Arguments>(arguments)...);
   }
   iterator add(const local<node>& added, const place& at) noexcept {
     added->priority = detail::tree_priority(series_);
@@ -299,11 +304,12 @@ class map final {
     detail::require_same_heap(this, &other, "map");
     root_ = std::move(other.root_);
     size_ = std::exchange(other.size_, 0);
+    series_ = std::exchange(other.series_, 0);
   }
 
   member<detail::tree_node> root_;
   size_type size_ = 0;
-  std::uint64_t series_ = 0;
+  std::uint64_t series_ = 0;  // of priorities; goes with the nodes, of which no two of a map get the same
 };
 
 }  // namespace tenure::gc

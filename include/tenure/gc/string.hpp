@@ -79,7 +79,7 @@ class string final {
   iterator end() noexcept { return begin() + size(); }
   const_iterator begin() const noexcept { return const_cast<string*>(this)->begin(); }
   const_iterator end() const noexcept { return begin() + size(); }
-  char& operator[](size_type index) noexcept { return begin()[index]; }
+  char& operator[](size_type index) noexcept { return store_ == nullptr ? end_of_empty : begin()[index]; }
   char operator[](size_type index) const noexcept { return data()[index]; }
   char& at(size_type index) {
     if (index >= size()) throw std::out_of_range("tenure::gc::string::at");
@@ -211,6 +211,9 @@ class string final {
     detail::require_same_heap(this, &other, "string");
     store_ = std::move(other.store_);
   }
+
+  // The zero behind the characters of a string that has no store; a program may only write a zero over it.
+  static inline constinit thread_local char end_of_empty = '\0';
 
   detail::store_member_of<char> store_;
 };

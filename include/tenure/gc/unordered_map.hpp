@@ -15,7 +15,8 @@
 // longer than others want them, weak_map.
 //
 // Thread-safety: as std::unordered_map; the collector needs no leave. Throws std::bad_alloc and what K, V, Hash and
-// Equal throw, and then nothing has changed. Cost: as std::unordered_map, with the allocation of a managed object.
+// Equal throw, and then one element has not been added, and an assignment has not begun; of several (insert of a range)
+// those before have been. Cost: as std::unordered_map, with the allocation of a managed object.
 #pragma once
 
 #include <algorithm>
@@ -119,8 +120,11 @@ class unordered_map final {
   ~unordered_map() = default;
   unordered_map& operator=(const unordered_map& other) {
     if (this == &other) return *this;
-    clear();
-    insert(other.begin(), other.end());
+    if (other.empty()) {
+      clear();
+    } else {
+      swap(*make<unordered_map>(other));
+    }
     return *this;
   }
   unordered_map& operator=(unordered_map&& other) noexcept {
@@ -156,8 +160,8 @@ class unordered_map final {
                                                                                              Arguments&&... arguments) {
     const std::size_t hash = mix(key);
     if (node* found = find_node(key, hash)) return {{table_.get(), found}, false};
-    return {add(make(hash, std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
-                     std::forward_as_tuple(std::forward<Arguments>(arguments)...))),
+    return {add(make<node>(hash, std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
+                           std::forward_as_tuple(std::forward<Arguments>(arguments)...))),
             true};
   }
   std::pair<iterator, bool> insert(const value_type& pair) { return try_emplace(pair.first, pair.second); }
@@ -168,7 +172,7 @@ class unordered_map final {
   }
   template <class... Arguments>
   std::pair<iterator, bool> emplace(Arguments&&... arguments) {
-    const local<node> made = make(0, std::forward<Arguments>(arguments)...);
+    const local<node> made = make<node>(std::size_t{0}, std::forward<Arguments>(arguments)...);
     made->hash = mix(made->pair.first);
     if (node* found = find_node(made->pair.first, made->hash)) return {{table_.get(), found}, false};
     return {add(made), true};
@@ -238,10 +242,10 @@ class unordered_map final {
     while (at != nullptr && !(at->hash == hash && Equal()(at->pair.first, key))) at = at->next.get();
     return at;
   }
-  template <class... Arguments>
-  local<node> make(std::size_t hash, Arguments&&... arguments) const {
+  template <class T, class... Arguments>
+  local<T> make(Arguments&&... arguments) const {
     const detail::owner heap = detail::heap_of_owner(this, "unordered_map");
-    return detail::make_in<node>(heap.heap, heap.number, hash, std::forward<Arguments>(arguments)...);
+    return detail::make_in<T>(heap.heap, heap.number, std::forward<Arguments>(arguments)...);
   }
   iterator add(const local<node>& added) {
     if (size_ >= bucket_count()) rehash(2 * size_);

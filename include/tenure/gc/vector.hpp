@@ -17,7 +17,8 @@
 // not be used on one of classes with members, which would be on the stack meanwhile.
 //
 // Thread-safety: as std::vector; the collector needs no leave. Throws what std::vector does, with its guarantees:
-// push_back and emplace_back change nothing when they throw, unless T can neither be copied nor moved without throwing.
+// push_back, emplace_back and resize leave the elements that there were when they throw, unless T can neither be copied
+// nor moved without throwing.
 // Cost: as std::vector, and the barrier of a member for each that is stored.
 #pragma once
 
@@ -151,7 +152,9 @@ class vector final {
   void resize(size_type count) {
     while (size() > count) pop_back();
     reserve(count);
-    while (size() < count) store_->construct_back();
+    detail::add_all_or_none(*this, [&] {
+      while (size() < count) store_->construct_back();
+    });
   }
   void resize(size_type count, const T& value) {
     if (count > size()) {
@@ -176,9 +179,11 @@ class vector final {
     const size_type before = size();
     if (count == 0) return begin() + at;
     const local<detail::store<T>> spare = make_spare(at);
-    emplace_back(value);  // which may be one of the elements, that growth will move
-    reserve(before + count);
-    while (size() < before + count) store_->construct_back(std::as_const(data()[before]));
+    detail::add_all_or_none(*this, [&] {
+      emplace_back(value);  // which may be one of the elements, that growth will move
+      reserve(before + count);
+      while (size() < before + count) store_->construct_back(std::as_const(data()[before]));
+    });
     return turn(at, before, spare);
   }
   template <std::input_iterator Iterator>
@@ -186,7 +191,9 @@ class vector final {
     const difference_type at = position - cbegin();
     const size_type before = size();
     const local<detail::store<T>> spare = make_spare(at);
-    for (; first != last; ++first) emplace_back(*first);
+    detail::add_all_or_none(*this, [&] {
+      for (; first != last; ++first) emplace_back(*first);
+    });
     return turn(at, before, spare);
   }
   iterator insert(const_iterator position, std::initializer_list<T> elements) {

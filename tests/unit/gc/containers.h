@@ -29,6 +29,7 @@ inline gc::local<number> make_number(gc::heap& heap, std::uint64_t id) {
 class counted {
  public:
   explicit counted(const gc::local<number>& target = nullptr) : text_(text_of(target.get())), target_(target) {
+    if (refuse_after != 0 && --refuse_after == 0) throw std::runtime_error("no element");
     ++living;
   }
   counted(const counted& other) : text_(other.text_), target_(other.target_) {
@@ -46,6 +47,7 @@ class counted {
   }
   static inline std::atomic<int> living{0};
   static inline int copies_until_throw = 0;
+  static inline int refuse_after = 0;  // the same for those that are no copies
 
  private:
   TENURE_GC_MEMBERS(counted, text_, target_);

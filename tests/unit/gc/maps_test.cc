@@ -175,6 +175,56 @@ TEST_P(maps, are_as_deep_as_they_should_be) {
   EXPECT_EQ(map->lower_bound(500)->first, 1500);
 }
 
+// Comparisons are counted: a search takes a few for each level.
+struct counted_less {
+  bool operator()(int a, int b) const {
+    ++comparisons;
+    return a < b;
+  }
+  static inline int comparisons = 0;
+};
+TEST_P(maps, are_no_deeper_after_moves) {
+  using ordered = gc::map<int, int, counted_less>;
+  for (const bool by_swap : {false, true}) {
+    gc::local<ordered> map = heap_.make<ordered>();
+    for (int i = 0; i < 1000; ++i) {
+      map->try_emplace(i, i);
+      const gc::local<ordered> next = by_swap ? heap_.make<ordered>() : heap_.make<ordered>(std::move(*map));
+      if (by_swap) swap(*next, *map);
+      map = next;
+    }
+    counted_less::comparisons = 0;
+    for (int i = 0; i < 1000; ++i) ASSERT_EQ(map->at(i), i);
+    EXPECT_LT(counted_less::comparisons, 1000 * 40);
+  }
+}
+
+// What cannot be copied in the middle of an assignment leaves the old elements.
+template <class Map>
+void expect_old_elements_when_a_copy_throws(gc::heap& heap) {
+  const auto map = heap.make<Map>();
+  const auto other = heap.make<Map>();
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    map->try_emplace(std::to_string(i), make_number(heap, i));
+    other->try_emplace(std::to_string(10 + i), make_number(heap, 10 + i));
+  }
+  counted::copies_until_throw = 3;
+  EXPECT_THROW(*map = *other, std::runtime_error);
+  counted::copies_until_throw = 0;
+  ASSERT_EQ(map->size(), 5u);
+  for (std::uint64_t i = 1; i <= 5; ++i) ASSERT_EQ(map->at(std::to_string(i)).id(), i);
+  *map = *other;
+  ASSERT_EQ(map->size(), 5u);
+  for (std::uint64_t i = 11; i <= 15; ++i) ASSERT_EQ(map->at(std::to_string(i)).id(), i);
+  const auto empty = heap.make<Map>();
+  *map = *empty;
+  ASSERT_TRUE(map->empty() && map->begin() == map->end());
+}
+TEST_P(maps, an_assignment_that_throws_changes_nothing) {
+  expect_old_elements_when_a_copy_throws<gc::map<std::string, counted>>(heap_);
+  expect_old_elements_when_a_copy_throws<gc::unordered_map<std::string, counted>>(heap_);
+}
+
 // Members as keys are found by their addresses, or ordered by what they lead to.
 struct by_id {
   bool operator()(const gc::member<number>& a, const gc::member<number>& b) const { return a->id < b->id; }

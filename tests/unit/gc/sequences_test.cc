@@ -265,6 +265,74 @@ TEST_P(sequences, what_throws_changes_nothing) {
   deque->clear();
 }
 
+// With a managed pointer that is stored before the constructor throws, and one that could be.
+struct refusing {
+  explicit refusing(const gc::local<number>& target, bool refuses = false) : kept(target), pair(target, target) {
+    if (refuses) throw std::runtime_error("no element");
+  }
+  TENURE_GC_MEMBERS(refusing, kept, pair);
+  gc::member<number> kept;
+  gc::ephemeron<number, number> pair;
+};
+TEST_P(sequences, an_element_that_was_not_constructed_keeps_nothing) {
+  const auto vector = heap_.make<gc::vector<refusing>>();
+  const auto deque = heap_.make<gc::deque<refusing>>();
+  const auto front = heap_.make<gc::deque<refusing>>();
+  const gc::local<number> alive = make_number(heap_, 1);
+  vector->reserve(8);
+  for (int i = 0; i < 3; ++i) deque->emplace_back(alive);
+  for (int i = 0; i < 3; ++i) front->emplace_back(alive);
+  gc::weak<number> refused;
+  {
+    const gc::local<number> made = make_number(heap_, 2);
+    refused = gc::weak<number>(made);
+    EXPECT_THROW(vector->emplace_back(made, true), std::runtime_error);
+    EXPECT_THROW(deque->emplace_back(made, true), std::runtime_error);
+    EXPECT_THROW(front->emplace_front(made, true), std::runtime_error);
+  }
+  heap_.collect();
+  EXPECT_TRUE(refused.expired());
+  EXPECT_TRUE(vector->empty());
+  deque->emplace_back(alive);
+  front->emplace_front(alive);
+  heap_.collect();
+  EXPECT_EQ(deque->back().pair.value()->check, 31u);
+  EXPECT_EQ(front->front().kept->check, 31u);
+}
+
+// Some elements are there when one throws: they go again.
+TEST_P(sequences, what_throws_among_several_changes_nothing) {
+  const auto vector = heap_.make<gc::vector<counted>>();
+  const auto deque = heap_.make<gc::deque<counted>>();
+  const auto several = heap_.make<gc::vector<counted>>();
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    vector->emplace_back(make_number(heap_, i));
+    deque->emplace_back(make_number(heap_, i));
+    several->emplace_back(make_number(heap_, 10 + i));
+  }
+  const auto expect_unchanged = [&](auto throws) {
+    counted::copies_until_throw = 3;
+    counted::refuse_after = 3;
+    EXPECT_THROW(throws(), std::exception);
+    counted::copies_until_throw = 0;
+    counted::refuse_after = 0;
+    expect_same(*vector, std::vector<std::uint64_t>{1, 2, 3, 4, 5});
+    expect_same(*deque, std::vector<std::uint64_t>{1, 2, 3, 4, 5});
+    ASSERT_EQ(counted::living.load(), 15);
+  };
+  for (const std::size_t room : {std::size_t{5}, std::size_t{40}}) {
+    vector->reserve(room);
+    expect_unchanged([&] { vector->resize(12); });
+    expect_unchanged([&] { vector->resize(12, (*several)[0]); });
+    expect_unchanged([&] { vector->insert(vector->end(), 4, (*several)[0]); });
+    expect_unchanged([&] { vector->insert(vector->begin(), several->begin(), several->end()); });
+    expect_unchanged([&] { vector->insert(vector->begin() + 1, ~std::size_t{0} / 2, (*several)[0]); });
+    expect_unchanged([&] { deque->resize(12); });
+  }
+  for (gc::vector<counted>* each : {vector.get(), several.get()}) each->clear();
+  deque->clear();
+}
+
 // Algorithms take elements out for a moment; a collector that never rests does not take them away.
 TEST_P(sequences, algorithms_lose_nothing) {
   gc::heap heap({.name = "sorted", .plan = GetParam().plan, .verify = true, .poison = true});
@@ -359,6 +427,16 @@ TEST_P(sequences, a_string_does_what_std_string_does) {
     written << *text;
     ASSERT_EQ(written.str(), reference);
   }
+}
+
+TEST_P(sequences, an_empty_string_ends_with_a_zero) {
+  const gc::local<gc::string> text = heap_.make<gc::string>();
+  ASSERT_EQ((*text)[0], '\0');
+  (*text)[0] = '\0';  // which may be written there, and nothing else
+  ASSERT_EQ(std::as_const(*text)[0], '\0');
+  EXPECT_TRUE(text->begin() == text->end() && text->empty());
+  *text = "x";
+  ASSERT_EQ((*text)[1], '\0');
 }
 
 struct tree {

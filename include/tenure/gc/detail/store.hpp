@@ -47,6 +47,33 @@ void destroy_element(T& element) noexcept {
   forget_slots(element);
 }
 
+// An element at `place`, where there is none; if its constructor throws, what it had stored keeps nothing alive.
+template <class T, class... Arguments>
+T* construct_element(T* place, Arguments&&... arguments) {
+  if constexpr (std::is_nothrow_constructible_v<T, Arguments...>) {
+    return construct<T>(place, std::forward<Arguments>(arguments)...);
+  } else {
+    try {
+      return construct<T>(place, std::forward<Arguments>(arguments)...);
+    } catch (...) {
+      forget_slots(*place);
+      throw;
+    }
+  }
+}
+
+// What `add` has added at the end of a sequence goes again if it throws.
+template <class Sequence, class Add>
+void add_all_or_none(Sequence& to, Add add) {
+  const std::size_t before = to.size();
+  try {
+    add();
+  } catch (...) {
+    while (to.size() > before) to.pop_back();
+    throw;
+  }
+}
+
 template <class T>
 class store final {
  public:
@@ -68,7 +95,7 @@ class store final {
   // Behind the elements, for which there is room.
   template <class... Arguments>
   T& construct_back(Arguments&&... arguments) {
-    T* made = construct<T>(at(size_), std::forward<Arguments>(arguments)...);
+    T* made = construct_element(at(size_), std::forward<Arguments>(arguments)...);
     ++size_;
     return *made;
   }
