@@ -66,20 +66,32 @@ def events(generator, tells_free_stacks):
     return varint(len(kinds)) + b"".join(map(text, columns))
 
 
-def recording(generator):
+BEGIN = [(RUN, 0, varint(5) + varint(0)),
+         (PROCESS, 1, varint(71) + varint(1) + varint(0) + varint(0) + varint(5) + varint(5) + text(b"/bin/app")
+          + varint(0))]
+
+
+def as_input(blocks):
     """Blocks as the target takes them: kind, process, length, payload."""
+    return b"".join(bytes([kind, process, len(payload)]) + payload for kind, process, payload in blocks)
+
+
+def recording(generator):
     module = varint(0x1000) + varint(0x9000) + varint(0x1000) + text(b"00ff") + text(b"/bin/app")
     dictionary = varint(1) + module + varint(2) + varint(1) + varint(0x1234) + varint(0) + varint(7) + varint(STACKS)
     for _ in range(STACKS):
         places = [generator.randrange(2) for _ in range(generator.randrange(4))]
         dictionary += varint(generator.randrange(3)) + text(bytes(places))
     dictionary += varint(2) + varint(71) + varint(72)
-    blocks = [(RUN, 0, varint(5) + varint(0)),
-              (PROCESS, 1, varint(71) + varint(1) + varint(0) + varint(0) + varint(5) + varint(5) + text(b"/bin/app")
-               + varint(0)),
-              (DICTIONARY, 1, dictionary)]
+    blocks = BEGIN + [(DICTIONARY, 1, dictionary)]
     blocks += [(EVENTS, 1, events(generator, generator.randrange(3) != 0)) for _ in range(generator.randrange(1, 4))]
-    return b"".join(bytes([kind, process, len(payload)]) + payload for kind, process, payload in blocks)
+    return as_input(blocks)
+
+
+def stack_of_nothing():
+    """A dictionary whose one stack names a location that is not there."""
+    stack = varint(0) + text(bytes([0]))
+    return as_input(BEGIN + [(DICTIONARY, 1, varint(0) + varint(0) + varint(1) + stack + varint(0))])
 
 
 def changed(generator, content):
@@ -92,6 +104,7 @@ def changed(generator, content):
 def seeds(target):
     generator = random.Random(target)
     yield from make_seeds.seeds(target)
+    yield stack_of_nothing()
     for _ in range(30):
         for content in (recording(generator), events(generator, True)):
             yield content

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <source_location>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,8 +18,10 @@ namespace {
 
 using namespace tenure;
 
-void require(bool holds) {
-  if (!holds) std::abort();
+void require(bool holds, std::source_location where = std::source_location::current()) {
+  if (holds) return;
+  std::fprintf(stderr, "not so: line %u\n", static_cast<unsigned>(where.line()));
+  std::abort();
 }
 
 // Whatever the reader hands on must name what is there.

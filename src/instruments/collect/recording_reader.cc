@@ -125,7 +125,10 @@ bool recording_reader::take_process(byte_reader from) {
   return from.ok();
 }
 
+// Of a block that makes no sense nothing is taken, here and below.
 bool recording_reader::take_dictionary(byte_reader from, process_record& into) {
+  const std::size_t modules = into.modules.size(), locations = into.locations.size();
+  const std::size_t stacks = into.stacks.size(), threads = into.threads.size();
   for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
     module one;
     one.begin = from.number();
@@ -148,7 +151,12 @@ bool recording_reader::take_dictionary(byte_reader from, process_record& into) {
   }
   for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left)
     into.threads.push_back({static_cast<std::uint32_t>(from.number_below(index_limit)), {}});
-  return from.ok();
+  if (from.ok()) return true;
+  into.modules.resize(modules);
+  into.locations.resize(locations);
+  into.stacks.resize(stacks);
+  into.threads.resize(threads);
+  return false;
 }
 
 bool recording_reader::take_events(const record::block& block, const visitor& visit) {
@@ -239,23 +247,29 @@ bool recording_reader::take_source(byte_reader from) {
 }
 
 bool recording_reader::take_sums(byte_reader from, recorded_process& into) {
+  std::vector<stack_sum> told;
   for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
     stack_sum one;
     one.stack = static_cast<std::uint32_t>(from.number_below(into.record.stacks.size()));
     for (std::uint64_t* figure : {&one.allocated_blocks, &one.allocated_bytes, &one.live_blocks, &one.live_bytes})
       *figure = from.number();
-    into.sums.push_back(one);
+    told.push_back(one);
   }
-  return from.ok();
+  if (!from.ok()) return false;
+  into.sums.insert(into.sums.end(), told.begin(), told.end());
+  return true;
 }
 
 bool recording_reader::take_answers(byte_reader from, process_record& into) const {
+  std::vector<std::uint32_t> told;
   for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
     const std::uint64_t answer = from.number_below(names_->size() + 1);
-    into.answers.push_back(answer == 0 ? no_index : static_cast<std::uint32_t>(answer - 1));
+    told.push_back(answer == 0 ? no_index : static_cast<std::uint32_t>(answer - 1));
   }
+  if (!from.ok() || into.answers.size() + told.size() > into.locations.size()) return false;
+  into.answers.insert(into.answers.end(), told.begin(), told.end());
   into.names = names_;
-  return from.ok() && into.answers.size() <= into.locations.size();
+  return true;
 }
 
 // The first one of a process of which nothing was read. Whoever reads from the beginning needs none.
