@@ -1,8 +1,9 @@
 // Cards of a heap's blocks that the write barrier has marked.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <span>
 
 #include "library/gc/heap_state.h"
 
@@ -13,10 +14,31 @@ struct dirty_card {
   std::uint32_t card;  // in it, or in the large object that begins there
 };
 
-// The marked ones of blocks of which `wanted`(kind) holds. If they are cleaned, this ends with a process barrier: a
-// thread that still saw one dirty has stored before, and who looks now sees it.
+// Of blocks of which it holds, cards are looked at.
 using kind_test = bool (*)(object_kind kind);
-std::vector<dirty_card> dirty_cards(heap_state& heap, kind_test wanted, bool clean) noexcept;
+
+// The marked cards of a heap, some at a time: a cycle that runs because there is no memory takes none for them. If they
+// are cleaned, take() ends with a process barrier: a thread that still saw one of those dirty has stored before, and
+// who looks now sees it.
+class dirty_cards {
+ public:
+  dirty_cards(heap_state& heap, kind_test wanted, bool clean) noexcept : heap_(heap), wanted_(wanted), clean_(clean) {}
+
+  // The next ones, until the next call; none: that was all.
+  std::span<const dirty_card> take() noexcept;
+
+ private:
+  static constexpr std::size_t most_at_once = 1024;
+
+  heap_state& heap_;
+  kind_test wanted_;
+  bool clean_;
+  dirty_card next_{0, 0};
+  dirty_card taken_[most_at_once];
+};
+
+// All cleaned, and nothing remembered of them; ends with a process barrier as well.
+void clean_cards(heap_state& heap, kind_test wanted) noexcept;
 
 // Each living object that lies on the card: visit(place, first address of the card, its end).
 template <class Visit>
@@ -30,6 +52,15 @@ void for_each_object_on(const dirty_card& card, Visit visit) {
     if (at >= end) return;
     const cell_place place = all.place(at);
     if (place.is_marked() && all.is_allocated(place)) visit(place, first, end);
+  }
+}
+
+// Each living object on a marked card, likewise.
+template <class Visit>
+void for_each_object_on_cards(heap_state& heap, kind_test wanted, bool clean, Visit visit) {
+  dirty_cards dirty(heap, wanted, clean);
+  for (std::span<const dirty_card> some = dirty.take(); !some.empty(); some = dirty.take()) {
+    for (const dirty_card& card : some) for_each_object_on(card, visit);
   }
 }
 

@@ -27,7 +27,24 @@ void write(pair_words& pair, void* key, void* value) noexcept {
 }
 void make_empty(pair_words& pair) noexcept { write(pair, nullptr, detail::hole); }
 
-// With the gate held.
+// The weak gate, unless the world is stopped. Nobody is in an operation then, and a thread that is about to begin one
+// may have the gate while it waits for the end of the stop.
+class resolving {
+ public:
+  resolving() noexcept : is_gated_(current_phase() != phase::stopped) {
+    if (is_gated_) weak_gate().acquire();
+  }
+  ~resolving() {
+    if (is_gated_) weak_gate().release();
+  }
+  resolving(const resolving&) = delete;
+  resolving& operator=(const resolving&) = delete;
+
+ private:
+  bool is_gated_;
+};
+
+// While resolving.
 void resolve_pair(char* at) noexcept {
   void* key = read_slot(at);
   if (key != nullptr && is_dead(key)) make_empty(*reinterpret_cast<pair_words*>(at));
@@ -46,7 +63,7 @@ void resolve_range(const cell_place& at, const char* first, const char* end) noe
   std::size_t i = first <= element ? 0 : static_cast<std::size_t>(first - element) / step;
   element += i * step;
   while (i < count && element < end) {
-    const holding gate(weak_gate());
+    const resolving now;
     const std::size_t stop = std::min(count, i + pairs_at_once);
     for (; i < stop && element < end; ++i, element += step) {
       for (std::uint32_t pair = 0; pair < type->pair_count; ++pair) {
@@ -71,11 +88,8 @@ void resolve_block(std::size_t block) noexcept {
 }  // namespace
 
 void resolve_pairs(heap_state& heap, cycle_kind kind) noexcept {
-  const std::vector<dirty_card> dirty = dirty_cards(heap, detail::is_paired, true);
-  if (kind == cycle_kind::young) {
-    for (const dirty_card& card : dirty) for_each_object_on(card, resolve_range);
-    return;
-  }
+  if (kind == cycle_kind::young) return for_each_object_on_cards(heap, detail::is_paired, true, resolve_range);
+  clean_cards(heap, detail::is_paired);
   window& all = window::get();
   const std::size_t end = all.end_block();
   for (std::size_t block = 0; block < end; ++block) {
@@ -89,7 +103,7 @@ void resolve_pairs(heap_state& heap, cycle_kind kind) noexcept {
 void resolve_waiting(heap_state& heap, const marker& marks) noexcept {
   if (marks.has_lost_pairs()) return resolve_pairs(heap, cycle_kind::full);
   marks.for_each_waiting([](char* pair) {
-    const holding gate(weak_gate());
+    const resolving now;
     resolve_pair(pair);
   });
 }

@@ -3,7 +3,7 @@
 //
 //   marking     a pair whose key is marked: its value is. Any other waits with the marker until all else is done, and
 //               is asked again until no more of them comes to life
-//   resolving   a pair whose key is not marked is emptied, under the weak gate
+//   resolving   a pair whose key is not marked is emptied, under the weak gate or with the world stopped
 //
 // Objects with pairs have blocks of their own, whose cards are cleaned where the pairs are looked at last, and not
 // where a young cycle begins: so the dirty ones are those with each pair that was set since the last cycle, and all

@@ -51,24 +51,22 @@ void marker::push(void* target, const type_descriptor* from) noexcept {
   if (is_traced(at.header->kind)) __builtin_prefetch(at.cell);
   if (ring_count_ == ring_size) {
     // The ring would hand over its oldest; going deeper first is left to the stack, which takes the newest.
-    // Without room it is marked at once: a root that leads to it is not looked at again.
-    if (!stack_push({static_cast<char*>(target), ~std::size_t{0}})) mark_checked(at);
+    // Without room it is marked at once: a root that leads to it is not looked at again. What it leads to, and pairs
+    // that wait for it as a key, are found when all marked objects are looked through.
+    if (!stack_push({static_cast<char*>(target), ~std::size_t{0}}) && mark_checked(at)) lost_ = true;
     return;
   }
   ring_[(ring_first_ + ring_count_++) % ring_size] = at;
 }
 
 bool marker::stack_push(entry added) noexcept {
+  if (stack_.size() >= most_entries_) return false;
   try {
-    if (stack_.size() < most_entries_) {
-      stack_.push_back(added);
-      return true;
-    }
-    lost_ = true;
+    stack_.push_back(added);
+    return true;
   } catch (const std::bad_alloc&) {
-    lost_ = true;
+    return false;
   }
-  return false;
 }
 
 bool marker::mark_checked(const cell_place& at) noexcept {
@@ -76,13 +74,14 @@ bool marker::mark_checked(const cell_place& at) noexcept {
   if (!window_.is_allocated(at)) reject(nullptr, at.cell, "free: a raw pointer outlived what it pointed to");
   at.mark();
   ++marked_;
-  if (is_by_key_) [[unlikely]]
-    wake(at.cell);
   return true;
 }
 
 void marker::visit(const cell_place& at) noexcept {
-  if (mark_checked(at) && is_traced(at.header->kind)) trace(at.cell, 0, false);
+  if (!mark_checked(at)) return;
+  if (is_by_key_) [[unlikely]]
+    wake(at.cell);
+  if (is_traced(at.header->kind)) trace(at.cell, 0, false);
 }
 
 void marker::trace_now(const cell_place& at) noexcept {
@@ -99,7 +98,7 @@ void marker::trace(char* cell, std::size_t from_element, bool whole) noexcept {
   if (type == nullptr || type->list == nullptr) return;
   std::size_t count = element_count(*type, cell) - from_element;
   if (!whole && count > array_piece) {
-    stack_push({cell, from_element + array_piece});
+    if (!stack_push({cell, from_element + array_piece})) lost_ = true;
     count = array_piece;
   }
   trace_elements(*type, cell + type->payload_offset + from_element * type->element_bytes, count);
@@ -205,12 +204,9 @@ void marker::keep_by_key() noexcept {
 }
 
 void marker::wake(char* key) noexcept {
-  // One by one: a value for which there is no stack is marked at once, and may be somebody's key.
-  for (auto at = by_key_.find(key); at != by_key_.end(); at = by_key_.find(key)) {
-    const waiting_pair woken = at->second;
-    by_key_.erase(at);
-    push_value(woken);
-  }
+  const auto [first, last] = by_key_.equal_range(key);
+  for (auto at = first; at != last; ++at) push_value(at->second);
+  by_key_.erase(first, last);
 }
 
 bool marker::pass_pairs() noexcept {

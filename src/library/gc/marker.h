@@ -69,12 +69,12 @@ class marker {
     char* words;
   };
 
-  bool mark_checked(const cell_place& at) noexcept;  // false: it was marked already
+  bool mark_checked(const cell_place& at) noexcept;  // false: it was marked already; wakes nobody
   void visit(const cell_place& at) noexcept;
   void trace(char* cell, std::size_t from_element, bool whole) noexcept;
   void trace_elements(const detail::type_descriptor& type, char* first, std::size_t count) noexcept;
   void trace_words(char* first, std::size_t bytes) noexcept;
-  bool stack_push(entry added) noexcept;  // false: there is no memory, and all marked objects are looked at later
+  bool stack_push(entry added) noexcept;  // false: there is no memory
   cell_place placed(void* target, const detail::type_descriptor* from) const noexcept;
   void trace_pair(const detail::type_descriptor& type, char* words) noexcept;
   bool push_value(const waiting_pair& of) noexcept;

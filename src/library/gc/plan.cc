@@ -93,14 +93,12 @@ bool has_no_pairs(object_kind kind) noexcept { return !detail::is_paired(kind); 
 
 // Slots of old objects that were stored to since the last cycle.
 void scan_cards(heap_state& heap, marker& into) noexcept {
-  const auto scan = [&](const cell_place& at, const char* first, const char* end) { into.trace_range(at, first, end); };
-  for (const dirty_card& card : dirty_cards(heap, has_no_pairs, true)) {
-    if (is_traced(window::get().header(card.block).kind)) for_each_object_on(card, scan);
-  }
-  for (const dirty_card& card : dirty_cards(heap, detail::is_paired, false)) for_each_object_on(card, scan);
+  const auto scan = [&](const cell_place& at, const char* first, const char* end) {
+    if (is_traced(at.header->kind)) into.trace_range(at, first, end);
+  };
+  for_each_object_on_cards(heap, has_no_pairs, true, scan);
+  for_each_object_on_cards(heap, detail::is_paired, false, scan);
 }
-
-void forget_cards(heap_state& heap) noexcept { dirty_cards(heap, has_no_pairs, true); }
 
 // Marks until nothing is left that a thread could still make known. That is so when no object was shaded from before
 // the last draining until after a handshake behind it: each operation that could have had one in hand is over and had
@@ -141,7 +139,7 @@ void sticky_concurrent_cycle(heap_state& heap, cycle_kind kind) {
   if (kind == cycle_kind::young) {
     scan_cards(heap, marks);
   } else {
-    forget_cards(heap);
+    clean_cards(heap, has_no_pairs);
   }
   mark_to_the_end(heap, marks);
   handshake();

@@ -281,6 +281,67 @@ TEST(ephemeron_marker, marks_the_same_with_any_room) {
   }
 }
 
+// A thread that has the weak gate and has come to a stopped world waits for its end, and the cycle that has stopped it
+// not for the gate. The thread's part is played by the test.
+TEST(ephemeron_gate, is_not_waited_for_by_a_stopped_world) {
+  gc::heap heap({.name = "stopping", .plan = gc::plan::mark_sweep});
+  const gc::root<holder> held(heap.make<holder>());
+  const gc::root<item> key(heap.make<item>());
+  held->pair.set(gc::local<item>(key), heap.make<item>());
+  held->next = heap.make<holder>();
+  held->next->pair.set(heap.make<item>(), heap.make<item>());
+  std::atomic<bool> is_held{false};
+  std::atomic<bool> has_waited{false};
+  std::thread other([&] {
+    const gc::local<item> registered;
+    const gc::holding gate(gc::weak_gate());
+    is_held = true;
+    while (gc::current_phase() != gc::phase::stopped) std::this_thread::yield();
+    const gc::detail::operation waits;
+    has_waited = true;
+  });
+  while (!is_held) std::this_thread::yield();
+  do heap.collect();
+  while (!has_waited);
+  other.join();
+  EXPECT_EQ(held->pair.value()->value, intact);
+  EXPECT_EQ(held->next->pair.key(), nullptr);
+}
+
+// Without room for a stack values are marked where they are found; a long chain of them takes no deeper a stack.
+TEST(ephemeron_marker, a_long_chain_without_room_is_not_followed_by_recursion) {
+  gc::heap heap({.name = "chain", .plan = gc::plan::mark_sweep});
+  // Twenty pairs, one looked at in each pass, until pairs wait by their keys. Then each key wakes two leaves, which
+  // fill the ring, and the next key.
+  constexpr std::size_t before = 20;
+  constexpr std::size_t length = 100'000;
+  const auto pairs = heap.make_array<gc::ephemeron<item, item>>(before + 3 * length);
+  const gc::local<item> first = heap.make<item>();
+  gc::local<item> at = first;
+  for (std::size_t i = 0; i < before; ++i) {
+    const gc::local<item> next = heap.make<item>();
+    (*pairs)[before - 1 - i].set(at, next);
+    at = next;
+  }
+  for (std::size_t i = 0; i < length; ++i) {
+    const gc::local<item> next = heap.make<item>();
+    (*pairs)[before + 3 * i].set(at, heap.make<item>());
+    (*pairs)[before + 3 * i + 1].set(at, heap.make<item>());
+    (*pairs)[before + 3 * i + 2].set(at, next);
+    at = next;
+  }
+  const gc::holding guard(gc::cycle_lock());
+  const gc::stopped_world stopped(nullptr);
+  gc::clear_marks(heap.state());
+  gc::marker marks(heap.state());
+  marks.limit_stack(0);
+  marks.push(pairs.get(), nullptr);
+  marks.push(first.get(), nullptr);
+  marks.drain_all();
+  EXPECT_EQ(marks.marked_objects(), 1 + 1 + before + 3 * length);
+  EXPECT_TRUE(gc::window::get().place(at.get()).is_marked());
+}
+
 // --- Random graphs.
 
 constexpr std::size_t links = 2;

@@ -143,6 +143,24 @@ TEST(plan, young_cycles_look_at_what_is_new_and_at_what_was_stored_to) {
   EXPECT_TRUE(old_garbage.expired());
 }
 
+struct slots {
+  gc::member<slots> all[64];
+};
+// More marked cards than are looked at at once.
+TEST(plan, young_cycles_look_at_every_card_that_was_stored_to) {
+  gc::heap heap({.name = "cards", .verify = true, .poison = true});
+  constexpr std::size_t size = 5000;
+  const gc::local<gc::array<slots>> old = heap.make_array<slots>(size);
+  heap.collect();
+  for (int round = 0; round < 2; ++round) {
+    for (std::size_t i = 0; i < size; ++i) (*old)[i].all[i % 64] = heap.make<slots>();
+    heap.collect_young();
+    EXPECT_EQ(heap.statistics().live_objects, 1 + size * (round + 1));
+  }
+  heap.collect();
+  EXPECT_EQ(heap.statistics().live_objects, 1 + size);
+}
+
 TEST(plan, a_heap_that_grows_collects_by_itself) {
   for (const gc::plan plan : {gc::plan::mark_sweep, gc::plan::sticky_concurrent}) {
     gc::heap heap({.name = "paced", .plan = plan, .least_growth_bytes = 1 << 20});
