@@ -10,16 +10,18 @@
 //
 // The contract, a sentence a line; tests/unit/gc/soft_test.cc has a test for each:
 //   1. An object that nothing but soft references lead to lives on while one of them was used within that time.
-//   2. One that was not used for longer than that is gone after the next cycle that looks at it, as with weak<T>.
+//   2. One that had not been used for that long when a cycle ended is gone after the next, as with weak<T>.
 //   3. What was used longest ago goes first: less room is less time.
 //   4. Before an allocation fails for want of memory, all that only soft references lead to is gone.
 //   5. What a kept object leads to is kept with it.
 //   6. All else is as with weak<T>: null is for ever, for all, and before the destructor runs.
 //   7. With 0 ms a soft reference is a weak one.
 //
-// Using it is to make it or to lock() it; what looks at the clock is the cycle, so times are counted from one cycle to
-// another. It keeps its target whether or not what holds the soft<T> is reachable itself; so do not refer softly to
-// what leads back to the reference. Where both are wanted, a weak<T> to the same object says the same as the soft<T>.
+// Using it is to make it or to lock() it. What looks at the clock is the end of a cycle, of any heap: a use counts from
+// the end before it, and is as old as the last end makes it. So the next cycle finds nothing old that was used since
+// the last, however long ago that was. It keeps its target whether or not what holds the soft<T> is reachable itself;
+// so do not refer softly to what leads back to the reference. Where both are wanted, a weak<T> to the same object says
+// the same as the soft<T>.
 //
 // Thread-safety and cost: as weak<T>, and a load more.
 #pragma once

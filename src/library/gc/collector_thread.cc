@@ -56,9 +56,9 @@ void run_held(heap_state& heap, cycle_kind kind) noexcept {
   const plan_traits& plan = traits_of(heap.plan);
   if (!plan.collects) return;
   if (!plan.has_young_cycles) kind = cycle_kind::full;
-  advance_soft_clock();
   const std::uint64_t before_ns = thread_processor_ns();
   plan.cycle(heap, kind);
+  advance_soft_clock();
   set_pace(heap, kind);
   heap.figures.collector_ns.fetch_add(thread_processor_ns() - before_ns, std::memory_order_relaxed);
   heap.figures.cycles.fetch_add(1, std::memory_order_relaxed);

@@ -14,10 +14,10 @@ namespace tenure::gc {
 
 namespace {
 
-// Each lock of the room in the order in which they nest.
+// Each lock of the room in the order in which they nest, but for the cycle lock, which comes before them. While it is
+// held, the heaps stay the same.
 template <class Each>
 void for_each_lock(Each each) {
-  each(cycle_lock());
   each(destructors_lock());
   each(weak_gate());
   for_each_side_lock(each);
@@ -33,12 +33,15 @@ void for_each_lock(Each each) {
 }
 
 void before() {
+  cycle_lock().acquire();
   for_each_lock([](lock& each) { each.acquire(); });
 }
 void in_parent() {
   for_each_lock([](lock& each) { each.release(); });
+  cycle_lock().release();
 }
 void in_child() {
+  cycle_lock().reset();
   for_each_lock([](lock& each) { each.reset(); });
   forget_other_threads();
   reset_destructors_in_child();

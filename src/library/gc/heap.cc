@@ -23,7 +23,12 @@ heap_state* make_state(const heap_options& options, std::uint32_t number) {
   made->number = number;
   window& all = window::get();
   if (traits_of(made->plan).has_young_cycles) all.use_cards();
-  add_heap(*made);
+  start_soft_clock();
+  {
+    // Between what a fork does before and after it no heap comes or goes.
+    const holding guard(cycle_lock());
+    add_heap(*made);
+  }
   prepare_for_fork();
   return made;
 }

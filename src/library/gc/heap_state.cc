@@ -61,7 +61,7 @@ std::uint32_t birth_cycle(const heap_state& heap) noexcept {
 std::size_t make_block(heap_state& heap, std::size_t list) {
   if (is_over_limit(heap, block_bytes)) throw std::bad_alloc();
   block_list& into = heap.lists[list];
-  into.blocks.reserve(into.blocks.size() + 1);
+  make_room(into.blocks, into.blocks.size() + 1);
   window& all = window::get();
   const std::size_t block = all.take_run(1);
   if (block == window::npos) throw std::bad_alloc();
@@ -183,6 +183,8 @@ void remove_heap(heap_state& removed) noexcept {
     for (const std::uint32_t block : list.blocks) all.give_run(block, 1, false);
   }
   for (const std::uint32_t block : removed.large) all.give_run(block, all.header(block).run_blocks, false);
+  // Who goes through the heaps with the lock held has none that goes away meanwhile.
+  const holding guard(threads_lock());
   heaps[removed.number].store(nullptr);
 }
 
@@ -212,7 +214,7 @@ char* make_large(heap_state& heap, object_kind kind, std::size_t bytes) {
   if (is_over_limit(heap, count * block_bytes)) throw std::bad_alloc();
   window& all = window::get();
   const holding guard(heap.large_guard);
-  heap.large.reserve(heap.large.size() + 1);
+  make_room(heap.large, heap.large.size() + 1);
   const std::size_t block = all.take_run(count);
   if (block == window::npos) throw std::bad_alloc();
   char* cell = all.address_of(block);
@@ -249,6 +251,7 @@ char* make_large(heap_state& heap, object_kind kind, std::size_t bytes) {
 }
 
 void retire_words(thread_state& of) noexcept {
+  const holding threads(threads_lock());
   for_each_heap([&](heap_state& heap) {
     detail::allocation_words* words = of.heaps[heap.number];
     if (words == detail::unregistered_thread.heaps[0]) return;

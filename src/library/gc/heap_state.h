@@ -8,6 +8,7 @@
 // goes back when the thread ends.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -94,8 +95,14 @@ namespace tenure::gc {
 
 using detail::heap_state;
 
+// So that `count` elements fit, with more room each time it has to grow. Throws std::bad_alloc.
+template <class T>
+void make_room(std::vector<T>& in, std::size_t count) {
+  if (count > in.capacity()) in.reserve(std::max(count, 2 * in.capacity()));
+}
+
 // Makes and removes the process's heaps. add_heap gives the state its number, or ends the program with a message when
-// there are too many.
+// there are too many. With the cycle lock held.
 void add_heap(heap_state& added) noexcept;
 void remove_heap(heap_state& removed) noexcept;
 heap_state* heap_by_number(std::uint32_t number) noexcept;  // null: no such heap

@@ -29,7 +29,9 @@ void for_each_dead(heap_state& heap, Visit visit) {
     if (header.heap_number != heap.number || !is_destroyed(header.kind)) continue;
     const block_bits& bits = all.bits(block);
     for (std::size_t word = 0; word < word_count(header); ++word) {
-      std::uint64_t dead = bits.allocated[word].load(std::memory_order_acquire) & ~bits.marks[word].alive();
+      // In this order: a cell is marked before it is allocated.
+      const std::uint64_t allocated = bits.allocated[word].load(std::memory_order_acquire);
+      std::uint64_t dead = allocated & ~bits.marks[word].alive();
       for (; dead != 0; dead &= dead - 1) {
         const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(dead));
         visit(all.place(all.address_of(block) + index * header.cell_bytes));

@@ -27,7 +27,7 @@ using detail::weak_cell;
 
 namespace {
 
-std::atomic<std::uint64_t> soft_clock_ms{1};
+std::atomic<std::uint64_t> soft_clock_ms{0};  // 0: not started
 std::atomic<std::uint64_t> soft_clock_of_test_ms{0};
 
 bool is_of(const cell_place& at, const heap_state* heap) noexcept {
@@ -95,10 +95,11 @@ void advance_soft_clock() noexcept {
   soft_clock_ms.store(told_ms != 0 ? told_ms : monotonic_ns() / 1'000'000, std::memory_order_relaxed);
 }
 
-void set_soft_clock(std::uint64_t now_ms) noexcept {
-  soft_clock_of_test_ms.store(now_ms);
-  advance_soft_clock();
+void start_soft_clock() noexcept {
+  if (soft_clock_ms.load(std::memory_order_relaxed) == 0) advance_soft_clock();
 }
+
+void set_soft_clock(std::uint64_t now_ms) noexcept { soft_clock_of_test_ms.store(now_ms); }
 
 }  // namespace tenure::gc
 

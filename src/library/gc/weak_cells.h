@@ -17,9 +17,12 @@ void resolve_weak_cells(heap_state& heap) noexcept;
 
 // While marking, when all that is reachable is marked: the targets of soft references that are kept go to the marker.
 void keep_soft(heap_state& heap, marker& into) noexcept;
-// The time that soft references are stamped with goes on.
+// The time that soft references are stamped with, and that their age is taken by, goes on: when a cycle has ended. What
+// was used since then is not old for any cycle, however long ago that was.
 void advance_soft_clock() noexcept;
-// Tests: the clock says this, in milliseconds, until told otherwise; 0: it goes by itself.
+// Before the first use.
+void start_soft_clock() noexcept;
+// Tests: what the clock goes on to, in milliseconds, until told otherwise; 0: it goes by itself.
 void set_soft_clock(std::uint64_t now_ms) noexcept;
 
 }  // namespace tenure::gc

@@ -152,6 +152,31 @@ TEST_P(gc_stress, exchanged_objects_are_whole) {
   stop_collecting();
 }
 
+// A heap goes away while threads that have allocated in it collect another, and end.
+TEST_P(gc_stress, a_heap_goes_away_beside_threads_that_used_it) {
+  gc::heap stays({.name = "stays", .plan = GetParam()});
+  for (int round = 0; round < 40 * scale; ++round) {
+    auto goes = std::make_unique<gc::heap>(gc::heap_options{.name = "goes", .plan = GetParam()});
+    std::atomic<int> used{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 2; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 20; ++i) goes->make<node>();
+        used.fetch_add(1);
+        for (int i = 0; i < 5 * t; ++i) {
+          stays.make<node>();
+          stays.collect_young();
+        }
+      });
+    }
+    while (used != 2) std::this_thread::yield();
+    goes.reset();
+    for (std::thread& thread : threads) thread.join();
+  }
+  stays.collect();
+  EXPECT_EQ(stays.statistics().live_objects, 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(plans, gc_stress, test::collecting_plans(), test::plan_name);
 
 }  // namespace

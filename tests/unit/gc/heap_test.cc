@@ -9,6 +9,8 @@
 
 #include <tenure/gc.hpp>
 
+#include "library/gc/heap_state.h"
+
 using namespace tenure;
 
 namespace {
@@ -171,6 +173,22 @@ TEST(heap, threads_that_outrun_the_collector_are_held_back) {
   for (const std::size_t most : most_bytes) {
     EXPECT_LE(most, 5 * growth_bytes + 2 * thread_count * 64 * 1024);
   }
+}
+
+// Blocks are remembered in time that grows as they do.
+TEST(heap, room_for_blocks_grows_by_a_factor) {
+  gc::heap heap({.name = "many"});
+  std::vector<gc::root<gc::array<char>>> kept;
+  const std::vector<std::uint32_t>& large = heap.state().large;
+  std::size_t capacity = large.capacity();
+  int changes = 0;
+  for (int i = 0; i < 500; ++i) {
+    kept.emplace_back(heap.make_array<char>(gc::detail::block_bytes));
+    changes += large.capacity() != capacity ? 1 : 0;
+    capacity = large.capacity();
+  }
+  EXPECT_EQ(large.size(), 500u);
+  EXPECT_LE(changes, 12);
 }
 
 TEST(heap_death_test, a_member_across_heaps_ends_the_program) {

@@ -30,7 +30,7 @@ class soft : public testing::TestWithParam<gc::plan> {
  protected:
   ~soft() override { gc::set_soft_clock(0); }
 
-  // A cycle begins at that time.
+  // A cycle ends at that time.
   void collect_at(std::uint64_t now_ms) {
     gc::set_soft_clock(now_ms);
     heap_.collect();
@@ -53,6 +53,30 @@ TEST_P(soft, sentence_1_lives_on_while_it_is_used_in_time) {
   ASSERT_EQ(kept.lock()->value, 7u);
 }
 
+// However long no cycle has run.
+TEST_P(soft, sentence_1_what_was_used_since_the_last_cycle_stays) {
+  collect_at(1'000);
+  const gc::soft<item> kept = make_soft(7);
+  collect_at(1'000 + 10 * patience_ms);
+  ASSERT_FALSE(kept.expired());
+  ASSERT_EQ(kept.lock()->value, 7u);
+  collect_at(1'000 + 20 * patience_ms);
+  ASSERT_FALSE(kept.expired());
+  ASSERT_EQ(kept.lock()->value, 7u);
+}
+
+// The first cycle of a program, which has no last one before it.
+TEST_P(soft, sentence_1_the_first_cycle_is_no_exception) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const gc::soft<item> kept = make_soft(7);
+        heap_.collect();
+        std::_Exit(kept.expired() ? 1 : 0);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
 TEST_P(soft, sentence_2_is_gone_when_it_was_not_used_for_long) {
   collect_at(1'000);
   const gc::soft<item> first = make_soft();
@@ -61,8 +85,11 @@ TEST_P(soft, sentence_2_is_gone_when_it_was_not_used_for_long) {
   EXPECT_TRUE(second.lock());
   EXPECT_FALSE(first.expired());  // to look is not to use
   collect_at(1'000 + patience_ms);
+  EXPECT_FALSE(first.expired());
+  collect_at(2'000 + patience_ms - 1);
   EXPECT_TRUE(first.expired());
   EXPECT_EQ(first.lock(), nullptr);
+  collect_at(2'000 + patience_ms);
   EXPECT_FALSE(second.expired());
   collect_at(2'000 + patience_ms);
   EXPECT_TRUE(second.expired());
@@ -116,6 +143,8 @@ TEST_P(soft, sentence_5_keeps_what_the_object_leads_to) {
   collect_at(1'000 + patience_ms - 1);
   EXPECT_FALSE(second.expired());
   collect_at(1'000 + patience_ms);
+  EXPECT_FALSE(second.expired());
+  heap_.collect();
   EXPECT_TRUE(second.expired());
   EXPECT_TRUE(kept.expired());
 }
@@ -141,6 +170,7 @@ TEST_P(soft, sentence_6_is_null_for_ever_for_all_and_before_the_destructor) {
   collect_at(2);
   EXPECT_FALSE(weakly.expired());  // they are one: the soft reference keeps it
   collect_at(2 + 2 * patience_ms);
+  heap_.collect();
   heap_.wait_for_destructors();
   EXPECT_EQ(was_null.load(), 1);
   for (int i = 0; i < 3; ++i) {
@@ -178,7 +208,7 @@ TEST_P(soft, agrees_with_a_model_of_last_uses) {
     std::vector<gc::soft<item>> references;
     std::vector<std::uint64_t> used_ms;
     std::uint64_t now_ms = 1'000'000 * seed;
-    gc::set_soft_clock(now_ms);
+    collect_at(now_ms);
     for (int step = 0; step < 300; ++step) {
       references.push_back(make_soft(references.size()));
       used_ms.push_back(now_ms);
@@ -191,10 +221,11 @@ TEST_P(soft, agrees_with_a_model_of_last_uses) {
         used_ms[which] = now_ms;
       }
       if (!dice.one_in(5)) continue;
+      const std::uint64_t ended_ms = now_ms;  // the cycle before
       now_ms += dice.below(2 * patience_ms / 5);
       collect_at(now_ms);
       for (std::size_t i = 0; i < references.size(); ++i) {
-        if (now_ms - used_ms[i] >= patience_ms) used_ms[i] = 0;
+        if (ended_ms - used_ms[i] >= patience_ms) used_ms[i] = 0;
         ASSERT_EQ(references[i].expired(), used_ms[i] == 0) << "seed " << seed << " step " << step;
       }
     }
