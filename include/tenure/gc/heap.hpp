@@ -81,6 +81,8 @@ struct path_step {
 class TENURE_API heap {
  public:
   explicit heap(const heap_options& options);
+  // Runs the destructors of all that is left. Ends the program with a message when a pointer still leads to an object,
+  // or when the destructor of a managed object, of whatever heap, destroys it.
   ~heap();
   heap(const heap&) = delete;
   heap& operator=(const heap&) = delete;

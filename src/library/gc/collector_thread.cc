@@ -7,6 +7,7 @@
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/plan.h"
+#include "library/gc/watches.h"
 #include "library/gc/weak_cells.h"
 #include "library/gc/worker.h"
 
@@ -65,18 +66,29 @@ void run_held(heap_state& heap, cycle_kind kind) noexcept {
   if (kind == cycle_kind::full) heap.figures.full_cycles.fetch_add(1, std::memory_order_relaxed);
 }
 
+// What the cycle has left is the program's own: destructors and notes. With no lock held.
+void after_cycle() noexcept {
+  start_destructors();
+  end_abandoned();
+}
+
+bool run_requested(std::uint32_t number) noexcept {
+  // A heap goes away with this lock held.
+  const holding guard(cycle_lock());
+  heap_state* heap = heap_by_number(number);
+  if (heap == nullptr || !heap->requested.load(std::memory_order_acquire)) return false;
+  run_held(*heap, is_full_due(*heap) ? cycle_kind::full : cycle_kind::young);
+  heap->requested.store(false, std::memory_order_release);
+  return true;
+}
+
 void live() {
   ::setpriority(PRIO_PROCESS, 0, 5);  // of this thread: who has work to do goes first
   collector& self = the_collector();
   for (;;) {
     const std::uint32_t seen = self.signal.load(std::memory_order_acquire);
     for (std::uint32_t number = 0; number < detail::most_heaps; ++number) {
-      // A heap goes away with this lock held.
-      const holding guard(cycle_lock());
-      heap_state* heap = heap_by_number(number);
-      if (heap == nullptr || !heap->requested.load(std::memory_order_acquire)) continue;
-      run_held(*heap, is_full_due(*heap) ? cycle_kind::full : cycle_kind::young);
-      heap->requested.store(false, std::memory_order_release);
+      if (run_requested(number)) after_cycle();
     }
     self.signal.wait(seen, std::memory_order_acquire);
   }
@@ -85,8 +97,11 @@ void live() {
 }  // namespace
 
 void run_cycle(heap_state& heap, cycle_kind kind) noexcept {
-  const holding guard(cycle_lock());
-  run_held(heap, kind);
+  {
+    const holding guard(cycle_lock());
+    run_held(heap, kind);
+  }
+  after_cycle();
 }
 
 void request_cycle(heap_state& heap) noexcept {
@@ -123,10 +138,13 @@ void before_allocation(heap_state& heap) noexcept {
 bool collect_for_memory(heap_state& heap) noexcept {
   if (!traits_of(heap.plan).collects) return false;
   const auto run_short_of_memory = [&] {
-    const holding guard(cycle_lock());
-    heap.memory_is_short = true;
-    run_held(heap, cycle_kind::full);
-    heap.memory_is_short = false;
+    {
+      const holding guard(cycle_lock());
+      heap.memory_is_short = true;
+      run_held(heap, cycle_kind::full);
+      heap.memory_is_short = false;
+    }
+    after_cycle();
   };
   run_short_of_memory();
   constexpr unsigned rounds = 80;

@@ -2,8 +2,9 @@
 //
 // One cycle at a time in a process; it runs in whatever thread holds the cycle lock. The handshake asks nothing of a
 // thread: after a membarrier, which makes what each thread did before visible, it waits until each has been seen
-// outside of an operation (a few instructions long, and no system call in it). A thread that sleeps in the kernel or
-// computes is outside of one. No thread waits for the handshake.
+// outside of an operation. Those are a few instructions long, but for taking a block's cells and making a large object,
+// which may wait for a lock and ask the kernel for memory. A thread that sleeps in the kernel or computes for the
+// program is outside of one. No thread waits for the handshake.
 #pragma once
 
 #include <atomic>

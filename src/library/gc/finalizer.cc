@@ -19,6 +19,7 @@ struct destructor_queue {
   std::deque<char*> pending;
   std::vector<char*> destroyed;
   char* running = nullptr;
+  const thread_state* runner = nullptr;  // the thread that runs it
   std::atomic<std::uint32_t> signal{0};
   worker thread;
 };
@@ -36,11 +37,13 @@ bool run_one() noexcept {
     if (all.running != nullptr || all.pending.empty()) return false;
     all.running = all.pending.front();
     all.pending.pop_front();
+    all.runner = &this_thread();
   }
   destroy_object(all.running);
   const holding guard(all.guard);
   all.destroyed.push_back(all.running);  // there is room: queue_destructor has made it
   all.running = nullptr;
+  all.runner = nullptr;
   return true;
 }
 
@@ -48,6 +51,7 @@ void free_if_no_cycle() noexcept {
   if (!cycle_lock().try_acquire()) return;
   free_destroyed();
   cycle_lock().release();
+  end_abandoned();
 }
 
 void live() {
@@ -84,7 +88,7 @@ bool queue_destructor(char* cell) noexcept {
   destructor_queue& all = queue();
   const holding guard(all.guard);
   try {
-    all.destroyed.reserve(all.destroyed.size() + all.pending.size() + 2);
+    make_room(all.destroyed, all.destroyed.size() + all.pending.size() + 2);
     all.pending.push_back(cell);
     return true;
   } catch (const std::bad_alloc&) {
@@ -130,6 +134,7 @@ void free_destroyed() noexcept {
 
 bool wait_for_destructors(unsigned rounds) noexcept {
   destructor_queue& all = queue();
+  start_destructors();  // in the child of a fork there may be some, and no thread
   for (unsigned round = 0; round < rounds; ++round) {
     {
       const holding guard(all.guard);
@@ -143,12 +148,21 @@ bool wait_for_destructors(unsigned rounds) noexcept {
 }
 
 void run_destructors_here() noexcept {
-  for (;;) {
-    while (run_one()) {
+  if (is_in_destructor()) return;
+  for (unsigned round = 0;; ++round) {
+    while (run_one()) round = 0;
+    {
+      const holding guard(queue().guard);
+      if (queue().pending.empty() && queue().running == nullptr) return;
     }
-    const holding guard(queue().guard);
-    if (queue().pending.empty() && queue().running == nullptr) return;
+    back_off(round);
   }
+}
+
+bool is_in_destructor() noexcept {
+  const thread_state& self = this_thread();
+  const holding guard(queue().guard);
+  return queue().runner == &self;
 }
 
 void reset_destructors_in_child() noexcept {
@@ -159,6 +173,7 @@ void reset_destructors_in_child() noexcept {
     __atomic_store_n(reinterpret_cast<detail::type_descriptor**>(queue().running), &detail::descriptor_of<char>,
                      __ATOMIC_RELEASE);
     queue().running = nullptr;
+    queue().runner = nullptr;
   }
 }
 

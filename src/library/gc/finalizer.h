@@ -22,8 +22,10 @@ void free_destroyed() noexcept;
 
 // For at most so many pauses, longer from one to the next; false when they were not enough.
 bool wait_for_destructors(unsigned rounds) noexcept;
-// For a heap that goes away: all its queued ones are run by the calling thread.
+// For a heap that goes away: all its queued ones are run by the calling thread. Nothing in a destructor of one of them.
 void run_destructors_here() noexcept;
+// Whether the calling thread runs a queued one.
+bool is_in_destructor() noexcept;
 void reset_destructors_in_child() noexcept;
 lock& destructors_lock() noexcept;
 

@@ -39,6 +39,12 @@ heap_state* make_state(const heap_options& options, std::uint32_t number) {
   std::abort();
 }
 
+[[noreturn]] void destroyed_from_inside(const heap_state& heap) noexcept {
+  std::fprintf(stderr, "tenure: gc::heap \"%s\" was destroyed by the destructor of a managed object\n",
+               heap.name.c_str());
+  std::abort();
+}
+
 }  // namespace
 
 heap::heap(const heap_options& options) : state_(make_state(options, 1)), number_(state_->number) {}
@@ -55,6 +61,7 @@ heap& heap::standard() noexcept {
 }
 
 heap::~heap() {
+  if (is_in_destructor()) destroyed_from_inside(*state_);
   run_destructors_here();
   {
     const holding guard(cycle_lock());
@@ -66,7 +73,7 @@ heap::~heap() {
     // Everything is dead: weak references and members say so before the first destructor runs.
     clear_marks(*state_);
     resolve_weak_cells(*state_);
-    drop(take_guarded(*state_));
+    abandon(take_guarded(*state_));
     queue_dead(*state_);
   }
   run_destructors_here();
@@ -79,6 +86,7 @@ heap::~heap() {
   }
   delete state_;
   tell(mourners);
+  end_abandoned();
 }
 
 void heap::collect() {

@@ -71,7 +71,6 @@ void bury(heap_state& heap, watch* mourners) noexcept {
   heap.at.store(stage::idle, std::memory_order_release);
   tell(mourners);
   free_destroyed();
-  start_destructors();
 }
 
 void mark_sweep_cycle(heap_state& heap, cycle_kind) {

@@ -27,6 +27,7 @@ using detail::watch_queue;
 namespace {
 
 constinit lock watches;
+watch* abandoned = nullptr;  // guarded by it
 
 bool is_guardian(const watch& of) noexcept { return of.root != nullptr; }
 
@@ -45,6 +46,17 @@ void tell_one(watch& told) noexcept {
   queue->end = &told.next;
   queue->told.fetch_add(1, std::memory_order_release);
   queue->told.notify_all();
+}
+
+// With the lock held.
+void abandon_one(watch& left) noexcept {
+  left.is_over.store(true, std::memory_order_release);
+  left.next = std::exchange(abandoned, &left);
+}
+
+// With no lock held.
+void end_all(watch* first) noexcept {
+  while (first != nullptr) detail::release_watch(std::exchange(first, first->next));
 }
 
 // Moves the watches that `wanted` holds of from the list to `chain`; true when something is left.
@@ -94,17 +106,15 @@ watch* take_guarded(heap_state& heap) noexcept {
   watch* taken = take_dead(heap, is_guardian);
   // A guardian that is gone guards nobody.
   watch* kept = nullptr;
-  watch* closed = nullptr;
-  {
-    const holding guard(watches);
-    while (taken != nullptr) {
-      watch* each = std::exchange(taken, taken->next);
-      watch*& chain = each->queue->is_closed ? closed : kept;
-      each->next = chain;
-      chain = each;
+  const holding guard(watches);
+  while (taken != nullptr) {
+    watch* each = std::exchange(taken, taken->next);
+    if (each->queue->is_closed) {
+      abandon_one(*each);
+    } else {
+      each->next = std::exchange(kept, each);
     }
   }
-  drop(closed);
   return kept;
 }
 
@@ -124,28 +134,29 @@ watch* take_phantoms_of(const cell_place& at) noexcept {
 }
 
 void tell(watch* first) noexcept {
-  watch* closed = nullptr;
-  {
-    const holding guard(watches);
-    while (first != nullptr) {
-      watch* each = std::exchange(first, first->next);
-      if (each->queue->is_closed) {
-        each->next = closed;
-        closed = each;
-      } else {
-        tell_one(*each);
-      }
-    }
-  }
-  drop(closed);
-}
-
-void drop(watch* first) noexcept {
+  const holding guard(watches);
   while (first != nullptr) {
     watch* each = std::exchange(first, first->next);
-    each->is_over.store(true, std::memory_order_release);
-    release_watch(each);
+    if (each->queue->is_closed) {
+      abandon_one(*each);
+    } else {
+      tell_one(*each);
+    }
   }
+}
+
+void abandon(watch* first) noexcept {
+  const holding guard(watches);
+  while (first != nullptr) abandon_one(*std::exchange(first, first->next));
+}
+
+void end_abandoned() noexcept {
+  watch* left;
+  {
+    const holding guard(watches);
+    left = std::exchange(abandoned, nullptr);
+  }
+  end_all(left);
 }
 
 }  // namespace tenure::gc
@@ -162,7 +173,7 @@ void close_watch_queue(watch_queue* queue) noexcept {
     queue->is_closed = true;
     leave_queue(queue);
   }
-  drop(left);
+  end_all(left);
 }
 
 void add_watch(watch* added, watch_queue* queue) {

@@ -20,7 +20,10 @@ watch* take_phantoms_of(const cell_place& at) noexcept;
 // Into their queues. Guarded objects are roots from here on.
 void tell(watch* first) noexcept;
 // Nobody is told: the heap goes away.
-void drop(watch* first) noexcept;
+void abandon(watch* first) noexcept;
+// Those that nobody is told of any more, for such a reason or because the queue is gone, end here, and with them the
+// program's notes: with no lock held and no world stopped.
+void end_abandoned() noexcept;
 
 lock& watches_lock() noexcept;
 

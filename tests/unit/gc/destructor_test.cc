@@ -177,6 +177,22 @@ TEST_P(destructor, those_left_run_when_the_heap_is_destroyed) {
   EXPECT_EQ(log.times, 2);
 }
 
+struct heap_owner {
+  ~heap_owner() { delete owned; }
+  TENURE_GC_MEMBERS(heap_owner, owned);
+  gc::heap* owned = nullptr;
+};
+TEST(destructor_death_test, a_heap_that_a_managed_object_destroys_ends_the_program) {
+  EXPECT_DEATH(
+      {
+        gc::heap heap({.name = "outer"});
+        heap.make<heap_owner>()->owned = new gc::heap({.name = "inner"});
+        heap.collect();
+        heap.wait_for_destructors();
+      },
+      "gc::heap \"inner\" was destroyed by the destructor of a managed object");
+}
+
 INSTANTIATE_TEST_SUITE_P(plans, destructor, test::collecting_plans(), test::plan_name);
 
 }  // namespace

@@ -50,4 +50,76 @@ TEST(fork, the_child_goes_on_with_its_roots) {
   other.join();
 }
 
+struct held_up {
+  ~held_up() {
+    if (begun != nullptr) *begun = true;
+    if (go != nullptr) go->wait(false);
+    if (ended != nullptr) ended->fetch_add(1);
+  }
+  TENURE_GC_MEMBERS(held_up, begun, go, ended);
+  std::atomic<bool>* begun = nullptr;
+  std::atomic<bool>* go = nullptr;
+  std::atomic<int>* ended = nullptr;
+};
+
+// One destructor runs when the process forks and one is queued behind it: in the child the first has no thread any
+// more, the second runs.
+TEST(fork, the_child_runs_what_was_queued) {
+  gc::heap heap({.name = "queued", .plan = gc::plan::mark_sweep});
+  std::atomic<bool> begun{false};
+  std::atomic<bool> go{false};
+  std::atomic<int> ended{0};
+  {
+    const gc::local<held_up> first = heap.make<held_up>();
+    first->begun = &begun;
+    first->go = &go;
+  }
+  heap.collect();
+  while (!begun) std::this_thread::yield();
+  heap.make<held_up>()->ended = &ended;
+  heap.collect();
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(60);
+    heap.wait_for_destructors();
+    ::_exit(ended == 1 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(ended, 0);
+  go = true;
+  go.notify_all();
+  heap.wait_for_destructors();
+  EXPECT_EQ(ended, 1);
+}
+
+// Heaps come, are used and go while the process forks.
+TEST(fork, heaps_come_and_go_meanwhile) {
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) {
+      gc::heap heap({.name = "short"});
+      for (int i = 0; i < 100; ++i) heap.make<item>();
+    }
+  });
+  for (int round = 0; round < 50; ++round) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::alarm(60);
+      gc::heap heap({.name = "child's"});
+      heap.make<item>();
+      heap.collect();
+      ::_exit(heap.statistics().live_objects == 0 ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  stop = true;
+  other.join();
+}
+
 }  // namespace

@@ -10,6 +10,9 @@
 
 #include <tenure/gc.hpp>
 
+#include "library/gc/cycle.h"
+#include "library/gc/sweep.h"
+#include "library/gc/watches.h"
 #include "unit/gc/plans.h"
 
 using namespace tenure;
@@ -168,6 +171,41 @@ TEST_P(phantom, sentence_6_a_queue_that_is_destroyed_is_told_nothing) {
   heap_.collect();
   EXPECT_TRUE(told.is_over());
   EXPECT_TRUE(end.is_over());
+}
+
+// What a note does when it goes is its own affair: it may collect, which needs all that a cycle holds.
+struct collecting_note {
+  explicit collecting_note(gc::heap& of) : heap(&of) {}
+  collecting_note(collecting_note&& from) noexcept : heap(std::exchange(from.heap, nullptr)) {}
+  ~collecting_note() {
+    if (heap == nullptr) return;
+    heap->collect();
+    gone.fetch_add(1);
+  }
+  gc::heap* heap;
+  static inline std::atomic<int> gone{0};
+};
+TEST_P(phantom, a_note_that_nobody_is_told_of_ends_outside_of_the_cycle) {
+  auto queue = std::make_unique<gc::phantom_queue<collecting_note>>();
+  gc::phantom<plain> end(heap_.make<plain>(), *queue, collecting_note(heap_));
+  const int before = collecting_note::gone;
+  {
+    const gc::holding guard(gc::cycle_lock());
+    gc::watch* dead;
+    {
+      const gc::stopped_world stopped(nullptr);
+      gc::clear_marks(heap_.state());
+      dead = gc::take_phantoms(heap_.state());
+    }
+    ASSERT_NE(dead, nullptr);
+    // Queue and phantom go while the cycle has it in hand.
+    queue.reset();
+    end = {};
+    gc::tell(dead);
+    EXPECT_EQ(collecting_note::gone, before);
+  }
+  gc::end_abandoned();
+  EXPECT_EQ(collecting_note::gone, before + 1);
 }
 
 TEST_P(phantom, sentence_7_a_heap_that_is_destroyed_tells_all) {
