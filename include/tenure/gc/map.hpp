@@ -8,7 +8,8 @@
 // does, who destroys what and what iterators keep alive is as with unordered_map.hpp.
 //
 // Compare has no state. With std::less<> or another comparison that is transparent, find and its like take whatever it
-// compares.
+// compares. That is the default for gc::string, and such a map takes texts wherever it takes keys; but a pair with a
+// gc::string, for insert(), cannot be on the stack: try_emplace().
 //
 // Thread-safety: as std::map; the collector needs no leave. Throws std::bad_alloc and what K, V and Compare throw, and
 // then one element has not been added, and an assignment has not begun; of several (insert of a range) those before
@@ -25,6 +26,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <tenure/gc/detail/keys.hpp>
 #include <tenure/gc/detail/store.hpp>
 #include <tenure/gc/detail/tree.hpp>
 #include <tenure/gc/make.hpp>
@@ -85,7 +87,7 @@ class map_iterator final {
 
 }  // namespace detail
 
-template <class K, class V, class Compare = std::less<K>>
+template <class K, class V, class Compare = typename detail::key_traits<K>::compare>
 class map final {
  public:
   using key_type = K;
@@ -172,18 +174,30 @@ class map final {
   size_type count(const Key& key) const {
     return contains(key) ? 1 : 0;
   }
-  V& at(const K& key) {
-    const iterator found = find(key);
-    if (found == end()) throw std::out_of_range("tenure::gc::map::at");
-    return found->second;
-  }
-  const V& at(const K& key) const { return const_cast<map*>(this)->at(key); }
+  V& at(const K& key) { return at_key(key); }
+  const V& at(const K& key) const { return const_cast<map*>(this)->at_key(key); }
   V& operator[](const K& key) { return try_emplace(key).first->second; }
   V& operator[](K&& key) { return try_emplace(std::move(key)).first->second; }
+  // By what stands for a key, a text for a gc::string: no key is made of it, unless in the element that is added.
+  template <detail::stands_for_key<K, Compare> Key>
+  V& at(const Key& key) {
+    return at_key(key);
+  }
+  template <detail::stands_for_key<K, Compare> Key>
+  const V& at(const Key& key) const {
+    return const_cast<map*>(this)->at_key(key);
+  }
+  template <detail::stands_for_key<K, Compare> Key>
+  V& operator[](const Key& key) {
+    return try_emplace(key).first->second;
+  }
+  template <detail::stands_for_key<K, Compare> Key>
+  size_type erase(const Key& key) {
+    return erase_key(key);
+  }
 
   template <class Key, class... Arguments>
-  requires std::is_same_v<std::remove_cvref_t<Key>, K> std::pair<iterator, bool> try_emplace(Key&& key,
-                                                                                             Arguments&&... arguments) {
+  requires detail::key_for<Key, K, Compare> std::pair<iterator, bool> try_emplace(Key&& key, Arguments&&... arguments) {
     const place found = find_place(key);
     if (found.node != nullptr) return {at_node(found.node), false};
     const local<node> made = make<node>(std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
@@ -204,19 +218,13 @@ class map final {
     return {add(made, found), true};
   }
   template <class Key, class Value>
-  requires std::is_same_v<std::remove_cvref_t<Key>, K> std::pair<iterator, bool> insert_or_assign(Key&& key,
-                                                                                                  Value&& value) {
+  requires detail::key_for<Key, K, Compare> std::pair<iterator, bool> insert_or_assign(Key&& key, Value&& value) {
     const auto [at, added] = try_emplace(std::forward<Key>(key), std::forward<Value>(value));
     if (!added) at->second = std::forward<Value>(value);
     return {at, added};
   }
 
-  size_type erase(const K& key) {
-    const iterator found = find(key);
-    if (found == end()) return 0;
-    erase(found);
-    return 1;
-  }
+  size_type erase(const K& key) { return erase_key(key); }
   iterator erase(iterator at) noexcept { return erase(const_iterator(at)); }
   iterator erase(const_iterator at) noexcept {
     const iterator next = at_node(detail::tree_next(at.get()));
@@ -260,7 +268,21 @@ class map final {
   static const K& key_of(const detail::tree_node* of) noexcept { return static_cast<const node*>(of)->pair.first; }
   iterator at_node(detail::tree_node* at) noexcept { return {&root_, at}; }
 
-  place find_place(const K& key) {
+  template <class Key>
+  V& at_key(const Key& key) {
+    const iterator found = find(key);
+    if (found == end()) throw std::out_of_range("tenure::gc::map::at");
+    return found->second;
+  }
+  template <class Key>
+  size_type erase_key(const Key& key) {
+    const iterator found = find(key);
+    if (found == end()) return 0;
+    erase(found);
+    return 1;
+  }
+  template <class Key>
+  place find_place(const Key& key) {
     place at{nullptr, nullptr, &root_};
     while (*at.link != nullptr) {
       detail::tree_node* here = at.link->get();

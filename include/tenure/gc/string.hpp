@@ -12,6 +12,8 @@
 // nothing alive. Copies are copies of the characters. What looks at characters (find, compare, starts_with) does so
 // through std::string_view, to which a string converts.
 //
+// As the key of a map: texts of any kind are looked up as they are, and the string of a new element is made in it.
+//
 // Thread-safety: as std::string. Throws what std::string does; what throws has changed nothing.
 #pragma once
 
@@ -26,6 +28,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <tenure/gc/detail/keys.hpp>
 #include <tenure/gc/detail/store.hpp>
 #include <tenure/gc/members.hpp>
 
@@ -218,10 +221,21 @@ class string final {
   detail::store_member_of<char> store_;
 };
 
+namespace detail {
+template <>
+struct key_traits<string> {
+  using compare = std::less<>;
+  using equal = std::equal_to<>;
+  template <class Key>
+  static constexpr bool takes = text_like<Key>;
+};
+}  // namespace detail
+
 }  // namespace tenure::gc
 
 // As of the std::string_view.
 template <>
 struct std::hash<tenure::gc::string> {
-  std::size_t operator()(const tenure::gc::string& text) const noexcept { return std::hash<std::string_view>()(text); }
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
 };

@@ -11,12 +11,14 @@
 // destructor, that runs on the thread for destructors. An iterator is a raw pointer and keeps nothing alive: it is good
 // while the map lives, its element is not erased and the table does not grow, as with std::unordered_map.
 //
-// A key is looked up as what it is: member<U> by its address. Hash and Equal have no state. For keys that live no
-// longer than others want them, weak_map.
+// A key is looked up as what it is: member<U> by its address. Where keys are gc::strings, texts do; but a pair with
+// one, for insert(), cannot be on the stack: try_emplace(). Hash and Equal have no state. For keys that live no longer
+// than others want them, weak_map.
 //
 // Thread-safety: as std::unordered_map; the collector needs no leave. Throws std::bad_alloc and what K, V, Hash and
 // Equal throw, and then one element has not been added, and an assignment has not begun; of several (insert of a range)
-// those before have been. Cost: as std::unordered_map, with the allocation of a managed object.
+// those before have been. Cost: as std::unordered_map, with the allocation of a managed object;
+// begin() and ++ pass the buckets that are empty.
 #pragma once
 
 #include <algorithm>
@@ -30,6 +32,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <tenure/gc/detail/keys.hpp>
 #include <tenure/gc/make.hpp>
 #include <tenure/gc/member.hpp>
 #include <tenure/gc/members.hpp>
@@ -96,7 +99,7 @@ class hash_iterator final {
 
 }  // namespace detail
 
-template <class K, class V, class Hash = std::hash<K>, class Equal = std::equal_to<K>>
+template <class K, class V, class Hash = std::hash<K>, class Equal = typename detail::key_traits<K>::equal>
 class unordered_map final {
  public:
   using key_type = K;
@@ -134,8 +137,8 @@ class unordered_map final {
     return *this;
   }
 
-  iterator begin() noexcept { return iterator::first_from(table_.get(), 0); }
-  const_iterator begin() const noexcept { return const_iterator::first_from(table_.get(), 0); }
+  iterator begin() noexcept { return first(); }
+  const_iterator begin() const noexcept { return first(); }
   iterator end() noexcept { return {table_.get(), nullptr}; }
   const_iterator end() const noexcept { return {table_.get(), nullptr}; }
   bool empty() const noexcept { return size_ == 0; }
@@ -146,18 +149,47 @@ class unordered_map final {
   const_iterator find(const K& key) const { return {table_.get(), find_node(key)}; }
   bool contains(const K& key) const { return find_node(key) != nullptr; }
   size_type count(const K& key) const { return contains(key) ? 1 : 0; }
-  V& at(const K& key) {
-    node* found = find_node(key);
-    if (found == nullptr) throw std::out_of_range("tenure::gc::unordered_map::at");
-    return found->pair.second;
-  }
-  const V& at(const K& key) const { return const_cast<unordered_map*>(this)->at(key); }
+  V& at(const K& key) { return at_key(key); }
+  const V& at(const K& key) const { return at_key(key); }
   V& operator[](const K& key) { return try_emplace(key).first->second; }
   V& operator[](K&& key) { return try_emplace(std::move(key)).first->second; }
+  // By what stands for a key, a text for a gc::string: no key is made of it, unless in the element that is added.
+  template <detail::stands_for_key<K, Hash, Equal> Key>
+  iterator find(const Key& key) {
+    return {table_.get(), find_node(key)};
+  }
+  template <detail::stands_for_key<K, Hash, Equal> Key>
+  const_iterator find(const Key& key) const {
+    return {table_.get(), find_node(key)};
+  }
+  template <detail::stands_for_key<K, Hash, Equal> Key>
+  bool contains(const Key& key) const {
+    return find_node(key) != nullptr;
+  }
+  template <detail::stands_for_key<K, Hash, Equal> Key>
+  size_type count(const Key& key) const {
+    return contains(key) ? 1 : 0;
+  }
+  template <detail::stands_for_key<K, Hash, Equal> Key>
+  V& at(const Key& key) {
+    return at_key(key);
+  }
+  template <detail::stands_for_key<K, Hash, Equal> Key>
+  const V& at(const Key& key) const {
+    return at_key(key);
+  }
+  template <detail::stands_for_key<K, Hash, Equal> Key>
+  V& operator[](const Key& key) {
+    return try_emplace(key).first->second;
+  }
+  template <detail::stands_for_key<K, Hash, Equal> Key>
+  size_type erase(const Key& key) {
+    return erase_key(key);
+  }
 
   template <class Key, class... Arguments>
-  requires std::is_same_v<std::remove_cvref_t<Key>, K> std::pair<iterator, bool> try_emplace(Key&& key,
-                                                                                             Arguments&&... arguments) {
+  requires detail::key_for<Key, K, Hash, Equal> std::pair<iterator, bool> try_emplace(Key&& key,
+                                                                                      Arguments&&... arguments) {
     const std::size_t hash = mix(key);
     if (node* found = find_node(key, hash)) return {{table_.get(), found}, false};
     return {add(make<node>(hash, std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
@@ -178,19 +210,13 @@ class unordered_map final {
     return {add(made), true};
   }
   template <class Key, class Value>
-  requires std::is_same_v<std::remove_cvref_t<Key>, K> std::pair<iterator, bool> insert_or_assign(Key&& key,
-                                                                                                  Value&& value) {
+  requires detail::key_for<Key, K, Hash, Equal> std::pair<iterator, bool> insert_or_assign(Key&& key, Value&& value) {
     const auto [at, added] = try_emplace(std::forward<Key>(key), std::forward<Value>(value));
     if (!added) at->second = std::forward<Value>(value);
     return {at, added};
   }
 
-  size_type erase(const K& key) {
-    node* found = find_node(key);
-    if (found == nullptr) return 0;
-    unlink(*found);
-    return 1;
-  }
+  size_type erase(const K& key) { return erase_key(key); }
   iterator erase(iterator at) noexcept { return erase(const_iterator(at)); }
   iterator erase(const_iterator at) noexcept {
     iterator next(table_.get(), at.get());
@@ -201,6 +227,7 @@ class unordered_map final {
   void clear() noexcept {
     table_ = nullptr;
     size_ = 0;
+    lowest_ = 0;
   }
   // Buckets for so many elements.
   void reserve(size_type count) {
@@ -213,6 +240,7 @@ class unordered_map final {
     using std::swap;
     swap(table_, other.table_);
     std::swap(size_, other.size_);
+    std::swap(lowest_, other.lowest_);
   }
   friend void swap(unordered_map& a, unordered_map& b) noexcept { a.swap(b); }
   friend bool operator==(const unordered_map& a, const unordered_map& b) {
@@ -223,7 +251,7 @@ class unordered_map final {
   }
 
  private:
-  TENURE_GC_MEMBERS(unordered_map, table_, size_);
+  TENURE_GC_MEMBERS(unordered_map, table_, size_, lowest_);
   using node = detail::hash_node<value_type>;
   using table = array<member<node>>;
   static_assert(std::is_empty_v<Hash> && std::is_empty_v<Equal>,
@@ -231,16 +259,40 @@ class unordered_map final {
   static constexpr size_type least_buckets = 8;
 
   // Buckets are counted in powers of two, and the hash of a number is often the number.
-  static std::size_t mix(const K& key) {
+  template <class Key>
+  static std::size_t mix(const Key& key) {
     const std::uint64_t mixed = static_cast<std::uint64_t>(Hash()(key)) * 0x9E3779B97F4A7C15;
     return mixed ^ mixed >> 32;
   }
-  node* find_node(const K& key) const { return size_ == 0 ? nullptr : find_node(key, mix(key)); }
-  node* find_node(const K& key, std::size_t hash) const {
+  template <class Key>
+  node* find_node(const Key& key) const {
+    return size_ == 0 ? nullptr : find_node(key, mix(key));
+  }
+  template <class Key>
+  V& at_key(const Key& key) const {
+    node* found = find_node(key);
+    if (found == nullptr) throw std::out_of_range("tenure::gc::unordered_map::at");
+    return found->pair.second;
+  }
+  template <class Key>
+  size_type erase_key(const Key& key) {
+    node* found = find_node(key);
+    if (found == nullptr) return 0;
+    unlink(*found);
+    return 1;
+  }
+  template <class Key>
+  node* find_node(const Key& key, std::size_t hash) const {
     if (table_ == nullptr) return nullptr;
     node* at = (*table_)[hash & (table_->size() - 1)].get();
     while (at != nullptr && !(at->hash == hash && Equal()(at->pair.first, key))) at = at->next.get();
     return at;
+  }
+  // Buckets that were found to be empty are not looked at again.
+  iterator first() const noexcept {
+    const iterator found = iterator::first_from(table_.get(), __atomic_load_n(&lowest_, __ATOMIC_RELAXED));
+    if (found.get() != nullptr) __atomic_store_n(&lowest_, bucket_of(*table_, *found.get()), __ATOMIC_RELAXED);
+    return found;
   }
   template <class T, class... Arguments>
   local<T> make(Arguments&&... arguments) const {
@@ -250,17 +302,19 @@ class unordered_map final {
   iterator add(const local<node>& added) {
     if (size_ >= bucket_count()) rehash(2 * size_);
     link(*table_, *added);
+    lowest_ = std::min(lowest_, bucket_of(*table_, *added));
     ++size_;
     return {table_.get(), added.get()};
   }
+  static size_type bucket_of(const table& in, const node& of) noexcept { return of.hash & (in.size() - 1); }
   static void link(table& into, node& added) noexcept {
-    member<node>& bucket = into[added.hash & (into.size() - 1)];
+    member<node>& bucket = into[bucket_of(into, added)];
     added.next = bucket;
     bucket = &added;
   }
   void unlink(node& removed) noexcept {
     const local<node> held(&removed);
-    member<node>* at = &(*table_)[removed.hash & (table_->size() - 1)];
+    member<node>* at = &(*table_)[bucket_of(*table_, removed)];
     while (*at != &removed) at = &(*at)->next;
     *at = removed.next;
     --size_;
@@ -278,16 +332,19 @@ class unordered_map final {
       }
     }
     table_ = made;
+    lowest_ = 0;
   }
   void take(unordered_map& other) noexcept {
     if (other.table_ == nullptr) return;
     detail::require_same_heap(this, &other, "unordered_map");
     table_ = std::move(other.table_);
     size_ = std::exchange(other.size_, 0);
+    lowest_ = std::exchange(other.lowest_, 0);
   }
 
   member<table> table_;
   size_type size_ = 0;
+  mutable size_type lowest_ = 0;  // no bucket below it is in use; several threads may look for the first
 };
 
 }  // namespace tenure::gc

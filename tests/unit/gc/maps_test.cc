@@ -225,6 +225,61 @@ TEST_P(maps, an_assignment_that_throws_changes_nothing) {
   expect_old_elements_when_a_copy_throws<gc::unordered_map<std::string, counted>>(heap_);
 }
 
+// The examples of the headers: texts are looked up as they are.
+struct page {
+  int number = 0;
+};
+struct catalogue {
+  gc::map<gc::string, gc::member<page>> pages;
+};
+struct index {
+  gc::unordered_map<gc::string, gc::member<page>> pages;
+};
+template <class Holder>
+void expect_texts_to_do(gc::heap& heap) {
+  const gc::local<Holder> holder = heap.make<Holder>();
+  auto& pages = holder->pages;
+  pages["front"] = heap.make<page>();
+  if (auto found = pages.find("front"); found != pages.end()) found->second->number = 7;
+  for (const auto& [name, each] : pages) ASSERT_TRUE(name == "front" && each->number == 7);
+  const std::string last = "the last page";
+  ASSERT_TRUE(pages.try_emplace(last, heap.make<page>()).second);
+  ASSERT_FALSE(pages.try_emplace(std::string_view(last)).second);
+  ASSERT_FALSE(pages.insert_or_assign("front", pages.at(last)).second);
+  ASSERT_EQ(pages["front"], pages[last]);
+  ASSERT_EQ(std::as_const(pages).at("front"), std::as_const(pages).find(last)->second);
+  ASSERT_EQ(pages.size(), 2u);
+  ASSERT_EQ(pages.erase("none") + pages.erase(last), 1u);
+  ASSERT_TRUE(pages.contains("front") && !pages.contains(last) && pages.count("front") == 1);
+  ASSERT_THROW(pages.at(last), std::out_of_range);
+}
+TEST_P(maps, are_looked_up_by_texts) {
+  expect_texts_to_do<catalogue>(heap_);
+  expect_texts_to_do<index>(heap_);
+}
+
+// As many steps as elements; were the empty buckets passed each time, it would not come to its end.
+TEST(maps_emptied, from_the_beginning) {
+  gc::heap heap({.name = "emptied"});
+  const auto map = heap.make<gc::unordered_map<int, int>>();
+  constexpr int count = 1 << 19;
+  for (const bool by_key : {false, true}) {
+    for (int i = 0; i < count; ++i) map->try_emplace(i, i);
+    std::int64_t sum = 0;
+    while (!map->empty()) {
+      const auto first = map->begin();
+      sum += first->second;
+      if (by_key) {
+        map->erase(first->first);
+      } else {
+        map->erase(first);
+      }
+    }
+    EXPECT_EQ(sum, std::int64_t{count} * (count - 1) / 2);
+    EXPECT_TRUE(map->begin() == map->end());
+  }
+}
+
 // Members as keys are found by their addresses, or ordered by what they lead to.
 struct by_id {
   bool operator()(const gc::member<number>& a, const gc::member<number>& b) const { return a->id < b->id; }
