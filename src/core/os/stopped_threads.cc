@@ -207,7 +207,7 @@ std::uint32_t count_waiting() noexcept {
 
 // A signal that went to somebody else's handler is lost. One that has not been taken yet is answered as well as the
 // second one: then it finds its thread stopped or let go.
-void ask_again() noexcept {
+void ask_again(bool everybody) noexcept {
   bool was_replaced = false;
   take_signal(&was_replaced);
   const auto pid = static_cast<std::uint32_t>(::syscall(SYS_getpid));
@@ -216,20 +216,22 @@ void ask_again() noexcept {
     if (!is_waited_for(one)) continue;
     if (::syscall(SYS_tgkill, pid, one.id, 0) != 0 && errno == ESRCH) {
       change(one, state_of(one), gone);
-    } else if (was_replaced || state_of(one) == unheard) {
+    } else if (everybody || was_replaced || state_of(one) == unheard) {
       send_to(one);
     }
   }
 }
 
-// Until all have answered, or it is end_ns. Those that have ended meanwhile cannot be told from those that wait.
+// Until all have answered, or it is end_ns. Those that have ended meanwhile cannot be told from those that wait. After
+// 16 looks, and then after twice as many each time, everybody who is waited for is asked once more, whatever became of
+// the first signal.
 std::uint32_t wait_for_answers(std::uint64_t end_ns) noexcept {
-  for (;;) {
+  for (std::uint32_t looks = 1;; ++looks) {
     const std::uint32_t seen = __atomic_load_n(&answers, __ATOMIC_ACQUIRE);
     const std::uint32_t waiting = count_waiting();
     if (waiting == 0 || monotonic_ns() >= end_ns) return waiting;
     futex_wait(&answers, seen, look_again_ns);
-    ask_again();
+    ask_again(looks >= 16 && (looks & (looks - 1)) == 0);
   }
 }
 
