@@ -12,7 +12,8 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/support"))
 
-from protobuf_bytes import field, varint  # noqa: E402 (the path must be set first)
+import make_seeds  # noqa: E402 (the path must be set first)
+from protobuf_bytes import field, varint  # noqa: E402
 
 
 def heaptrack(generator, version):
@@ -108,11 +109,5 @@ def seeds(target):
         yield bytes(changed)
 
 
-def main():
-    target, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    for number, content in enumerate(seeds(target)):
-        (folder / f"seed-{number:03}").write_bytes(content)
-
-
 if __name__ == "__main__":
-    main()
+    make_seeds.write_all(seeds)

@@ -112,11 +112,5 @@ def seeds(target):
             yield content[:generator.randrange(len(content))]
 
 
-def main():
-    target, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    for number, content in enumerate(seeds(target)):
-        (folder / f"seed-{number:03}").write_bytes(content)
-
-
 if __name__ == "__main__":
-    main()
+    make_seeds.write_all(seeds)

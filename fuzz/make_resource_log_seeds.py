@@ -4,9 +4,12 @@
 make_resource_log_seeds.py TARGET FOLDER
 """
 
-import pathlib
 import random
 import sys
+
+sys.dont_write_bytecode = True
+
+import make_seeds  # noqa: E402 (after the switch)
 
 
 def made_log(generator, requests):
@@ -37,11 +40,5 @@ def seeds(target):
             yield bytes(broken)
 
 
-def main():
-    target, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    for number, content in enumerate(seeds(target)):
-        (folder / f"seed-{number:03}").write_bytes(content)
-
-
 if __name__ == "__main__":
-    main()
+    make_seeds.write_all(seeds)

@@ -25,11 +25,12 @@ def seeds(target):
     yield b"\xff" * 2048
 
 
-def main():
+def write_all(seeds_of):
+    """The seeds of the target and into the folder that the command line names; seeds_of(target) makes them."""
     target, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    for number, content in enumerate(seeds(target)):
+    for number, content in enumerate(seeds_of(target)):
         (folder / f"seed-{number:03}").write_bytes(content)
 
 
 if __name__ == "__main__":
-    main()
+    write_all(seeds)

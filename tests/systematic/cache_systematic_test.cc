@@ -13,10 +13,6 @@
 #include "core/base/yield_point.h"
 #include "systematic.h"
 
-namespace tenure::core {
-void yield_point() noexcept { testing::systematic::yield(); }
-}  // namespace tenure::core
-
 using namespace tenure;
 using tenure::testing::systematic;
 

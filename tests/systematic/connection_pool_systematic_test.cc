@@ -8,13 +8,8 @@
 
 #include <tenure/connection_pool.hpp>
 
-#include "core/base/yield_point.h"
 #include "systematic.h"
 #include "unit/pool/fake_server.h"
-
-namespace tenure::core {
-void yield_point() noexcept { testing::systematic::yield(); }
-}  // namespace tenure::core
 
 using namespace std::chrono_literals;
 using tenure::connection_pool;

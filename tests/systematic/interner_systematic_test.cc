@@ -9,13 +9,8 @@
 
 #include <tenure/interner.hpp>
 
-#include "core/base/yield_point.h"
 #include "library/ref/string_table.h"
 #include "systematic.h"
-
-namespace tenure::core {
-void yield_point() noexcept { testing::systematic::yield(); }
-}  // namespace tenure::core
 
 using namespace tenure;
 using tenure::testing::systematic;

@@ -5,14 +5,9 @@
 #include <map>
 #include <vector>
 
-#include "core/base/yield_point.h"
 #include "core/telemetry/ring.h"
 #include "systematic.h"
 #include "wire/ring_reader.h"
-
-namespace tenure::core {
-void yield_point() noexcept { testing::systematic::yield(); }
-}  // namespace tenure::core
 
 using namespace tenure;
 using tenure::testing::systematic;
