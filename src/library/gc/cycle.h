@@ -85,22 +85,15 @@ bool take_shaded(heap_state& heap, Visit visit) {
   }
   if (!take_overflow()) return any;
   window& all = window::get();
-  const std::size_t end = all.end_block();
-  for (std::size_t block = 0; block < end; ++block) {
-    block_header& header = all.header(block);
-    const block_state state = header.state.load(std::memory_order_acquire);
-    if (state != block_state::cells && state != block_state::large) continue;
-    if (header.heap_number != heap.number || !header.has_shaded.exchange(false, std::memory_order_acq_rel)) continue;
+  all.for_each_block(heap.number, [&](std::size_t block, block_header& header) {
+    if (!header.has_shaded.exchange(false, std::memory_order_acq_rel)) return;
     any = true;
     for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {
       const mark_words& marks = all.bits(block).marks[word];
-      std::uint64_t left = marks.shaded.load(std::memory_order_acquire) & ~marks.alive();
-      for (; left != 0; left &= left - 1) {
-        const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(left));
-        visit(all.address_of(block) + index * header.cell_bytes);
-      }
+      const std::uint64_t left = marks.shaded.load(std::memory_order_acquire) & ~marks.alive();
+      all.for_each_cell(block, word, left, [&](std::uint64_t, char* cell) { visit(cell); });
     }
-  }
+  });
   return any;
 }
 

@@ -74,15 +74,11 @@ void resolve_range(const cell_place& at, const char* first, const char* end) noe
   }
 }
 
-void resolve_block(std::size_t block) noexcept {
-  window& all = window::get();
-  const block_header& header = all.header(block);
-  for (std::uint32_t cell = 0; cell < header.cell_count; ++cell) {
-    const cell_place at = all.place(all.address_of(block) + std::size_t{cell} * header.cell_bytes);
-    if (!at.is_marked() || !all.is_allocated(at)) continue;
+void resolve_block(std::size_t block, const block_header& header) noexcept {
+  window::get().for_each_marked(block, [&](const cell_place& at) {
     const std::size_t bytes = header.reciprocal != 0 ? header.cell_bytes : header.large_bytes;
     resolve_range(at, at.cell, at.cell + bytes);
-  }
+  });
 }
 
 }  // namespace
@@ -90,14 +86,9 @@ void resolve_block(std::size_t block) noexcept {
 void resolve_pairs(heap_state& heap, cycle_kind kind) noexcept {
   if (kind == cycle_kind::young) return for_each_object_on_cards(heap, detail::is_paired, true, resolve_range);
   clean_cards(heap, detail::is_paired);
-  window& all = window::get();
-  const std::size_t end = all.end_block();
-  for (std::size_t block = 0; block < end; ++block) {
-    const block_header& header = all.header(block);
-    const block_state state = header.state.load(std::memory_order_acquire);
-    if (state != block_state::cells && state != block_state::large) continue;
-    if (header.heap_number == heap.number && detail::is_paired(header.kind)) resolve_block(block);
-  }
+  window::get().for_each_block(heap.number, [](std::size_t block, const block_header& header) {
+    if (detail::is_paired(header.kind)) resolve_block(block, header);
+  });
 }
 
 void resolve_waiting(heap_state& heap, const marker& marks) noexcept {

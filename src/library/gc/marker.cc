@@ -230,19 +230,13 @@ bool marker::pass_pairs() noexcept {
 // Of all marked objects with pairs.
 bool marker::look_through_pairs() noexcept {
   const std::uint64_t before = marked_;
-  const std::size_t end = window_.end_block();
-  for (std::size_t block = 0; block < end; ++block) {
-    const block_header& header = window_.header(block);
-    const block_state state = header.state.load(std::memory_order_acquire);
-    if (state != block_state::cells && state != block_state::large) continue;
-    if (header.heap_number != heap_.number || !is_paired(header.kind)) continue;
-    for (std::uint32_t cell = 0; cell < header.cell_count; ++cell) {
-      const cell_place at = window_.place(window_.address_of(block) + std::size_t{cell} * header.cell_bytes);
-      if (!at.is_marked() || !window_.is_allocated(at)) continue;
+  window_.for_each_block(heap_.number, [&](std::size_t block, const block_header& header) {
+    if (!is_paired(header.kind)) return;
+    window_.for_each_marked(block, [&](const cell_place& at) {
       trace(at.cell, 0, true);
       drain();
-    }
-  }
+    });
+  });
   return marked_ != before;
 }
 
@@ -277,19 +271,13 @@ void marker::drain() noexcept {
 }
 
 void marker::look_through_marked() noexcept {
-  const std::size_t end = window_.end_block();
-  for (std::size_t block = 0; block < end; ++block) {
-    const block_header& header = window_.header(block);
-    const block_state state = header.state.load(std::memory_order_acquire);
-    if (state != block_state::cells && state != block_state::large) continue;
-    if (header.heap_number != heap_.number || !is_traced(header.kind)) continue;
-    for (std::uint32_t cell = 0; cell < header.cell_count; ++cell) {
-      const cell_place at = window_.place(window_.address_of(block) + std::size_t{cell} * header.cell_bytes);
-      if (!at.is_marked() || !window_.is_allocated(at)) continue;
+  window_.for_each_block(heap_.number, [&](std::size_t block, const block_header& header) {
+    if (!is_traced(header.kind)) return;
+    window_.for_each_marked(block, [&](const cell_place& at) {
       trace(at.cell, 0, true);
       while (ring_count_ != 0) pass_ring();
-    }
-  }
+    });
+  });
 }
 
 }  // namespace tenure::gc

@@ -75,12 +75,8 @@ bool keep_side(std::size_t block, std::size_t word) noexcept;
 template <class Visit>
 void for_each_side(heap_state& heap, Visit visit) {
   window& all = window::get();
-  const std::size_t end = all.end_block();
-  for (std::size_t block = 0; block < end; ++block) {
-    block_header& header = all.header(block);
-    const block_state state = header.state.load(std::memory_order_acquire);
-    if (state != block_state::cells && state != block_state::large) continue;
-    if (header.heap_number != heap.number || !header.has_sides.exchange(false, std::memory_order_acq_rel)) continue;
+  all.for_each_block(heap.number, [&](std::size_t block, block_header& header) {
+    if (!header.has_sides.exchange(false, std::memory_order_acq_rel)) return;
     bool any = false;
     for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {
       std::atomic<side_word*>& at = all.sides(block)[word];
@@ -93,17 +89,7 @@ void for_each_side(heap_state& heap, Visit visit) {
       any = keep_side(block, word) || any;
     }
     if (any) header.has_sides.store(true, std::memory_order_release);
-  }
-}
-
-// Each bit of the word alone: visit(bit, address of its cell).
-template <class Visit>
-void for_each_cell(std::size_t block, std::size_t word, std::uint64_t bits, Visit visit) {
-  window& all = window::get();
-  for (; bits != 0; bits &= bits - 1) {
-    const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
-    visit(bits & (~bits + 1), all.address_of(block) + index * all.header(block).cell_bytes);
-  }
+  });
 }
 
 inline constexpr std::size_t side_lock_count = 64;

@@ -21,23 +21,16 @@ std::size_t word_count(const block_header& header) noexcept { return (header.cel
 template <class Visit>
 void for_each_dead(heap_state& heap, Visit visit) {
   window& all = window::get();
-  const std::size_t end = all.end_block();
-  for (std::size_t block = 0; block < end; ++block) {
-    const block_header& header = all.header(block);
-    const block_state state = header.state.load(std::memory_order_acquire);
-    if (state != block_state::cells && state != block_state::large) continue;
-    if (header.heap_number != heap.number || !is_destroyed(header.kind)) continue;
+  all.for_each_block(heap.number, [&](std::size_t block, const block_header& header) {
+    if (!is_destroyed(header.kind)) return;
     const block_bits& bits = all.bits(block);
     for (std::size_t word = 0; word < word_count(header); ++word) {
       // In this order: a cell is marked before it is allocated.
       const std::uint64_t allocated = bits.allocated[word].load(std::memory_order_acquire);
-      std::uint64_t dead = allocated & ~bits.marks[word].alive();
-      for (; dead != 0; dead &= dead - 1) {
-        const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(dead));
-        visit(all.place(all.address_of(block) + index * header.cell_bytes));
-      }
+      const std::uint64_t dead = allocated & ~bits.marks[word].alive();
+      all.for_each_cell(block, word, dead, [&](std::uint64_t, char* cell) { visit(all.place(cell)); });
     }
-  }
+  });
 }
 
 bool is_dead(void* target) noexcept {

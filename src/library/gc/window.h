@@ -138,6 +138,34 @@ class window {
            (bits_[at.block].allocated[at.index / 64].load(std::memory_order_acquire) & at.bit) != 0;
   }
 
+  // Each block of that heap in which objects lie: visit(block, its header).
+  template <class Visit>
+  void for_each_block(std::uint32_t heap_number, Visit visit) const {
+    const std::size_t end = end_block();
+    for (std::size_t block = 0; block < end; ++block) {
+      const block_state state = headers_[block].state.load(std::memory_order_acquire);
+      if (state != block_state::cells && state != block_state::large) continue;
+      if (headers_[block].heap_number == heap_number) visit(block, headers_[block]);
+    }
+  }
+  // Each marked object of a block: visit(its place).
+  template <class Visit>
+  void for_each_marked(std::size_t block, Visit visit) const {
+    const block_header& in = headers_[block];
+    for (std::uint32_t cell = 0; cell < in.cell_count; ++cell) {
+      const cell_place at = place(address_of(block) + std::size_t{cell} * in.cell_bytes);
+      if (at.is_marked() && is_allocated(at)) visit(at);
+    }
+  }
+  // Each bit of a word of the bitmaps alone: visit(bit, address of its cell).
+  template <class Visit>
+  void for_each_cell(std::size_t block, std::size_t word, std::uint64_t bits, Visit visit) const {
+    for (; bits != 0; bits &= bits - 1) {
+      const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+      visit(bits & (~bits + 1), address_of(block) + index * headers_[block].cell_bytes);
+    }
+  }
+
   // `count` blocks in a row, usable, marked as taken; `npos` when the system refuses or the window is full. The header
   // of the first says whether the run is `zeroed`.
   static constexpr std::size_t npos = ~std::size_t{0};
