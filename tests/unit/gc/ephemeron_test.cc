@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <map>
 #include <set>
 #include <thread>
@@ -20,6 +19,7 @@
 #include "library/gc/sweep.h"
 #include "support/dice.h"
 #include "unit/gc/plans.h"
+#include "unit/gc/restless_collector.h"
 
 using namespace tenure;
 
@@ -501,25 +501,13 @@ TEST_P(ephemeron, random_graphs_agree_with_cycles_at_each_third_allocation) {
 }
 
 TEST_P(ephemeron, random_graphs_agree_while_a_collector_never_rests) {
-  std::atomic<bool> stop{false};
-  std::thread collector([&] {
-    for (int i = 0; !stop; ++i) {
-      i % 3 == 0 ? heap_.collect() : heap_.collect_young();
-      std::this_thread::sleep_for(std::chrono::microseconds(50));  // or the others stand still under a sanitizer
-    }
-  });
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  constexpr int steps = 200;
-#else
-  constexpr int steps = 1000;
-#endif
+  test::restless_collector collector(heap_);
   std::vector<std::thread> threads;
   for (std::uint32_t seed = 21; seed <= 22; ++seed) {
-    threads.emplace_back([&, seed] { run_graph(heap_, seed, steps); });
+    threads.emplace_back([&, seed] { run_graph(heap_, seed, 1000); });
   }
   for (std::thread& thread : threads) thread.join();
-  stop = true;
-  collector.join();
+  collector.stop();
   heap_.collect();
   EXPECT_EQ(heap_.statistics().live_objects, 0u);
 }

@@ -12,6 +12,7 @@
 
 #include "support/dice.h"
 #include "unit/gc/plans.h"
+#include "unit/gc/restless_collector.h"
 
 using namespace tenure;
 
@@ -210,10 +211,7 @@ TEST_P(guardian, objects_go_round_through_it) {
     made->next = make();
     keeper.guard(made);
   }
-  std::atomic<bool> stop{false};
-  std::thread collector([&] {
-    for (int i = 0; !stop; ++i) i % 2 == 0 ? heap_.collect() : heap_.collect_young();
-  });
+  test::restless_collector collector(heap_);
   std::vector<std::thread> threads;
   std::atomic<int> taken{0};
   for (int t = 0; t < 2; ++t) {
@@ -233,8 +231,7 @@ TEST_P(guardian, objects_go_round_through_it) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  stop = true;
-  collector.join();
+  collector.stop();
   EXPECT_EQ(destroyed_.load(), 0);
   settle();
   int left = 0;

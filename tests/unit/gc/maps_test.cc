@@ -10,6 +10,7 @@
 
 #include "support/dice.h"
 #include "unit/gc/containers.h"
+#include "unit/gc/restless_collector.h"
 
 using namespace tenure;
 using test::counted;
@@ -315,10 +316,7 @@ TEST_P(maps, keys_may_be_members) {
 // Maps that several threads fill, each its own, beside a collector that never rests.
 TEST_P(maps, lose_nothing_while_a_collector_never_rests) {
   gc::heap heap({.name = "filled", .plan = GetParam().plan, .verify = true, .poison = true});
-  std::atomic<bool> stop{false};
-  std::thread collector([&] {
-    for (int i = 0; !stop; ++i) i % 2 == 0 ? heap.collect() : heap.collect_young();
-  });
+  test::restless_collector collector(heap);
   std::vector<std::thread> threads;
   for (std::uint32_t t = 0; t < 2; ++t) {
     threads.emplace_back([&, t] {
@@ -339,8 +337,7 @@ TEST_P(maps, lose_nothing_while_a_collector_never_rests) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  stop = true;
-  collector.join();
+  collector.stop();
 }
 
 INSTANTIATE_TEST_SUITE_P(heaps, maps, test::heaps_that_collect(), test::heap_name);

@@ -14,6 +14,7 @@
 #include "library/gc/sweep.h"
 #include "library/gc/watches.h"
 #include "unit/gc/plans.h"
+#include "unit/gc/restless_collector.h"
 
 using namespace tenure;
 
@@ -229,10 +230,7 @@ TEST_P(phantom, sentence_7_a_heap_that_is_destroyed_tells_all) {
 // Phantoms come and go in several threads while cycles end their objects: who has seen it over has been told.
 TEST_P(phantom, races_with_its_end) {
   gc::phantom_queue<int> queue;
-  std::atomic<bool> stop{false};
-  std::thread collector([&] {
-    while (!stop) heap_.collect();
-  });
+  test::restless_collector collector(heap_);
   std::vector<std::thread> threads;
   std::atomic<int> kept{0};
   for (int t = 0; t < 3; ++t) {
@@ -248,8 +246,7 @@ TEST_P(phantom, races_with_its_end) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  stop = true;
-  collector.join();
+  collector.stop();
   int told = 0;
   while (queue.take()) ++told;
   EXPECT_GE(told, kept.load());

@@ -14,6 +14,7 @@
 
 #include "support/dice.h"
 #include "unit/gc/containers.h"
+#include "unit/gc/restless_collector.h"
 
 using namespace tenure;
 using test::counted;
@@ -336,10 +337,7 @@ TEST_P(sequences, what_throws_among_several_changes_nothing) {
 // Algorithms take elements out for a moment; a collector that never rests does not take them away.
 TEST_P(sequences, algorithms_lose_nothing) {
   gc::heap heap({.name = "sorted", .plan = GetParam().plan, .verify = true, .poison = true});
-  std::atomic<bool> stop{false};
-  std::thread collector([&] {
-    for (int i = 0; !stop; ++i) i % 2 == 0 ? heap.collect() : heap.collect_young();
-  });
+  test::restless_collector collector(heap);
   test::dice dice(3);
   const auto less = [](const gc::local<number>& a, const gc::local<number>& b) { return a->id < b->id; };
   for (int round = 0; round < 20; ++round) {
@@ -365,8 +363,7 @@ TEST_P(sequences, algorithms_lose_nothing) {
     expect_same(*vector, reference);
     EXPECT_TRUE(*heap.make<gc::vector<element>>(*vector) == *vector);
   }
-  stop = true;
-  collector.join();
+  collector.stop();
 }
 
 TEST_P(sequences, a_string_does_what_std_string_does) {
