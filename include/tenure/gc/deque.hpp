@@ -72,16 +72,17 @@ class deque final {
   }
   deque(std::initializer_list<T> elements) { assign(elements.begin(), elements.end()); }
   deque(const deque& other) { assign(other.begin(), other.end()); }
-  deque(deque&& other) noexcept { take(other); }
+  deque(deque&& other) noexcept { swap(other); }
   ~deque() = default;
   deque& operator=(const deque& other) {
     if (this != &other) assign(other.begin(), other.end());
     return *this;
   }
   deque& operator=(deque&& other) noexcept {
-    if (this == &other) return *this;
-    clear();
-    take(other);
+    if (this != &other) {
+      clear();
+      swap(other);
+    }
     return *this;
   }
   // Not of its own elements.
@@ -124,13 +125,7 @@ class deque final {
       store_ = nullptr;
     } else if (size() < store_->capacity()) {
       const local<detail::store<T>> made = detail::make_store<T>(this, "deque", size());
-      try {
-        detail::move_elements(*store_, *made);
-      } catch (...) {
-        made->destroy_all();
-        throw;
-      }
-      store_->destroy_all();
+      detail::move_elements(*store_, *made);
       store_ = made;
     }
   }
@@ -229,11 +224,6 @@ class deque final {
   bool has_room() const noexcept { return store_ != nullptr && store_->size() != store_->capacity(); }
   local<detail::store<T>> make_room() const {
     return detail::make_store<T>(this, "deque", std::max(least_capacity, 2 * size()));
-  }
-  void take(deque& other) noexcept {
-    if (other.store_ == nullptr) return;
-    detail::require_same_heap(this, &other, "deque");
-    store_ = std::move(other.store_);
   }
 
   detail::store_member_of<T> store_;

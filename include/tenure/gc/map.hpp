@@ -26,8 +26,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <tenure/gc/detail/keys.hpp>
-#include <tenure/gc/detail/store.hpp>
+#include <tenure/gc/detail/keyed.hpp>
 #include <tenure/gc/detail/tree.hpp>
 #include <tenure/gc/make.hpp>
 #include <tenure/gc/members.hpp>
@@ -88,7 +87,9 @@ class map_iterator final {
 }  // namespace detail
 
 template <class K, class V, class Compare = typename detail::key_traits<K>::compare>
-class map final {
+class map final : public detail::keyed<map<K, V, Compare>, K, V, Compare> {
+  using base = detail::keyed<map, K, V, Compare>;
+
  public:
   using key_type = K;
   using mapped_type = V;
@@ -107,24 +108,11 @@ class map final {
     insert(first, last);
   }
   map(std::initializer_list<value_type> elements) { insert(elements.begin(), elements.end()); }
-  map(const map& other) { insert(other.begin(), other.end()); }
-  map(map&& other) noexcept { take(other); }
+  map(const map& other) : base() { insert(other.begin(), other.end()); }
+  map(map&& other) noexcept { swap(other); }
   ~map() = default;
-  map& operator=(const map& other) {
-    if (this == &other) return *this;
-    if (other.empty()) {
-      clear();
-    } else {
-      swap(*make<map>(other));
-    }
-    return *this;
-  }
-  map& operator=(map&& other) noexcept {
-    if (this == &other) return *this;
-    clear();
-    take(other);
-    return *this;
-  }
+  map& operator=(const map& other) { return base::assign_copy(other); }
+  map& operator=(map&& other) noexcept { return base::assign_moved(other); }
 
   iterator begin() noexcept { return at_node(detail::tree_first(root_.get())); }
   const_iterator begin() const noexcept { return const_cast<map*>(this)->begin(); }
@@ -168,68 +156,35 @@ class map final {
   }
   template <class Key = K>
   bool contains(const Key& key) const {
-    return find(key) != end();
+    return base::has(key);
   }
   template <class Key = K>
   size_type count(const Key& key) const {
     return contains(key) ? 1 : 0;
   }
-  V& at(const K& key) { return at_key(key); }
-  const V& at(const K& key) const { return const_cast<map*>(this)->at_key(key); }
-  V& operator[](const K& key) { return try_emplace(key).first->second; }
-  V& operator[](K&& key) { return try_emplace(std::move(key)).first->second; }
-  // By what stands for a key, a text for a gc::string: no key is made of it, unless in the element that is added.
-  template <detail::stands_for_key<K, Compare> Key>
-  V& at(const Key& key) {
-    return at_key(key);
-  }
-  template <detail::stands_for_key<K, Compare> Key>
-  const V& at(const Key& key) const {
-    return const_cast<map*>(this)->at_key(key);
-  }
-  template <detail::stands_for_key<K, Compare> Key>
-  V& operator[](const Key& key) {
-    return try_emplace(key).first->second;
-  }
-  template <detail::stands_for_key<K, Compare> Key>
-  size_type erase(const Key& key) {
-    return erase_key(key);
-  }
+  using base::insert;
 
   template <class Key, class... Arguments>
   requires detail::key_for<Key, K, Compare> std::pair<iterator, bool> try_emplace(Key&& key, Arguments&&... arguments) {
     const place found = find_place(key);
     if (found.node != nullptr) return {at_node(found.node), false};
-    const local<node> made = make<node>(std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
-                                        std::forward_as_tuple(std::forward<Arguments>(arguments)...));
+    const local<node> made =
+        base::template make<node>(std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
+                                  std::forward_as_tuple(std::forward<Arguments>(arguments)...));
     return {add(made, found), true};
-  }
-  std::pair<iterator, bool> insert(const value_type& pair) { return try_emplace(pair.first, pair.second); }
-  std::pair<iterator, bool> insert(value_type&& pair) { return try_emplace(pair.first, std::move(pair.second)); }
-  template <std::input_iterator Iterator>
-  void insert(Iterator first, Iterator last) {
-    for (; first != last; ++first) insert(*first);
   }
   template <class... Arguments>
   std::pair<iterator, bool> emplace(Arguments&&... arguments) {
-    const local<node> made = make<node>(std::forward<Arguments>(arguments)...);
+    const local<node> made = base::template make<node>(std::forward<Arguments>(arguments)...);
     const place found = find_place(made->pair.first);
     if (found.node != nullptr) return {at_node(found.node), false};
     return {add(made, found), true};
   }
-  template <class Key, class Value>
-  requires detail::key_for<Key, K, Compare> std::pair<iterator, bool> insert_or_assign(Key&& key, Value&& value) {
-    const auto [at, added] = try_emplace(std::forward<Key>(key), std::forward<Value>(value));
-    if (!added) at->second = std::forward<Value>(value);
-    return {at, added};
-  }
-
-  size_type erase(const K& key) { return erase_key(key); }
+  using base::erase;
   iterator erase(iterator at) noexcept { return erase(const_iterator(at)); }
   iterator erase(const_iterator at) noexcept {
     const iterator next = at_node(detail::tree_next(at.get()));
-    detail::tree_remove(root_, *at.get());
-    --size_;
+    remove(at);
     return next;
   }
   iterator erase(const_iterator first, const_iterator last) noexcept {
@@ -242,7 +197,7 @@ class map final {
   }
   // Iterators that were at the end of either map are not good any more.
   void swap(map& other) noexcept {
-    if (root_ != nullptr || other.root_ != nullptr) detail::require_same_heap(this, &other, "map");
+    if (root_ != nullptr || other.root_ != nullptr) detail::require_same_heap(this, &other, what);
     using std::swap;
     swap(root_, other.root_);
     std::swap(size_, other.size_);
@@ -255,6 +210,8 @@ class map final {
 
  private:
   TENURE_GC_MEMBERS(map, root_, size_, series_);
+  friend base;
+  static constexpr const char* what = "map";
   using node = detail::map_node<value_type>;
   static_assert(std::is_empty_v<Compare>, "tenure::gc: the comparison of a map has no state");
 
@@ -268,18 +225,9 @@ class map final {
   static const K& key_of(const detail::tree_node* of) noexcept { return static_cast<const node*>(of)->pair.first; }
   iterator at_node(detail::tree_node* at) noexcept { return {&root_, at}; }
 
-  template <class Key>
-  V& at_key(const Key& key) {
-    const iterator found = find(key);
-    if (found == end()) throw std::out_of_range("tenure::gc::map::at");
-    return found->second;
-  }
-  template <class Key>
-  size_type erase_key(const Key& key) {
-    const iterator found = find(key);
-    if (found == end()) return 0;
-    erase(found);
-    return 1;
+  void remove(const_iterator at) noexcept {
+    detail::tree_remove(root_, *at.get());
+    --size_;
   }
   template <class Key>
   place find_place(const Key& key) {
@@ -310,25 +258,12 @@ class map final {
     }
     return found;
   }
-  template <class T, class... Arguments>
-  local<T> make(Arguments&&... arguments) const {
-    const detail::owner heap = detail::heap_of_owner(this, "map");
-    return detail::make_in<T>(heap.heap, heap.number, std::forward<Arguments>(arguments)...);
-  }
   iterator add(const local<node>& added, const place& at) noexcept {
     added->priority = detail::tree_priority(series_);
     detail::tree_add(root_, at.parent, *at.link, added);
     ++size_;
     return at_node(added.get());
   }
-  void take(map& other) noexcept {
-    if (other.root_ == nullptr) return;
-    detail::require_same_heap(this, &other, "map");
-    root_ = std::move(other.root_);
-    size_ = std::exchange(other.size_, 0);
-    series_ = std::exchange(other.series_, 0);
-  }
-
   member<detail::tree_node> root_;
   size_type size_ = 0;
   std::uint64_t series_ = 0;  // of priorities; goes with the nodes, of which no two of a map get the same

@@ -59,13 +59,14 @@ class string final {
   }
   string(size_type count, char character) { resize(count, character); }
   string(const string& other) { append(other); }
-  string(string&& other) noexcept { take(other); }
+  string(string&& other) noexcept { swap(other); }
   ~string() = default;
   string& operator=(const string& other) { return replace(0, size(), other); }
   string& operator=(string&& other) noexcept {
-    if (this == &other) return *this;
-    store_ = nullptr;
-    take(other);
+    if (this != &other) {
+      store_ = nullptr;
+      swap(other);
+    }
     return *this;
   }
   template <detail::text_like Text>
@@ -208,11 +209,6 @@ class string final {
     if (store_ == nullptr) return;
     store_->data()[size] = '\0';
     store_->set_size(size);
-  }
-  void take(string& other) noexcept {
-    if (other.store_ == nullptr) return;
-    detail::require_same_heap(this, &other, "string");
-    store_ = std::move(other.store_);
   }
 
   // The zero behind the characters of a string that has no store; a program may only write a zero over it.

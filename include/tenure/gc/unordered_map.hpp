@@ -32,7 +32,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <tenure/gc/detail/keys.hpp>
+#include <tenure/gc/detail/keyed.hpp>
 #include <tenure/gc/make.hpp>
 #include <tenure/gc/member.hpp>
 #include <tenure/gc/members.hpp>
@@ -100,7 +100,9 @@ class hash_iterator final {
 }  // namespace detail
 
 template <class K, class V, class Hash = std::hash<K>, class Equal = typename detail::key_traits<K>::equal>
-class unordered_map final {
+class unordered_map final : public detail::keyed<unordered_map<K, V, Hash, Equal>, K, V, Hash, Equal> {
+  using base = detail::keyed<unordered_map, K, V, Hash, Equal>;
+
  public:
   using key_type = K;
   using mapped_type = V;
@@ -118,24 +120,11 @@ class unordered_map final {
     insert(first, last);
   }
   unordered_map(std::initializer_list<value_type> elements) { insert(elements.begin(), elements.end()); }
-  unordered_map(const unordered_map& other) { insert(other.begin(), other.end()); }
-  unordered_map(unordered_map&& other) noexcept { take(other); }
+  unordered_map(const unordered_map& other) : base() { insert(other.begin(), other.end()); }
+  unordered_map(unordered_map&& other) noexcept { swap(other); }
   ~unordered_map() = default;
-  unordered_map& operator=(const unordered_map& other) {
-    if (this == &other) return *this;
-    if (other.empty()) {
-      clear();
-    } else {
-      swap(*make<unordered_map>(other));
-    }
-    return *this;
-  }
-  unordered_map& operator=(unordered_map&& other) noexcept {
-    if (this == &other) return *this;
-    clear();
-    take(other);
-    return *this;
-  }
+  unordered_map& operator=(const unordered_map& other) { return base::assign_copy(other); }
+  unordered_map& operator=(unordered_map&& other) noexcept { return base::assign_moved(other); }
 
   iterator begin() noexcept { return first(); }
   const_iterator begin() const noexcept { return first(); }
@@ -147,13 +136,7 @@ class unordered_map final {
 
   iterator find(const K& key) { return {table_.get(), find_node(key)}; }
   const_iterator find(const K& key) const { return {table_.get(), find_node(key)}; }
-  bool contains(const K& key) const { return find_node(key) != nullptr; }
-  size_type count(const K& key) const { return contains(key) ? 1 : 0; }
-  V& at(const K& key) { return at_key(key); }
-  const V& at(const K& key) const { return at_key(key); }
-  V& operator[](const K& key) { return try_emplace(key).first->second; }
-  V& operator[](K&& key) { return try_emplace(std::move(key)).first->second; }
-  // By what stands for a key, a text for a gc::string: no key is made of it, unless in the element that is added.
+  // By what stands for a key: no key is made of it.
   template <detail::stands_for_key<K, Hash, Equal> Key>
   iterator find(const Key& key) {
     return {table_.get(), find_node(key)};
@@ -162,66 +145,40 @@ class unordered_map final {
   const_iterator find(const Key& key) const {
     return {table_.get(), find_node(key)};
   }
+  using base::contains;
   template <detail::stands_for_key<K, Hash, Equal> Key>
   bool contains(const Key& key) const {
-    return find_node(key) != nullptr;
+    return base::has(key);
   }
+  using base::count;
   template <detail::stands_for_key<K, Hash, Equal> Key>
   size_type count(const Key& key) const {
     return contains(key) ? 1 : 0;
   }
-  template <detail::stands_for_key<K, Hash, Equal> Key>
-  V& at(const Key& key) {
-    return at_key(key);
-  }
-  template <detail::stands_for_key<K, Hash, Equal> Key>
-  const V& at(const Key& key) const {
-    return at_key(key);
-  }
-  template <detail::stands_for_key<K, Hash, Equal> Key>
-  V& operator[](const Key& key) {
-    return try_emplace(key).first->second;
-  }
-  template <detail::stands_for_key<K, Hash, Equal> Key>
-  size_type erase(const Key& key) {
-    return erase_key(key);
-  }
+  using base::insert;
 
   template <class Key, class... Arguments>
   requires detail::key_for<Key, K, Hash, Equal> std::pair<iterator, bool> try_emplace(Key&& key,
                                                                                       Arguments&&... arguments) {
     const std::size_t hash = mix(key);
     if (node* found = find_node(key, hash)) return {{table_.get(), found}, false};
-    return {add(make<node>(hash, std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
-                           std::forward_as_tuple(std::forward<Arguments>(arguments)...))),
+    return {add(base::template make<node>(hash, std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
+                                          std::forward_as_tuple(std::forward<Arguments>(arguments)...))),
             true};
-  }
-  std::pair<iterator, bool> insert(const value_type& pair) { return try_emplace(pair.first, pair.second); }
-  std::pair<iterator, bool> insert(value_type&& pair) { return try_emplace(pair.first, std::move(pair.second)); }
-  template <std::input_iterator Iterator>
-  void insert(Iterator first, Iterator last) {
-    for (; first != last; ++first) insert(*first);
   }
   template <class... Arguments>
   std::pair<iterator, bool> emplace(Arguments&&... arguments) {
-    const local<node> made = make<node>(std::size_t{0}, std::forward<Arguments>(arguments)...);
+    const local<node> made = base::template make<node>(std::size_t{0}, std::forward<Arguments>(arguments)...);
     made->hash = mix(made->pair.first);
     if (node* found = find_node(made->pair.first, made->hash)) return {{table_.get(), found}, false};
     return {add(made), true};
   }
-  template <class Key, class Value>
-  requires detail::key_for<Key, K, Hash, Equal> std::pair<iterator, bool> insert_or_assign(Key&& key, Value&& value) {
-    const auto [at, added] = try_emplace(std::forward<Key>(key), std::forward<Value>(value));
-    if (!added) at->second = std::forward<Value>(value);
-    return {at, added};
-  }
-
-  size_type erase(const K& key) { return erase_key(key); }
+  using base::erase;
   iterator erase(iterator at) noexcept { return erase(const_iterator(at)); }
   iterator erase(const_iterator at) noexcept {
     iterator next(table_.get(), at.get());
     ++next;
-    unlink(*at.get());
+    remove(at);
     return next;
   }
   void clear() noexcept {
@@ -236,7 +193,7 @@ class unordered_map final {
   void rehash(size_type count) { move_to(std::bit_ceil(std::max({count, size_, least_buckets}))); }
 
   void swap(unordered_map& other) noexcept {
-    if (table_ != nullptr || other.table_ != nullptr) detail::require_same_heap(this, &other, "unordered_map");
+    if (table_ != nullptr || other.table_ != nullptr) detail::require_same_heap(this, &other, what);
     using std::swap;
     swap(table_, other.table_);
     std::swap(size_, other.size_);
@@ -252,6 +209,8 @@ class unordered_map final {
 
  private:
   TENURE_GC_MEMBERS(unordered_map, table_, size_, lowest_);
+  friend base;
+  static constexpr const char* what = "unordered_map";
   using node = detail::hash_node<value_type>;
   using table = array<member<node>>;
   static_assert(std::is_empty_v<Hash> && std::is_empty_v<Equal>,
@@ -269,19 +228,6 @@ class unordered_map final {
     return size_ == 0 ? nullptr : find_node(key, mix(key));
   }
   template <class Key>
-  V& at_key(const Key& key) const {
-    node* found = find_node(key);
-    if (found == nullptr) throw std::out_of_range("tenure::gc::unordered_map::at");
-    return found->pair.second;
-  }
-  template <class Key>
-  size_type erase_key(const Key& key) {
-    node* found = find_node(key);
-    if (found == nullptr) return 0;
-    unlink(*found);
-    return 1;
-  }
-  template <class Key>
   node* find_node(const Key& key, std::size_t hash) const {
     if (table_ == nullptr) return nullptr;
     node* at = (*table_)[hash & (table_->size() - 1)].get();
@@ -293,11 +239,6 @@ class unordered_map final {
     const iterator found = iterator::first_from(table_.get(), __atomic_load_n(&lowest_, __ATOMIC_RELAXED));
     if (found.get() != nullptr) __atomic_store_n(&lowest_, bucket_of(*table_, *found.get()), __ATOMIC_RELAXED);
     return found;
-  }
-  template <class T, class... Arguments>
-  local<T> make(Arguments&&... arguments) const {
-    const detail::owner heap = detail::heap_of_owner(this, "unordered_map");
-    return detail::make_in<T>(heap.heap, heap.number, std::forward<Arguments>(arguments)...);
   }
   iterator add(const local<node>& added) {
     if (size_ >= bucket_count()) rehash(2 * size_);
@@ -312,7 +253,8 @@ class unordered_map final {
     added.next = bucket;
     bucket = &added;
   }
-  void unlink(node& removed) noexcept {
+  void remove(const_iterator which) noexcept {
+    node& removed = *which.get();
     const local<node> held(&removed);
     member<node>* at = &(*table_)[bucket_of(*table_, removed)];
     while (*at != &removed) at = &(*at)->next;
@@ -320,8 +262,7 @@ class unordered_map final {
     --size_;
   }
   void move_to(size_type buckets) {
-    const local<table> made =
-        detail::make_array_in<member<node>>(detail::heap_of_owner(this, "unordered_map").heap, buckets);
+    const local<table> made = detail::make_array_in<member<node>>(detail::heap_of_owner(this, what).heap, buckets);
     if (table_ != nullptr) {
       for (member<node>& bucket : *table_) {
         while (bucket != nullptr) {
@@ -334,14 +275,6 @@ class unordered_map final {
     table_ = made;
     lowest_ = 0;
   }
-  void take(unordered_map& other) noexcept {
-    if (other.table_ == nullptr) return;
-    detail::require_same_heap(this, &other, "unordered_map");
-    table_ = std::move(other.table_);
-    size_ = std::exchange(other.size_, 0);
-    lowest_ = std::exchange(other.lowest_, 0);
-  }
-
   member<table> table_;
   size_type size_ = 0;
   mutable size_type lowest_ = 0;  // no bucket below it is in use; several threads may look for the first

@@ -62,16 +62,17 @@ class vector final {
   }
   vector(std::initializer_list<T> elements) { assign(elements.begin(), elements.end()); }
   vector(const vector& other) { assign(other.begin(), other.end()); }
-  vector(vector&& other) noexcept { take(other); }
+  vector(vector&& other) noexcept { swap(other); }
   ~vector() = default;
   vector& operator=(const vector& other) {
     if (this != &other) assign(other.begin(), other.end());
     return *this;
   }
   vector& operator=(vector&& other) noexcept {
-    if (this == &other) return *this;
-    clear();
-    take(other);
+    if (this != &other) {
+      clear();
+      swap(other);
+    }
     return *this;
   }
   vector& operator=(std::initializer_list<T> elements) {
@@ -231,15 +232,7 @@ class vector final {
   }
   void move_to(size_type count) {
     const local<detail::store<T>> made = detail::make_store<T>(this, "vector", count);
-    if (store_ != nullptr) {
-      try {
-        detail::move_elements(*store_, *made);
-      } catch (...) {
-        made->destroy_all();
-        throw;
-      }
-      store_->destroy_all();
-    }
+    if (store_ != nullptr) detail::move_elements(*store_, *made);
     store_ = made;
   }
   // All elements are replaced by what `add` constructs, of which one may be a copy.
@@ -265,11 +258,6 @@ class vector final {
   }
   local<detail::store<T>> make_spare(difference_type at) const {
     return static_cast<size_type>(at) == size() ? nullptr : detail::make_spare<T>(this, "vector");
-  }
-  void take(vector& other) noexcept {
-    if (other.store_ == nullptr) return;
-    detail::require_same_heap(this, &other, "vector");
-    store_ = std::move(other.store_);
   }
 
   detail::store_member_of<T> store_;

@@ -160,16 +160,22 @@ local<store<T>> make_store(const void* owner, const char* what, std::size_t capa
   return local<store<T>>::adopt(made, taken.root);
 }
 
-// To another store, from which it is destroyed if that fails: by copying unless moving cannot throw.
+// All to an empty store, or none if that throws: by copying unless moving cannot throw.
 template <class T>
 void move_elements(store<T>& from, store<T>& to) {
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    if constexpr (slot_type<T>) {
-      to.construct_back(std::as_const(*from.at(i)));  // `from` is garbage after this: no need to null it
-    } else {
-      to.construct_back(std::move_if_noexcept(*from.at(i)));
+  try {
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      if constexpr (slot_type<T>) {
+        to.construct_back(std::as_const(*from.at(i)));  // `from` is garbage after this: no need to null it
+      } else {
+        to.construct_back(std::move_if_noexcept(*from.at(i)));
+      }
     }
+  } catch (...) {
+    to.destroy_all();
+    throw;
   }
+  from.destroy_all();
 }
 
 // The element that is added, at `place` of the new store, is constructed before others move, which its arguments may
@@ -181,11 +187,9 @@ T& grow_and_construct(store<T>* from, store<T>& to, std::size_t place, Arguments
   try {
     if (from != nullptr) move_elements(*from, to);
   } catch (...) {
-    to.destroy_all();
     destroy_element(*made);
     throw;
   }
-  if (from != nullptr) from->destroy_all();
   to.set_size(before + 1);
   return *made;
 }
