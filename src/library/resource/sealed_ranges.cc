@@ -4,8 +4,10 @@
 #include <signal.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <list>
+#include <new>
 
 #include "library/resource/checks.h"
 #include "library/resource/fork_guard.h"
@@ -40,7 +42,8 @@ class flag_lock final : fork_guard {
 };
 
 flag_lock& range_lock() noexcept {
-  static auto* const one = new flag_lock;
+  alignas(flag_lock) static std::byte place[sizeof(flag_lock)];  // never destroyed: the handler may come at any time
+  static auto* const one = new (place) flag_lock;
   return *one;
 }
 // Never destroyed: pointers outlive static objects too.

@@ -151,8 +151,9 @@ class deaf_thread {
     is_over_ = true;
     thread_.join();
   }
+  void let_hear() { may_hear_ = true; }
   void listen() {
-    may_hear_ = true;
+    let_hear();
     while (is_deaf_) std::this_thread::yield();
   }
 
@@ -225,7 +226,7 @@ TEST_F(HandlerOfOthers, ThatIsSetWhileThreadsAreAskedKeepsNobodyRunning) {
     is_deaf = true;
     while (handler_now() == librarys_.handler) std::this_thread::yield();
     set_handler(&others);
-    deaf.listen();
+    deaf.let_hear();  // and no waiting for it: it may be stopped as soon as it hears
     set_signal_mask(before);
     while (!is_over) std::this_thread::yield();
   });
