@@ -34,6 +34,7 @@
 #include <tenure/gc/phantom.hpp>
 #include <tenure/gc/pin.hpp>
 #include <tenure/gc/root.hpp>
+#include <tenure/gc/snapshot.hpp>
 #include <tenure/gc/soft.hpp>
 #include <tenure/gc/string.hpp>
 #include <tenure/gc/unordered_map.hpp>

@@ -43,6 +43,9 @@ struct heap_options {
   // How long a soft reference keeps its target after its last use, for each MiB that is free (soft.hpp).
   unsigned soft_ms_per_free_mib = 1000;
 
+  // Of one object in so many bytes the place of its allocation is remembered (snapshot.hpp); 0: of none.
+  std::size_t sample_bytes = std::size_t{512} << 10;
+
   // To find mistakes; each costs much time.
   unsigned collect_every_allocations = 0;  // a full cycle at each n-th allocation of the process in this heap
   bool verify = false;                     // traces again after marking, and compares; checks what is stored

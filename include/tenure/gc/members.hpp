@@ -108,7 +108,7 @@ constexpr bool covers_all() {
 #define TENURE_GC_MEMBER_EXTENT(type, name) \
   , ::tenure::gc::detail::extent { __builtin_offsetof(type, name), sizeof(decltype(type::name)) }
 #define TENURE_GC_MEMBER_VISIT(type, name) \
-  if constexpr (Visitor::template wants<decltype(type::name)>) visitor.field(object.name);
+  if constexpr (Visitor::template wants<decltype(type::name)>) visitor.field(object.name, #name);
 
 // The first element of the lists stands for nothing, so that a list without members is one, too.
 #define TENURE_GC_MEMBERS(type, ...) TENURE_GC_DECLARE(type, (), __VA_ARGS__)

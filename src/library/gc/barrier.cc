@@ -68,9 +68,10 @@ rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payloa
   if (heap == nullptr) heap = standard_heap();
   before_allocation(*heap);
   thread_state& self = this_thread();
+  bool is_sampled = false;
   try_twice(*heap, [&] {
     const operation held;
-    refill(self, *heap, list);
+    is_sampled = refill(self, *heap, list);
   });
   reach_next_segment(self);
   allocation_word& word = self.heaps[heap->number]->words[list];
@@ -84,6 +85,7 @@ rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payloa
   TENURE_GC_STEP();
   word.free.store(free & (free - 1), std::memory_order_release);
   published(cell + payload_offset);
+  if (is_sampled) take_sample(cell, cell_sizes[list % class_count], heap->sample_bytes);
   return {cell, taken};
 }
 
@@ -102,6 +104,7 @@ rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes
     pop(root);
     throw;
   }
+  if (this_thread().samples.pass(heap->sample_bytes, bytes)) take_sample(cell, bytes, heap->sample_bytes);
   return {cell, root};
 }
 

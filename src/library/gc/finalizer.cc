@@ -120,6 +120,14 @@ void mark_queued(heap_state& heap, marker& into) noexcept {
   if (all.running != nullptr) mark(all.running);
 }
 
+std::vector<char*> queued_cells() {
+  destructor_queue& all = queue();
+  const holding guard(all.guard);
+  std::vector<char*> cells(all.pending.begin(), all.pending.end());
+  if (all.running != nullptr) cells.push_back(all.running);
+  return cells;
+}
+
 void free_destroyed() noexcept {
   destructor_queue& all = queue();
   const holding guard(all.guard);

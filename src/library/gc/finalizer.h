@@ -6,6 +6,8 @@
 // used again, and it is not free while a cycle marks, which may be looking at it.
 #pragma once
 
+#include <vector>
+
 #include "library/gc/heap_state.h"
 #include "library/gc/marker.h"
 
@@ -17,6 +19,8 @@ bool queue_destructor(char* cell) noexcept;
 void start_destructors() noexcept;
 // Everything queued, running or destroyed and not free yet, is marked.
 void mark_queued(heap_state& heap, marker& into) noexcept;
+// Cells of all heaps whose destructors wait or run. Throws std::bad_alloc.
+std::vector<char*> queued_cells();
 // With the cycle lock held: the destroyed are free.
 void free_destroyed() noexcept;
 

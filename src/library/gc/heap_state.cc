@@ -123,7 +123,7 @@ void let_go(detail::allocation_word& from) noexcept {
 }
 
 // With the list's lock held.
-std::size_t take_word(heap_state& heap, std::size_t list, detail::allocation_word& into) {
+std::size_t take_word(heap_state& heap, std::size_t list, detail::allocation_word& into, std::size_t most) {
   block_list& from = heap.lists[list];
   let_go(into);
   std::size_t block;
@@ -138,7 +138,8 @@ std::size_t take_word(heap_state& heap, std::size_t list, detail::allocation_wor
   block_header& header = all.header(block);
   block_bits& bits = all.bits(block);
   const std::uint64_t used = bits.allocated[word].load(std::memory_order_relaxed);
-  std::size_t count = heap.collect_every != 0 ? 1 : std::max<std::size_t>(1, most_held_bytes / header.cell_bytes);
+  const std::size_t count =
+      heap.collect_every != 0 ? 1 : std::min(most, std::max<std::size_t>(1, most_held_bytes / header.cell_bytes));
   const std::uint64_t free = lowest(~used & valid_cells(header, word), count);
   char* first = all.address_of(block) + word * 64 * header.cell_bytes;
   zero_cells(first, free & bits.to_clear[word], header);
@@ -190,7 +191,7 @@ void remove_heap(heap_state& removed) noexcept {
 
 heap_state* heap_by_number(std::uint32_t number) noexcept { return heaps[number].load(std::memory_order_acquire); }
 
-void refill(thread_state& self, heap_state& heap, std::size_t list) {
+bool refill(thread_state& self, heap_state& heap, std::size_t list) {
   detail::allocation_words*& words = self.heaps[heap.number];
   if (words == detail::unregistered_thread.heaps[0]) {
     void* memory = std::malloc(sizeof(detail::allocation_words));
@@ -199,14 +200,16 @@ void refill(thread_state& self, heap_state& heap, std::size_t list) {
     words = new (memory) detail::allocation_words;
   }
   detail::allocation_word& word = words->words[list];
-  if (word.free.load(std::memory_order_relaxed) != 0) return;
+  if (word.free.load(std::memory_order_relaxed) != 0) return false;
+  const std::size_t most = self.samples.most_cells(heap.sample_bytes, detail::cell_sizes[list % detail::class_count]);
   std::size_t taken;
   {
     const holding guard(heap.lists[list].guard);
-    taken = take_word(heap, list, word);
+    taken = take_word(heap, list, word, most);
   }
   heap.figures.allocated_bytes.fetch_add(taken, std::memory_order_relaxed);
   heap.allocated_since.fetch_add(taken, std::memory_order_relaxed);
+  return self.samples.pass(heap.sample_bytes, taken);
 }
 
 char* make_large(heap_state& heap, object_kind kind, std::size_t bytes) {
@@ -326,6 +329,7 @@ heap_state::heap_state(const heap_options& given)
       plan(given.plan),
       verify(given.verify),
       poison(given.poison),
+      sample_bytes(given.sample_bytes),
       collect_every(given.collect_every_allocations),
       growth_percent(given.growth_percent),
       limit_bytes(given.limit_bytes),

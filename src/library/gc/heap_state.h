@@ -59,6 +59,7 @@ struct heap_state {
   const gc::plan plan;
   const bool verify;
   const bool poison;
+  const std::size_t sample_bytes;
   const unsigned collect_every;
   std::uint32_t number = 0;
 
@@ -113,8 +114,9 @@ void for_each_heap(Visit visit) {
   }
 }
 
-// Gives the calling thread's words of `heap` a new one of the list. Throws std::bad_alloc. Within an operation.
-void refill(thread_state& self, heap_state& heap, std::size_t list);
+// Gives the calling thread's words of `heap` a new one of the list. True when its first cell is to be sampled. Throws
+// std::bad_alloc. Within an operation.
+bool refill(thread_state& self, heap_state& heap, std::size_t list);
 // A large object's cell, zeroed. Throws std::bad_alloc. Within an operation.
 char* make_large(heap_state& heap, object_kind kind, std::size_t bytes);
 

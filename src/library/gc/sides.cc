@@ -26,6 +26,14 @@ side_word& make_side(const cell_place& at) {
   return *made;
 }
 
+void forget_samples(side_word& of, std::uint64_t dead) noexcept {
+  for (std::uint64_t left = of.sampled.bits() & dead; left != 0; left &= left - 1) {
+    const std::uint64_t bit = left & (~left + 1);
+    delete of.sampled.find(bit);
+    of.sampled.remove(bit);
+  }
+}
+
 bool keep_side(std::size_t block, std::size_t word) noexcept {
   std::atomic<side_word*>& where = window::get().sides(block)[word];
   side_word* side = where.load(std::memory_order_relaxed);

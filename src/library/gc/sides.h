@@ -3,6 +3,7 @@
 //   side_word, for 64 cells of a block     weak      [ bits | a cell for each bit that is set     ]
 //                                          watched   [ bits | the first watch for each, likewise  ]
 //                                          soft      [ bits ]
+//                                          sampled   [ bits | where each was allocated           ]
 //
 // A cycle asks which of a word's objects are dead with one operation on the bits, as it does when it sweeps, and looks
 // closer at those alone: what it costs is the dead, not the living. A block says whether it has words at all. The
@@ -17,6 +18,7 @@
 #include "core/base/yield_point.h"
 #include "library/gc/heap_state.h"
 #include "library/gc/lock.h"
+#include "library/gc/samples.h"
 
 namespace tenure::gc::detail {
 struct weak_cell;
@@ -54,9 +56,10 @@ class ranked {
 struct side_word {
   ranked<detail::weak_cell> weak;
   ranked<detail::watch> watched;
-  std::uint64_t soft = 0;  // weak cells that had a soft reference once
+  ranked<detail::sample> sampled;  // owned
+  std::uint64_t soft = 0;          // weak cells that had a soft reference once
 
-  bool is_empty() const noexcept { return weak.bits() == 0 && watched.bits() == 0; }
+  bool is_empty() const noexcept { return weak.bits() == 0 && watched.bits() == 0 && sampled.bits() == 0; }
 };
 
 lock& side_lock(std::size_t block, std::size_t word) noexcept;
@@ -68,6 +71,8 @@ inline side_word* find_side(const cell_place& at) noexcept {
 }
 // With the lock held. Throws std::bad_alloc.
 side_word& make_side(const cell_place& at);
+// With the lock held: what was known of where those were allocated is forgotten.
+void forget_samples(side_word& of, std::uint64_t dead) noexcept;
 // With the lock held: false when nothing is left and the word is gone.
 bool keep_side(std::size_t block, std::size_t word) noexcept;
 

@@ -13,6 +13,7 @@
 #include <tenure/gc/detail/runtime.hpp>
 
 #include "library/gc/lock.h"
+#include "library/gc/samples.h"
 
 namespace tenure::gc {
 
@@ -68,6 +69,7 @@ struct thread_state : detail::thread_record {
   slot_segment* first_segment = nullptr;
   std::atomic<slot_segment*> segment{nullptr};  // where `top` is
   shade_ring ring;
+  sample_clock samples;  // of the thread itself
   // Guarded by threads_lock(): the last handshake that looked at it and what it read; the last that is done with it.
   std::uint32_t asked = 0;
   std::uint32_t operations_then = 0;

@@ -87,13 +87,15 @@ void take_of(side_word& side, std::uint64_t bit, watch*& chain, Wanted wanted) n
   }
 }
 
+// `is_last`: what is not marked is free next.
 template <class Wanted>
-watch* take_dead(heap_state& heap, Wanted wanted) noexcept {
+watch* take_dead(heap_state& heap, bool is_last, Wanted wanted) noexcept {
   watch* chain = nullptr;
   window& all = window::get();
   for_each_side(heap, [&](std::size_t block, std::size_t word, side_word& side) {
     std::uint64_t dead = side.watched.bits() & ~all.bits(block).marks[word].alive();
     for (; dead != 0; dead &= dead - 1) take_of(side, dead & (~dead + 1), chain, wanted);
+    if (is_last) forget_samples(side, ~all.bits(block).marks[word].alive());
   });
   return chain;
 }
@@ -103,7 +105,7 @@ watch* take_dead(heap_state& heap, Wanted wanted) noexcept {
 lock& watches_lock() noexcept { return watches; }
 
 watch* take_guarded(heap_state& heap) noexcept {
-  watch* taken = take_dead(heap, is_guardian);
+  watch* taken = take_dead(heap, false, is_guardian);
   // A guardian that is gone guards nobody.
   watch* kept = nullptr;
   const holding guard(watches);
@@ -119,7 +121,7 @@ watch* take_guarded(heap_state& heap) noexcept {
 }
 
 watch* take_phantoms(heap_state& heap) noexcept {
-  return take_dead(heap, [](const watch&) { return true; });
+  return take_dead(heap, true, [](const watch&) { return true; });
 }
 
 watch* take_phantoms_of(const cell_place& at) noexcept {
@@ -128,6 +130,7 @@ watch* take_phantoms_of(const cell_place& at) noexcept {
   const holding guard(side_lock(at));
   if (side_word* side = find_side(at)) {
     take_of(*side, at.bit, chain, [](const watch&) { return true; });
+    forget_samples(*side, at.bit);
     keep_side(at.block, at.index / 64);
   }
   return chain;

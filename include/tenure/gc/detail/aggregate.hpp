@@ -98,9 +98,10 @@ inline constexpr bool has_aggregate_base = requires {
   T{converts_to_base_of<T>{}};
 };
 
-// visit.template field<declared type>(field) for each field; a reference is not touched, nor is a bit-field bound.
+// visit.template field<declared type>(field, "f1") for each field; a reference is not touched, nor is a bit-field
+// bound.
 #define TENURE_GC_FIELD(name) \
-  if constexpr (Visitor::template wants<decltype(name)>) visit.template field<decltype(name)>(name);
+  if constexpr (Visitor::template wants<decltype(name)>) visit.template field<decltype(name)>(name, #name);
 
 #define TENURE_GC_NAMES_1 f1
 #define TENURE_GC_NAMES_2 TENURE_GC_NAMES_1, f2

@@ -51,18 +51,36 @@ struct slot_counts {
   constexpr slot_counts operator*(std::size_t times) const { return {slots * times, pairs * times}; }
 };
 
+// How an object's slot is called, for who asks: members by their names, the fields of an aggregate f1, f2 and so on,
+// elements by their numbers. Deeper steps are counted and not kept.
+struct slot_step {
+  const char* name;  // null: an element
+  std::size_t element;
+};
+struct slot_path {
+  static constexpr std::size_t most_steps = 8;
+
+  void (*tell)(void* context, const slot_path& path, bool is_pair);
+  void* context;
+  std::size_t length = 0;
+  slot_step steps[most_steps] = {};
+};
+
 // Where the addresses of an object's slots go, and behind them those of its pairs.
 struct slot_list {
   std::uintptr_t first;    // address of the object
   std::uint32_t* offsets;  // room for all of them
   slot_counts room;
   slot_counts count{};
+  slot_path* path = nullptr;  // is told of each slot as it is added
 
-  void add(const void* slot) noexcept {
+  void add(const void* slot) {
+    if (path != nullptr) path->tell(path->context, *path, false);
     if (count.slots < room.slots) offsets[count.slots] = offset_of(slot);
     ++count.slots;
   }
-  void add_pair(const void* pair) noexcept {
+  void add_pair(const void* pair) {
+    if (path != nullptr) path->tell(path->context, *path, true);
     if (count.pairs < room.pairs) offsets[room.slots + count.pairs] = offset_of(pair);
     ++count.pairs;
   }
@@ -71,6 +89,22 @@ struct slot_list {
   std::uint32_t offset_of(const void* what) const noexcept {
     return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(what) - first);
   }
+};
+
+// One more step on the path of a list, while it lives.
+class on_the_way {
+ public:
+  on_the_way(slot_list& sink, slot_step step) noexcept : path_(sink.path) {
+    if (path_ != nullptr && path_->length++ < slot_path::most_steps) path_->steps[path_->length - 1] = step;
+  }
+  ~on_the_way() {
+    if (path_ != nullptr) --path_->length;
+  }
+  on_the_way(const on_the_way&) = delete;
+  on_the_way& operator=(const on_the_way&) = delete;
+
+ private:
+  slot_path* path_;
 };
 
 // What TENURE_GC_MEMBERS declares in a class.
@@ -302,7 +336,8 @@ struct slot_visitor {
   template <class T>
   static constexpr bool wants = !std::is_reference_v<T> && has_slots<T>;
   template <class T>
-  void field(T& field) {
+  void field(T& field, const char* name) {
+    const on_the_way step(sink, {name, 0});
     list_slots(field, sink);
   }
   slot_list& sink;
@@ -318,7 +353,11 @@ void list_slots(T& object, slot_list& sink) {
   if constexpr (std::is_const_v<T>) {
     list_slots(const_cast<std::remove_const_t<T>&>(object), sink);
   } else if constexpr (std::is_array_v<T> || is_standard_array<T>) {
-    for (auto& element : object) list_slots(element, sink);
+    std::size_t number = 0;
+    for (auto& element : object) {
+      const on_the_way step(sink, {nullptr, number++});
+      list_slots(element, sink);
+    }
   } else if constexpr (slot_type<T>) {
     sink.add(&object);
   } else if constexpr (pair_type<T>) {
@@ -328,7 +367,12 @@ void list_slots(T& object, slot_list& sink) {
     list_base_slots(object, access::bases<T>{}, sink);
     access::visit(object, visitor);
   } else if constexpr (is_sequence<T>) {
-    std::apply([&](auto&... element) { (list_slots(element, sink), ...); }, object);
+    std::size_t number = 0;
+    const auto list_one = [&](auto& element) {
+      const on_the_way step(sink, {nullptr, number++});
+      list_slots(element, sink);
+    };
+    std::apply([&](auto&... element) { (list_one(element), ...); }, object);
   } else if constexpr (has_slots<T>) {
     slot_visitor visitor{sink};
     for_each_field(object, visitor);

@@ -1,0 +1,45 @@
+// Where objects were allocated: of one in so many bytes, the stack of the call, kept beside the object until it dies.
+//
+// As the heap of malloc samples: distances between samples are drawn from an exponential distribution over the bytes
+// that a thread takes, so that each byte has the same chance whatever the pattern of calls. A thread takes no more
+// cells at once than there are before the next sample, which is then the first cell of a word: what is sampled always
+// comes by the slow path, and the fast path knows nothing of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <tenure/call_site.hpp>
+
+#include "library/gc/window.h"
+
+namespace tenure::gc::detail {
+
+struct sample {
+  call_site stack;
+  std::size_t stands_for_bytes;
+};
+
+}  // namespace tenure::gc::detail
+
+namespace tenure::gc {
+
+// Of a thread, for all heaps.
+class sample_clock {
+ public:
+  // How many cells of that size may be taken at once; with no interval, any number.
+  std::size_t most_cells(std::size_t interval_bytes, std::size_t cell_bytes) noexcept;
+  // So many have been: true when the first of them is to be sampled.
+  bool pass(std::size_t interval_bytes, std::size_t taken_bytes) noexcept;
+
+ private:
+  void draw(std::size_t interval_bytes) noexcept;
+
+  std::size_t left_bytes_ = 0;
+  std::uint64_t random_ = 0;  // 0: not begun
+};
+
+// The calling thread has just allocated the object in the cell. Remembers nothing when there is no memory for it.
+void take_sample(char* cell, std::size_t bytes, std::size_t interval_bytes) noexcept;
+
+}  // namespace tenure::gc
