@@ -193,7 +193,7 @@ TEST(gc_systematic, a_weak_reference_gives_a_living_object_or_null_for_ever) {
     threads.add([&] {
       bool was_null = false;
       gc::local<node> kept;
-      for (int i = 0; i < 6; ++i) {
+      for (int i = 0; i < 12; ++i) {
         const gc::local<node> found = outer.lock();
         if (found) {
           ASSERT_FALSE(was_null) << "seed " << seed;

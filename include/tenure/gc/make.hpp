@@ -80,7 +80,7 @@ inline void set_type(char* cell, type_descriptor& type) noexcept {
 }
 
 // The fast path: the lowest free cell of the thread's allocation word. Its address is in a root slot before the bit
-// that says it is free goes, so that a collector which reads both sees one of them.
+// that says it is free goes, so that a collector which reads both sees one of them: nobody needs to be told of it.
 inline rooted_cell allocate(heap_state* heap, std::size_t number, std::size_t list, std::size_t cell_bytes,
                             std::size_t payload_offset) {
   thread_record* self = current_thread;
@@ -90,12 +90,11 @@ inline rooted_cell allocate(heap_state* heap, std::size_t number, std::size_t li
   if (free == 0 || taken == self->limit) [[unlikely]]
     return allocate_slow(heap, list, payload_offset);
   char* cell = word.first.load(std::memory_order_relaxed) + static_cast<unsigned>(std::countr_zero(free)) * cell_bytes;
-  void* payload = cell + payload_offset;
-  taken->store(payload, std::memory_order_release);
+  taken->store(cell + payload_offset, std::memory_order_release);
   self->top.store(taken + 1, std::memory_order_release);
   TENURE_GC_STEP();
   word.free.store(free & (free - 1), std::memory_order_release);
-  published(payload);
+  TENURE_GC_STEP();
   return {cell, taken};
 }
 

@@ -14,8 +14,20 @@ namespace {
 constinit lock learning;
 }  // namespace
 
+namespace {
+
+// Nothing has to be done for what is alive in the cycle, and what is so stays so until the cycle is over: by then the
+// store before this look is seen by the next.
+bool is_alive_already(const void* target) noexcept {
+  const window& all = window::get();
+  return all.holds(target) && all.place(target).is_alive();
+}
+
+}  // namespace
+
 void published_slow(void* target) noexcept {
   if (target == nullptr) return;
+  if (current_phase() != phase::stopped && is_alive_already(target)) return;
   thread_state& self = this_thread();
   for (;;) {
     phase now = current_phase();
@@ -84,7 +96,7 @@ rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payloa
   self.top.store(taken + 1, std::memory_order_release);
   TENURE_GC_STEP();
   word.free.store(free & (free - 1), std::memory_order_release);
-  published(cell + payload_offset);
+  TENURE_GC_STEP();
   if (is_sampled) take_sample(cell, cell_sizes[list % class_count], heap->sample_bytes);
   return {cell, taken};
 }

@@ -40,7 +40,7 @@ class dirty_cards {
 // All cleaned, and nothing remembered of them; ends with a process barrier as well.
 void clean_cards(heap_state& heap, kind_test wanted) noexcept;
 
-// Each living object that lies on the card: visit(place, first address of the card, its end).
+// Each object that lies on the card and is alive in the cycle: visit(place, first address of the card, its end).
 template <class Visit>
 void for_each_object_on(const dirty_card& card, Visit visit) {
   window& all = window::get();
@@ -51,7 +51,7 @@ void for_each_object_on(const dirty_card& card, Visit visit) {
     char* at = all.address_of(card.block) + std::size_t{cell} * header.cell_bytes;
     if (at >= end) return;
     const cell_place place = all.place(at);
-    if (place.is_marked() && all.is_allocated(place)) visit(place, first, end);
+    if (place.is_alive() && all.is_allocated(place)) visit(place, first, end);
   }
 }
 

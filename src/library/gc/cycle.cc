@@ -96,7 +96,7 @@ void shade(thread_state& self, void* target, phase now) noexcept {
   const cell_place at = all.place(target);
   heap_state* heap = active_heap();
   if (heap == nullptr || at.header->heap_number != heap->number) return;
-  if (at.is_marked()) return;
+  if (at.is_alive()) return;
   if (now == phase::resolving) reject(target, "dead: a raw pointer outlived what it pointed to");
   if ((at.marks->shaded.load(std::memory_order_relaxed) & at.bit) != 0) return;
   TENURE_GC_STEP();

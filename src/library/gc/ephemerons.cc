@@ -17,7 +17,7 @@ namespace {
 // How many pairs are looked at while the gate is held.
 constexpr std::size_t pairs_at_once = 64;
 
-bool is_dead(void* target) noexcept { return !window::get().place(target).is_marked(); }
+bool is_dead(void* target) noexcept { return !window::get().place(target).is_alive(); }
 
 // The value first: who finds no key does not look at it, and who finds one has it from before.
 void write(pair_words& pair, void* key, void* value) noexcept {
@@ -50,7 +50,14 @@ void resolve_pair(char* at) noexcept {
   if (key != nullptr && is_dead(key)) make_empty(*reinterpret_cast<pair_words*>(at));
 }
 
-// Pairs of the object that begin in [first, end).
+// Cards were cleaned before this. An address of what is young marks its card again, and so does a young object's pair.
+void remember_young(const cell_place& of, const char* at) noexcept {
+  const void* target = read_slot(at);
+  if (target == nullptr || target == detail::hole || !window::get().holds(target)) return;
+  if (!of.is_marked() || !window::get().place(target).is_marked()) detail::mark_card(at);
+}
+
+// Pairs of the object that begin in [first, end), and what is remembered of its slots there.
 void resolve_range(const cell_place& at, const char* first, const char* end) noexcept {
   detail::type_descriptor* type = type_of(at.cell);
   if (type == nullptr || type->pair_count == 0) return;
@@ -66,16 +73,21 @@ void resolve_range(const cell_place& at, const char* first, const char* end) noe
     const resolving now;
     const std::size_t stop = std::min(count, i + pairs_at_once);
     for (; i < stop && element < end; ++i, element += step) {
-      for (std::uint32_t pair = 0; pair < type->pair_count; ++pair) {
-        char* where = element + offsets[type->slot_count + pair];
-        if (where >= first && where < end) resolve_pair(where);
+      for (std::uint32_t word = 0; word < type->slot_count + type->pair_count; ++word) {
+        char* where = element + offsets[word];
+        if (where < first || where >= end) continue;
+        if (word >= type->slot_count) {
+          resolve_pair(where);
+          remember_young(at, where + sizeof(void*));
+        }
+        remember_young(at, where);
       }
     }
   }
 }
 
 void resolve_block(std::size_t block, const block_header& header) noexcept {
-  window::get().for_each_marked(block, [&](const cell_place& at) {
+  window::get().for_each_alive(block, [&](const cell_place& at) {
     const std::size_t bytes = header.reciprocal != 0 ? header.cell_bytes : header.large_bytes;
     resolve_range(at, at.cell, at.cell + bytes);
   });

@@ -300,6 +300,7 @@ void free_cell(const cell_place& at) noexcept {
   std::atomic<std::uint64_t>& allocated = bits.allocated[at.index / 64];
   TENURE_CHECK((allocated.load(std::memory_order_relaxed) & at.bit) != 0);
   bits.to_clear[at.index / 64] |= at.bit;
+  at.marks->marked.store(at.marks->marked.load(std::memory_order_relaxed) & ~at.bit, std::memory_order_relaxed);
   allocated.store(allocated.load(std::memory_order_relaxed) & ~at.bit, std::memory_order_relaxed);
 }
 

@@ -159,7 +159,8 @@ void marker::trace_pair(const type_descriptor& type, char* words) noexcept {
   void* key = read_slot(words);
   if (key == nullptr) return;
   const cell_place at = placed(key, &type);
-  if (at.is_marked()) {
+  if (at.is_alive()) {
+    if (!at.is_marked()) detail::mark_card(words);
     push_value({&type, words});
   } else {
     wait_for_key({&type, words}, at.cell);
@@ -195,7 +196,7 @@ void marker::keep_by_key() noexcept {
     void* key = read_slot(each.words);
     if (key == nullptr) continue;
     const cell_place at = window_.place(key);
-    if (at.is_marked()) {
+    if (at.is_alive()) {
       push_value(each);
     } else {
       wait_for_key(each, at.cell);
@@ -216,7 +217,7 @@ bool marker::pass_pairs() noexcept {
   for (const waiting_pair each : waiting_) {
     void* key = read_slot(each.words);
     if (key == nullptr) continue;
-    if (window_.place(key).is_marked()) {
+    if (window_.place(key).is_alive()) {
       any = push_value(each) || any;
     } else {
       waiting_[kept++] = each;
@@ -232,7 +233,7 @@ bool marker::look_through_pairs() noexcept {
   const std::uint64_t before = marked_;
   window_.for_each_block(heap_.number, [&](std::size_t block, const block_header& header) {
     if (!is_paired(header.kind)) return;
-    window_.for_each_marked(block, [&](const cell_place& at) {
+    window_.for_each_alive(block, [&](const cell_place& at) {
       trace(at.cell, 0, true);
       drain();
     });
@@ -273,7 +274,7 @@ void marker::drain() noexcept {
 void marker::look_through_marked() noexcept {
   window_.for_each_block(heap_.number, [&](std::size_t block, const block_header& header) {
     if (!is_traced(header.kind)) return;
-    window_.for_each_marked(block, [&](const cell_place& at) {
+    window_.for_each_alive(block, [&](const cell_place& at) {
       trace(at.cell, 0, true);
       while (ring_count_ != 0) pass_ring();
     });

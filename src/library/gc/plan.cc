@@ -93,7 +93,7 @@ bool has_no_pairs(object_kind kind) noexcept { return !detail::is_paired(kind); 
 // Slots of old objects that were stored to since the last cycle.
 void scan_cards(heap_state& heap, marker& into) noexcept {
   const auto scan = [&](const cell_place& at, const char* first, const char* end) {
-    if (is_traced(at.header->kind)) into.trace_range(at, first, end);
+    if (at.is_marked() && is_traced(at.header->kind)) into.trace_range(at, first, end);
   };
   for_each_object_on_cards(heap, has_no_pairs, true, scan);
   for_each_object_on_cards(heap, detail::is_paired, false, scan);
@@ -134,12 +134,10 @@ void sticky_concurrent_cycle(heap_state& heap, cycle_kind kind) {
   begin_black_allocation(heap);
   handshake();
   marker marks(heap);
+  // Before the first object is traced: what is stored to one after that marks its card for the next cycle.
+  if (kind == cycle_kind::full) clean_cards(heap, has_no_pairs);
   scan_roots(heap, marks);
-  if (kind == cycle_kind::young) {
-    scan_cards(heap, marks);
-  } else {
-    clean_cards(heap, has_no_pairs);
-  }
+  if (kind == cycle_kind::young) scan_cards(heap, marks);
   mark_to_the_end(heap, marks);
   handshake();
   if (heap.verify) {

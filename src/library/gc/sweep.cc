@@ -35,7 +35,7 @@ void for_each_dead(heap_state& heap, Visit visit) {
 
 bool is_dead(void* target) noexcept {
   window& all = window::get();
-  return all.holds(target) && !all.place(target).is_marked();
+  return all.holds(target) && !all.place(target).is_alive();
 }
 
 void forget_dead_peers(const cell_place& at) noexcept {
@@ -79,9 +79,9 @@ bool sweep_block(heap_state& heap, std::size_t block, sweep_count& count) noexce
     const std::uint64_t before = bits.allocated[word].load(std::memory_order_relaxed);
     const std::uint64_t after = before & bits.marks[word].alive();
     bits.allocated[word].store(after, std::memory_order_relaxed);
-    const std::uint64_t born = after & ~bits.marks[word].marked.load(std::memory_order_relaxed);
-    bits.marks[word].set(after);
-    count.born_bytes += static_cast<std::size_t>(std::popcount(born)) * header.cell_bytes;
+    const std::uint64_t old = after & bits.marks[word].marked.load(std::memory_order_relaxed);
+    bits.marks[word].set(old);
+    count.born_bytes += static_cast<std::size_t>(std::popcount(after & ~old)) * header.cell_bytes;
     any |= after;
     count.live_objects += static_cast<std::size_t>(std::popcount(after));
     count.live_bytes += static_cast<std::size_t>(std::popcount(after)) * header.cell_bytes;
@@ -145,7 +145,7 @@ void sweep_large(heap_state& heap, sweep_count& count) noexcept {
       header.swept_cycle = heap.cycle.load(std::memory_order_relaxed);
       const bool alive = (bits.allocated[0].load(std::memory_order_relaxed) & bits.marks[0].alive()) != 0;
       const bool reached = bits.marks[0].marked.load(std::memory_order_relaxed) != 0;
-      bits.marks[0].set(alive ? 1 : 0);
+      bits.marks[0].set(alive && reached ? 1 : 0);
       if (alive && !reached) count.born_bytes += std::size_t{run} * block_bytes;
       if (alive) {
         ++i;

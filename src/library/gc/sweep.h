@@ -11,8 +11,8 @@ namespace tenure::gc {
 // and they are queued; they count as marked from here on.
 void queue_dead(heap_state& heap) noexcept;
 
-// Frees every cell that is not marked, and the blocks and large objects in which nothing is left. What survives and
-// was born marked is marked. Sets the figures of what is live.
+// Frees every cell that is neither marked nor born since the cycle began, and the blocks and large objects in which
+// nothing is left. What was marked stays so: it is old. What was born is young still. Sets the figures of what is live.
 void sweep(heap_state& heap) noexcept;
 
 // Before a full cycle.

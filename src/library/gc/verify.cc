@@ -128,7 +128,7 @@ void verify_marks(heap_state& heap) noexcept {
   check_heap(heap);
   window& all = window::get();
   for (const auto& [cell, how] : walk_from_roots(heap)) {
-    if (!all.place(cell).is_marked()) disagree(how, cell, "reachable and not marked");
+    if (!all.place(cell).is_alive()) disagree(how, cell, "reachable and not marked");
   }
 }
 

@@ -55,7 +55,7 @@ verdict look_at(const std::atomic<void*>& where, void*& target) noexcept {
   if (target == nullptr) return verdict::dead;
   if (now == phase::idle) return verdict::alive;
   const cell_place at = window::get().place(target);
-  if (!is_of(at, active_heap()) || at.is_marked()) return verdict::alive;
+  if (!is_of(at, active_heap()) || at.is_alive()) return verdict::alive;
   // `stopped` in an operation that began before: with a heap active it is the verifier's stop, marking is over.
   return now == phase::marking ? verdict::unknown : verdict::dead;
 }

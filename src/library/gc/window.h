@@ -83,7 +83,10 @@ struct cell_place {
   std::uint32_t index;
   std::size_t block;
 
-  bool is_marked() const noexcept { return (marks->alive() & bit) != 0; }
+  // The cycle has come to it, or it survived one as old.
+  bool is_marked() const noexcept { return (marks->marked.load(std::memory_order_relaxed) & bit) != 0; }
+  // The same, or it was born since the cycle began.
+  bool is_alive() const noexcept { return (marks->alive() & bit) != 0; }
   void mark() const noexcept {
     marks->marked.store(marks->marked.load(std::memory_order_relaxed) | bit, std::memory_order_relaxed);
   }
@@ -148,13 +151,13 @@ class window {
       if (headers_[block].heap_number == heap_number) visit(block, headers_[block]);
     }
   }
-  // Each marked object of a block: visit(its place).
+  // Each object of a block that is alive in the cycle: visit(its place).
   template <class Visit>
-  void for_each_marked(std::size_t block, Visit visit) const {
+  void for_each_alive(std::size_t block, Visit visit) const {
     const block_header& in = headers_[block];
     for (std::uint32_t cell = 0; cell < in.cell_count; ++cell) {
       const cell_place at = place(address_of(block) + std::size_t{cell} * in.cell_bytes);
-      if (at.is_marked() && is_allocated(at)) visit(at);
+      if (at.is_alive() && is_allocated(at)) visit(at);
     }
   }
   // Each bit of a word of the bitmaps alone: visit(bit, address of its cell).
