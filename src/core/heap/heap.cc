@@ -1,6 +1,7 @@
 #include "core/heap/heap.h"
 
 #include <unistd.h>
+#include <cerrno>
 #include <cstring>
 
 #include "core/base/check.h"
@@ -31,6 +32,11 @@ constexpr std::size_t least_clean_bytes = 1024 * 1024;
 
 std::uint32_t initialization = 0;  // 0 not begun, 1 under way, 2 without the environment, 3 complete
 
+[[gnu::noinline, gnu::cold]] void* out_of_memory() noexcept {
+  errno = ENOMEM;
+  return nullptr;
+}
+
 std::size_t span_bytes(const span* of) noexcept { return std::size_t{of->page_count} << page_shift; }
 void* span_start(const span* of) noexcept { return reinterpret_cast<void*>(page_address(of->first_page)); }
 
@@ -57,14 +63,16 @@ void count_large(std::int64_t bytes, std::int64_t blocks) noexcept {
 
 // A new block, told where everything is.
 [[gnu::always_inline]] inline void* told(void* block, std::size_t bytes, wire::allocation_entry entry) noexcept {
-  if (telemetry::is_recording() && block != nullptr) telemetry::tell_allocation(block, bytes, entry);
+  if (telemetry::is_recording() && block != nullptr) {
+    telemetry::tell_allocation(block, bytes, entry, telemetry::own_caller());
+  }
   if (telemetry::has_tallies() && block != nullptr) telemetry::tally_allocation(block, bytes);
   return block;
 }
 
 // The same of a block that is about to go.
 [[gnu::always_inline]] inline void tell_freed(const void* block) noexcept {
-  if (telemetry::is_recording()) telemetry::tell_free(block);
+  if (telemetry::is_recording()) telemetry::tell_free(block, telemetry::own_caller());
   if (telemetry::has_tallies()) telemetry::tally_free(block);
 }
 
@@ -317,6 +325,7 @@ void initialize() noexcept {
   __atomic_store_n(&initialization, environ != nullptr ? 3u : 2u, __ATOMIC_RELEASE);
 }
 
+// Says so itself, so that whoever has nothing else to say need not come back here: its frame is none to walk.
 void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept {
   void* block = nullptr;
   if (unlikely(bytes > largest_small_bytes)) {
@@ -326,6 +335,7 @@ void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept {
     block = try_allocate_medium(bytes);
     if (block == nullptr) block = refill(class_of(bytes == 0 ? 1 : bytes), bytes, entry);
   }
+  if (unlikely(block == nullptr)) return out_of_memory();
   return told(block, bytes, entry);
 }
 

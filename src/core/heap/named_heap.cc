@@ -158,7 +158,9 @@ void* named_heap::allocate(std::size_t bytes, std::size_t alignment) noexcept {
   if (block == nullptr) return nullptr;
   span* home = find_span(block);
   sample_if_due(home, block, bytes, size_class != 0 ? class_bytes[size_class] : bytes_of(home));
-  if (telemetry::is_recording()) telemetry::tell_allocation(block, bytes, wire::allocation_entry::named_heap);
+  if (telemetry::is_recording()) {
+    telemetry::tell_allocation(block, bytes, wire::allocation_entry::named_heap, telemetry::own_caller());
+  }
   if (telemetry::has_tallies()) telemetry::tally_allocation(block, bytes);
   return block;
 }
@@ -234,7 +236,9 @@ void named_heap::free_all() noexcept {
     if (taken->sample_count != 0) {
       telemetry::record_free_range(page_address(taken->first_page), bytes_of(taken));
     }
-    if (telemetry::is_recording()) telemetry::tell_free_range(page_address(taken->first_page), bytes_of(taken));
+    if (telemetry::is_recording()) {
+      telemetry::tell_free_range(page_address(taken->first_page), bytes_of(taken), telemetry::own_caller());
+    }
     if (telemetry::has_tallies()) telemetry::tally_free_range(page_address(taken->first_page), bytes_of(taken));
     release_span(taken, false);
   }

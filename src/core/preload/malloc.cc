@@ -21,8 +21,7 @@ using wire::allocation_entry;
 
 [[gnu::noinline]] void* malloc_slow(std::size_t bytes) noexcept {
   if (void* found = try_allocate_medium(bytes)) return found;
-  void* block = allocate_slow(bytes, allocation_entry::malloc);
-  return likely(block != nullptr) ? block : out_of_memory();
+  return allocate_slow(bytes, allocation_entry::malloc);
 }
 
 void* aligned_or_error(std::size_t alignment, std::size_t bytes) noexcept {

@@ -12,6 +12,9 @@
 // needed to go on), it would go on as before if the words that it read then are still there: one or two loads a frame,
 // which do not wait for each other, instead of a chain of rules. Nothing is taken on trust: a frame whose words have
 // changed is walked again. So is everything after a step that is more than two words on the stack (a signal's frame).
+//
+// The walk begins in the caller of a function of the heap, whose own frame the compiler tells (caller_place): what the
+// heap calls in between is not walked, and where a program allocates at one place again there is no step at all.
 #pragma once
 
 #include <cstddef>
@@ -29,12 +32,9 @@ class known_stack {
  public:
   static constexpr std::uint32_t capacity = wire::tape_stack_capacity_frames;
 
-  // The calling thread's stack as a node of the trie, without the frame of capture() itself. Never allocates, takes no
-  // lock; may run inside malloc. Not in a signal handler that has interrupted it.
-  std::uint32_t capture(stack_trie& trie) noexcept;
-
-  // Whether code was found replaced since the last capture began: then that one is worth nothing.
-  bool is_stale() const noexcept;
+  // The calling thread's stack as a node of the trie, from the caller of the function that `from` is of, which has not
+  // returned. Never allocates, takes no lock; may run inside malloc. Not in a signal handler that has interrupted it.
+  std::uint32_t capture(stack_trie& trie, const caller_place& from) noexcept;
 
   // Nodes of another trie mean nothing.
   void forget() noexcept;
@@ -64,7 +64,15 @@ class known_stack {
     bool passes_frame;          // the step out of it passes the frame pointer on
   };
 
+  std::uint32_t walk(stack_trie& trie, const caller_place& from) noexcept;
+  // Whether frames_[known] is one of this return address, and of this frame pointer if it needs one.
+  bool is_frame(std::uint32_t known, std::uint64_t key, std::uint64_t frame_pointer) const noexcept {
+    const frame& met = frames_[known];
+    return return_addresses_[known].word == key && (!met.needs_frame || met.frame_pointer == frame_pointer);
+  }
+  bool leads_on_as_it_did(std::uint32_t known) const noexcept;
   bool is_as_it_was(const walker& at, std::uint32_t known) const noexcept;
+  bool is_the_last(const caller_place& from) const noexcept;
   std::uint32_t give_numbers(stack_trie& trie, std::uint32_t kept, walk_end end) noexcept;
   std::uint32_t number_of(stack_trie& trie, std::uint32_t parent, std::uint64_t address) noexcept;
 
@@ -89,8 +97,7 @@ class known_stack {
   seen_word return_addresses_[capacity];  // of frames_[i]
   seen_word saved_pointers_[capacity];    // frame pointers that are needed and were read, outermost first
   frame frames_[capacity];
-  // Innermost first, from 1 on; before them capture() itself, which is no frame of the stack.
-  fresh_frame fresh_[capacity + 1];
+  fresh_frame fresh_[capacity];  // innermost first
   numbered numbered_[1u << numbered_bits] = {};
 };
 

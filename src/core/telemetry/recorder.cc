@@ -40,7 +40,8 @@ struct recording_thread {
   std::uint32_t number = 0;          // of its ring
   std::uint32_t thread_id = 0;
   std::uint32_t epoch = 0;  // of the tape that the ring lies in
-  bool inside = false;      // atomic: its thread is at the ring, or about to look whether it may be
+  std::uint32_t misses = 0;
+  bool inside = false;  // atomic: its thread is at the ring, or about to look whether it may be
 };
 
 // closing: nobody may begin to tell, and whoever is at it is waited for.
@@ -209,17 +210,23 @@ bool is_reader_there(std::uint64_t now_ns) noexcept {
   return last_ns + reader_patience_ns > now_ns;
 }
 
-// Waits for room, if that is wanted and there is somebody to wait for.
+bool is_to_wait() noexcept { return wanted_mode() == static_cast<std::uint32_t>(wire::recording_mode::block); }
+
+// A record is lost. Now and then, since a clock costs as much as the record: whether the reader is gone for good.
+[[gnu::noinline, gnu::cold]] void miss_reader_at_times(recording_thread& thread) noexcept {
+  constexpr std::uint32_t misses_between_looks = 1024;
+  if (++thread.misses % misses_between_looks == 0) miss_reader(os::monotonic_ns());
+}
+
+// Waits for room, if there is somebody to wait for.
 [[gnu::noinline, gnu::cold]] bool wait_for_room(tape_ring& ring) noexcept {
   constexpr std::uint64_t first_pause_ns = 20'000;
   constexpr std::uint64_t longest_pause_ns = 1'000'000;
-  constexpr auto blocks = static_cast<std::uint32_t>(wire::recording_mode::block);
   const std::uint64_t begin_ns = os::monotonic_ns();
   const int saved_errno = errno;
   bool found = false;
   std::uint64_t pause_ns = first_pause_ns;
-  for (std::uint64_t now_ns = begin_ns; wanted_mode() == blocks && is_reader_there(now_ns);
-       now_ns = os::monotonic_ns()) {
+  for (std::uint64_t now_ns = begin_ns; is_to_wait() && is_reader_there(now_ns); now_ns = os::monotonic_ns()) {
     const timespec pause{0, static_cast<long>(pause_ns)};
     ::syscall(SYS_nanosleep, &pause, nullptr);
     found = ring.has_room(wire::tape_record_limit_words);
@@ -233,8 +240,11 @@ bool is_reader_there(std::uint64_t now_ns) noexcept {
   return found;
 }
 
-bool make_room(recording_thread& thread) noexcept {
-  return __builtin_expect(thread.ring.has_room(wire::tape_record_limit_words), 1) || wait_for_room(thread.ring);
+[[gnu::always_inline]] inline bool make_room(recording_thread& thread) noexcept {
+  if (__builtin_expect(thread.ring.has_room(wire::tape_record_limit_words), 1)) return true;
+  if (is_to_wait()) return wait_for_room(thread.ring);
+  miss_reader_at_times(thread);
+  return false;
 }
 
 // Tells whose records follow, where that is not known.
@@ -316,42 +326,38 @@ template <class Tell, class Lost>
   return (__atomic_load_n(word, __ATOMIC_RELAXED) & wire::control_free_stacks) != 0;
 }
 
-[[gnu::always_inline]] inline std::uint32_t stack_now(recording_thread& thread) noexcept {
-  const std::uint32_t stack = thread.stack.capture(trie);
-  return __builtin_expect(thread.stack.is_stale(), 0) ? thread.stack.capture(trie) : stack;
-}
-
 }  // namespace
 
-[[gnu::noinline]] void tell_allocation(const void* block, std::size_t bytes, wire::allocation_entry entry) noexcept {
+[[gnu::noinline]] void tell_allocation(const void* block, std::size_t bytes, wire::allocation_entry entry,
+                                       const caller_place& caller) noexcept {
   tell_with_ring(
-      [=](recording_thread& thread) noexcept {
-        const std::uint32_t stack = stack_now(thread);
+      [ =, &caller ](recording_thread & thread) __attribute__((always_inline)) {
         if (!make_room(thread)) return thread.ring.count_lost_allocation(bytes);
+        const std::uint32_t stack = thread.stack.capture(trie, caller);
         thread.ring.write_allocation(reinterpret_cast<std::uintptr_t>(block), wire::read_ticks(), stack, bytes, entry);
       },
       [=]() noexcept { count_lost_without_ring(true, bytes); });
 }
 
-[[gnu::noinline]] void tell_free(const void* block) noexcept {
+[[gnu::noinline]] void tell_free(const void* block, const caller_place& caller) noexcept {
   tell_with_ring(
-      [=](recording_thread& thread) noexcept {
+      [ =, &caller ](recording_thread & thread) __attribute__((always_inline)) {
         const auto address = reinterpret_cast<std::uintptr_t>(block);
-        const bool with_stack = tells_free_stacks();
-        const std::uint32_t stack = with_stack ? stack_now(thread) : 0;
         if (!make_room(thread)) return thread.ring.count_lost_free();
+        const bool with_stack = tells_free_stacks();
+        const std::uint32_t stack = with_stack ? thread.stack.capture(trie, caller) : 0;
         if (with_stack) return thread.ring.write_free_with_stack(address, wire::read_ticks(), stack);
         thread.ring.write_free(address, wire::read_ticks());
       },
       []() noexcept { count_lost_without_ring(false, 0); });
 }
 
-[[gnu::noinline]] void tell_free_range(std::uintptr_t begin, std::size_t bytes) noexcept {
+[[gnu::noinline]] void tell_free_range(std::uintptr_t begin, std::size_t bytes, const caller_place& caller) noexcept {
   tell_with_ring(
-      [=](recording_thread& thread) noexcept {
-        const bool with_stack = tells_free_stacks();
-        const std::uint32_t stack = with_stack ? stack_now(thread) : 0;
+      [ =, &caller ](recording_thread & thread) __attribute__((always_inline)) {
         if (!make_room(thread)) return thread.ring.count_lost_free();
+        const bool with_stack = tells_free_stacks();
+        const std::uint32_t stack = with_stack ? thread.stack.capture(trie, caller) : 0;
         if (with_stack) return thread.ring.write_free_range_with_stack(begin, bytes, wire::read_ticks(), stack);
         thread.ring.write_free_range(begin, bytes, wire::read_ticks());
       },

@@ -7,7 +7,8 @@
 // time, and at start by the session's wishes (wire/region.h); where nobody watches, the process's bell (attachment.h).
 // A thread is recorded from its next slow path on.
 //
-// A free tells its stack only where that is wished for: it costs as much as that of an allocation.
+// A free tells its stack only where that is wished for: it costs as much as that of an allocation. A stack begins in
+// the caller of the heap's function, so the heap's own frames are not in it as far as that function has no others.
 //
 // A record that finds its ring full waits for the reader or is counted as lost, by the mode. Nobody waits for a reader
 // that has not been seen for two seconds.
@@ -19,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/telemetry/unwind.h"
 #include "wire/event.h"
 #include "wire/region.h"
 
@@ -36,12 +38,14 @@ inline bool is_recording() noexcept {
   return now < wire::control_copy || follow_switch();
 }
 
-// A block that was just had, by the bytes that were asked for; before anybody else can know of it.
-void tell_allocation(const void* block, std::size_t bytes, wire::allocation_entry entry) noexcept;
+// A block that was just had, by the bytes that were asked for; before anybody else can know of it. The stack is that
+// from `caller` outward: own_caller() of a function of the heap.
+void tell_allocation(const void* block, std::size_t bytes, wire::allocation_entry entry,
+                     const caller_place& caller) noexcept;
 // A block that is about to be given up; while nobody else can get it.
-void tell_free(const void* block) noexcept;
+void tell_free(const void* block, const caller_place& caller) noexcept;
 // Every block in [begin, begin + bytes) is about to go: a named heap is destroyed.
-void tell_free_range(std::uintptr_t begin, std::size_t bytes) noexcept;
+void tell_free_range(std::uintptr_t begin, std::size_t bytes, const caller_place& caller) noexcept;
 
 // The calling thread ends: its ring will serve another. What it tells after that goes through a ring that all such
 // threads share.

@@ -39,6 +39,20 @@ struct start_registers {
 };
 walk_result walk_stack(const start_registers& from, std::uint64_t* frames, std::size_t capacity) noexcept;
 
+// Where a function is to return to, as long as it has not returned: what a walk that begins in its caller needs.
+struct caller_place {
+  std::uint64_t stack;        // the caller's stack pointer at the call: the CFA of the function
+  std::uint64_t return_slot;  // where the return address lies
+  std::uint64_t frame_slot;   // where the caller's frame pointer lies
+};
+
+// Of the function that this is inlined into, which keeps a frame pointer for it. It is handed on by reference: a call
+// that is given the address of a local is never made a jump, which would leave the frame behind.
+[[gnu::always_inline]] inline caller_place own_caller() noexcept {
+  const auto frame = reinterpret_cast<std::uint64_t>(__builtin_frame_address(0));
+  return {reinterpret_cast<std::uint64_t>(__builtin_dwarf_cfa()), frame + sizeof frame, frame};
+}
+
 // After dlclose or dlopen: rules of code that may have been replaced are forgotten.
 void forget_rules() noexcept;
 

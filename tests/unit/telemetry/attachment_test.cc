@@ -40,10 +40,10 @@ bool is_over() { return __atomic_load_n(&share().is_over, __ATOMIC_ACQUIRE) != 0
 void allocate_and_free(std::uint64_t number) {
   auto* block = reinterpret_cast<void*>(0x10000000 + number * 16);
   if (is_recording()) {
-    tell_allocation(block, 100, wire::allocation_entry::calloc);
+    tell_allocation(block, 100, wire::allocation_entry::calloc, own_caller());
     __atomic_fetch_add(&share().told, 1, __ATOMIC_RELAXED);
   }
-  if (is_recording()) tell_free(block);
+  if (is_recording()) tell_free(block, own_caller());
 }
 
 class AttachmentTest : public ::testing::Test {

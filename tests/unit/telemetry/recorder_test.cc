@@ -118,10 +118,19 @@ std::filesystem::path tape_of(const testing::session& of, pid_t pid) {
 
 void* block(std::uint64_t number) { return reinterpret_cast<void*>(0x10000000 + number * 64); }
 
+// As the heap's functions do: the stack is that of who calls them.
+[[gnu::noinline]] void allocates(std::uint64_t number, std::size_t bytes, wire::allocation_entry entry) {
+  tell_allocation(block(number), bytes, entry, own_caller());
+}
+[[gnu::noinline]] void frees(std::uint64_t number) { tell_free(block(number), own_caller()); }
+[[gnu::noinline]] void frees_range(std::uintptr_t begin, std::size_t bytes) {
+  tell_free_range(begin, bytes, own_caller());
+}
+
 [[gnu::noinline]] void tell_pairs(std::uint64_t from, std::uint64_t count) {
   for (std::uint64_t i = from; i < from + count; ++i) {
-    tell_allocation(block(i), i, wire::allocation_entry::calloc);
-    tell_free(block(i));
+    allocates(i, i, wire::allocation_entry::calloc);
+    frees(i);
   }
 }
 
@@ -185,18 +194,18 @@ extern "C" const char __start_frees_there_text[], __stop_frees_there_text[];
 extern "C" const char __start_free_there_text[], __stop_free_there_text[];
 
 [[gnu::noinline, gnu::section("frees_here_text")]] void frees_here() {
-  tell_allocation(block(1), 1, wire::allocation_entry::malloc);
-  tell_free(block(1));
+  allocates(1, 1, wire::allocation_entry::malloc);
+  frees(1);
   asm volatile("");
 }
 [[gnu::noinline, gnu::section("free_there_text")]] void free_there() {
-  tell_free(block(2));
+  frees(2);
   asm volatile("");
 }
 [[gnu::noinline, gnu::section("frees_there_text")]] void frees_there() {
-  tell_allocation(block(2), 1, wire::allocation_entry::malloc);
+  allocates(2, 1, wire::allocation_entry::malloc);
   free_there();
-  tell_free_range(0x10000000, 4096);
+  frees_range(0x10000000, 4096);
   asm volatile("");
 }
 
