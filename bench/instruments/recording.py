@@ -71,7 +71,8 @@ class Recorder:
 
     def run(self, module, way):
         """Seconds of one run."""
-        self.file(way).unlink(missing_ok=True)
+        if way != "plain":
+            self.file(way).unlink(missing_ok=True)
         inputs = self.folder / module.NAME
         inputs.mkdir(exist_ok=True)
         if hasattr(module, "run"):

@@ -275,9 +275,9 @@ inline constexpr auto options_of_export = with_selection(std::array<option_entry
      .letter = 'f',
      .kind = value_kind::choice,
      .value_name = "FORMAT",
-     .choices = "folded|speedscope|dhat|csv|pprof",
+     .choices = "folded|speedscope|dhat|heaptrack|csv|pprof",
      .summary = "folded: a line a stack, for flame graphs; speedscope: for speedscope.app; dhat: for valgrind's "
-                "dh_view.html; csv: a row a stack; pprof: for `go tool pprof`."},
+                "dh_view.html; heaptrack: for heaptrack_gui; csv: a row a stack; pprof: for `go tool pprof`."},
     {.name = "value",
      .kind = value_kind::choice,
      .value_name = "VALUE",

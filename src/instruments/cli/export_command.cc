@@ -4,15 +4,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "instruments/analyze/format.h"
 #include "instruments/cli/imported_source.h"
 #include "instruments/cli/output_file.h"
+#include "instruments/cli/selection_options.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/watched_program.h"
 #include "instruments/export/csv.h"
 #include "instruments/export/dhat.h"
 #include "instruments/export/folded.h"
+#include "instruments/export/heaptrack.h"
 #include "instruments/export/pprof.h"
 #include "instruments/export/speedscope.h"
 
@@ -28,8 +32,8 @@ exact_measure measure_named(const std::string& value) {
 
 void say(const std::string& sentence) { write_all(STDERR_FILENO, sentence_for(STDERR_FILENO, "tenure: " + sentence)); }
 
-// DHAT's format has room for one process: the one that allocated most.
-std::string dhat_of_largest(const analyze::exact_report& report) {
+// Some formats have room for one process: the one that allocated most.
+const analyze::exact_process& largest_of(const analyze::exact_report& report, std::string_view whose) {
   const auto largest = std::max_element(report.processes.begin(), report.processes.end(), [](auto& a, auto& b) {
     return a.totals.allocated.bytes < b.totals.allocated.bytes;
   });
@@ -37,16 +41,55 @@ std::string dhat_of_largest(const analyze::exact_report& report) {
   const bool has_other_pids = std::any_of(report.processes.begin(), report.processes.end(),
                                           [&](const auto& one) { return one.profile.record.pid != pid; });
   if (report.processes.size() > 1)
-    say(fmt::format("DHAT's format holds one process: this is {}, the largest of {}.{}",
+    say(fmt::format("{} format holds one process: this is {}, the largest of {}.{}", whose,
                     exporting::process_name(largest->profile), report.processes.size(),
                     has_other_pids ? " --process PID chooses another." : ""));
-  return exporting::write_dhat(*largest);
+  return *largest;
+}
+
+// Where the walk has what is number `rank` among the processes that it takes.
+std::size_t index_of(const analyze::recording_walk& walk, std::size_t rank) {
+  std::size_t index = 0;
+  for (;; ++index)
+    if (walk.takes_process(index) && rank-- == 0) return index;
+}
+
+// heaptrack's format tells event by event: the recording is read once more, and the text written as it is read.
+std::expected<bool, std::string> write_events(const analyze::exact_report& report, const export_options& options,
+                                              const exporting::text_sink& sink) {
+  const auto rank = static_cast<std::size_t>(&largest_of(report, "heaptrack's") - report.processes.data());
+  auto reader = collect::recording_reader::open(options.query.recording);
+  if (!reader) return std::unexpected(reader.error());
+  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
+  progress_line progress;
+  analyze::recording_walk walk(*reader, symbolizer, options.query.selected, progress.function());
+  return exporting::write_heaptrack(walk, index_of(walk, rank), sink);
+}
+
+// Returns 0, or what the command ends with.
+int export_events(const analyze::exact_report& report, const export_options& options) {
+  if (!options.output) {
+    const auto written = write_events(report, options, [](auto piece) { return write_all(STDOUT_FILENO, piece); });
+    if (!written) return fail(exit_usage, written.error());
+    return *written ? 0 : fail(exit_internal, "the answer cannot be written to standard output.");
+  }
+  auto output = pending_output::open(*options.output);
+  if (!output) return fail(exit_internal, output.error());
+  const int file = output->descriptor();
+  const auto written =
+      write_events(report, options, [file](auto piece) { return file >= 0 && write_all(file, piece); });
+  const std::string why = std::strerror(errno);
+  if (file >= 0) close(file);
+  if (!written) return fail(exit_usage, written.error());
+  if (!*written) return fail(exit_internal, fmt::format("'{}' cannot be written: {}.", options.output->string(), why));
+  const auto done = output->commit();
+  return done ? 0 : fail(exit_internal, done.error());
 }
 
 // Formats and values that would have to tell what an imported recording does not know.
 std::optional<std::string> unwritable(const analyze::exact_report& report, const export_options& options) {
   const std::string recording = options.query.recording.string();
-  if (options.format == "dhat" || options.format == "speedscope")
+  if (options.format == "dhat" || options.format == "speedscope" || options.format == "heaptrack")
     return missing(report.source, collect::gap_times, "what " + options.format + " shows of the peak and the end",
                    recording);
   if (options.format == "pprof" || options.value == "alloc")
@@ -58,7 +101,7 @@ std::expected<std::string, std::string> render(const analyze::exact_report& repo
   const exact_measure by = measure_named(options.value);
   if (options.format == "folded") return exporting::write_folded(report, by, options.in_blocks);
   if (options.format == "csv") return exporting::write_csv(report);
-  if (options.format == "dhat") return dhat_of_largest(report);
+  if (options.format == "dhat") return exporting::write_dhat(largest_of(report, "DHAT's"));
   if (options.format == "pprof")
     return exporting::write_pprof(
         report, {.at_peak = by != exact_measure::at_end, .shows_allocated = by == exact_measure::allocated});
@@ -89,10 +132,15 @@ int export_command(const export_options& options) {
       say(fmt::format("of {}, {} allocations and {} frees were lost when it was recorded: its figures are not exact.",
                       exporting::process_name(process.profile), process.losses.allocations, process.losses.frees));
   if (const auto why_not = unwritable(*report, options)) return fail(exit_usage, *why_not);
+  const int code = report->damage || !report->is_complete ? 1 : 0;
+  if (options.format == "heaptrack") {
+    const int failed = export_events(*report, options);
+    return failed != 0 ? failed : code;
+  }
   const auto contents = render(*report, options);
   if (!contents) return fail(exit_internal, contents.error());
   if (const int failed = write_answer(options.output, *contents); failed != 0) return failed;
-  return report->damage || !report->is_complete ? 1 : 0;
+  return code;
 }
 
 }  // namespace tenure::cli
