@@ -18,18 +18,19 @@ void sample_clock::draw(std::size_t interval_bytes) noexcept {
   random_ ^= random_ >> 7;
   random_ ^= random_ << 17;
   const double uniform = (static_cast<double>(random_ >> 11) + 0.5) / static_cast<double>(std::uint64_t{1} << 53);
+  drawn_of_ = interval_bytes;
   left_bytes_ = static_cast<std::size_t>(-std::log(uniform) * static_cast<double>(interval_bytes));
 }
 
 std::size_t sample_clock::most_cells(std::size_t interval_bytes, std::size_t cell_bytes) noexcept {
   if (interval_bytes == 0) return ~std::size_t{0};
-  if (random_ == 0) draw(interval_bytes);
+  if (drawn_of_ != interval_bytes) draw(interval_bytes);
   return left_bytes_ < cell_bytes ? 1 : left_bytes_ / cell_bytes;
 }
 
 bool sample_clock::pass(std::size_t interval_bytes, std::size_t taken_bytes) noexcept {
   if (interval_bytes == 0) return false;
-  if (random_ == 0) draw(interval_bytes);
+  if (drawn_of_ != interval_bytes) draw(interval_bytes);
   if (left_bytes_ >= taken_bytes) {
     left_bytes_ -= taken_bytes;
     return false;

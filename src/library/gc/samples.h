@@ -36,6 +36,7 @@ class sample_clock {
   void draw(std::size_t interval_bytes) noexcept;
 
   std::size_t left_bytes_ = 0;
+  std::size_t drawn_of_ = 0;  // by which interval; of a heap with another the distance is drawn anew
   std::uint64_t random_ = 0;  // 0: not begun
 };
 
