@@ -26,6 +26,7 @@
 #include <tenure/gc/ephemeron.hpp>
 #include <tenure/gc/guardian.hpp>
 #include <tenure/gc/heap.hpp>
+#include <tenure/gc/heap_of.hpp>
 #include <tenure/gc/local.hpp>
 #include <tenure/gc/make.hpp>
 #include <tenure/gc/map.hpp>
@@ -33,6 +34,7 @@
 #include <tenure/gc/members.hpp>
 #include <tenure/gc/phantom.hpp>
 #include <tenure/gc/pin.hpp>
+#include <tenure/gc/relocatable.hpp>
 #include <tenure/gc/root.hpp>
 #include <tenure/gc/snapshot.hpp>
 #include <tenure/gc/soft.hpp>

@@ -229,4 +229,9 @@ class deque final {
   detail::store_member_of<T> store_;
 };
 
+template <class T>
+struct detail::elements_of<deque<T>> {
+  using types = type_list<T>;
+};
+
 }  // namespace tenure::gc

@@ -31,6 +31,7 @@
 #include <tenure/gc/detail/fields.hpp>
 #include <tenure/gc/detail/watch.hpp>
 #include <tenure/gc/local.hpp>
+#include <tenure/gc/relocatable.hpp>
 
 namespace tenure::gc {
 
@@ -44,7 +45,7 @@ class guardian final {
 
   // `object` is not null.
   void guard(const local<T>& object) {
-    auto made = std::make_unique<guarded>(object.get());
+    auto made = std::make_unique<guarded>();
     made->target = detail::untyped(object.get());
     made->root = detail::take_root_slot(nullptr);
     try {
@@ -59,16 +60,15 @@ class guardian final {
   local<T> take() noexcept {
     detail::watch* taken = detail::take_watch(queue_);
     if (taken == nullptr) return nullptr;
-    local<T> object(static_cast<guarded*>(taken)->object);
+    local<T> object(static_cast<T*>(taken->root->load(std::memory_order_relaxed)));
     detail::release_watch(taken);
     return object;
   }
 
  private:
   struct guarded final : detail::watch {
-    explicit guarded(T* guarded_object) noexcept : watch(&end), object(guarded_object) {}
+    guarded() noexcept : watch(&end) {}
     static void end(watch* ended) noexcept { delete static_cast<guarded*>(ended); }
-    T* object;
   };
 
   detail::watch_queue* queue_;
@@ -79,3 +79,5 @@ class guardian final {
 // What holds a guardian is not traced for it.
 template <class T>
 inline constexpr bool tenure::gc::is_leaf<tenure::gc::guardian<T>> = true;
+template <class T>
+inline constexpr tenure::gc::moving tenure::gc::moving_of<tenure::gc::guardian<T>> = tenure::gc::moving::allowed;

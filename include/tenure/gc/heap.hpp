@@ -13,6 +13,13 @@
 //   mark_sweep          stops every thread that stores a managed pointer until the cycle is over; the oracle
 //   sticky_concurrent   marks and sweeps while threads run; young cycles look at what is new and at what was stored to
 //
+//   mark_compact        as mark_sweep, and then moves objects together in as few blocks as they fit into
+//   semispace           as mark_sweep, and then copies what is alive to other blocks, breadth first
+//   immix               as mark_sweep, and empties sparse blocks when that is worth it, of types that may be moved
+//
+// A heap of the last three belongs to one thread; of mark_compact and semispace it holds only types that may be moved,
+// which the compiler checks (heap_of.hpp).
+//
 // Thread-safety: all of it, except that nobody may use a heap while it is destroyed. A heap may be destroyed when no
 // local or root leads to its objects (otherwise the program ends with a message): weak references become null, and the
 // destructors of what is left have run when that of the heap returns.
@@ -29,7 +36,10 @@
 
 namespace tenure::gc {
 
-enum class plan : std::uint8_t { nogc, mark_sweep, sticky_concurrent };
+enum class plan : std::uint8_t { nogc, mark_sweep, sticky_concurrent, mark_compact, semispace, immix };
+
+// Of such plans heaps are made by heap_of, which checks types.
+constexpr bool moves_all(plan of) noexcept { return of == plan::mark_compact || of == plan::semispace; }
 
 struct heap_options {
   std::string_view name = "managed";
@@ -50,6 +60,7 @@ struct heap_options {
   unsigned collect_every_allocations = 0;  // a full cycle at each n-th allocation of the process in this heap
   bool verify = false;                     // traces again after marking, and compares; checks what is stored
   bool poison = false;                     // overwrites what is freed
+  bool always_evacuate = false;            // a plan that moves objects when it is worth it moves them in each cycle
 };
 
 struct heap_statistics {
@@ -62,8 +73,11 @@ struct heap_statistics {
   std::uint64_t marked_objects;  // in all cycles
   std::uint64_t freed_objects;   // in all cycles
   std::uint64_t destroyed;       // destructors that have run
-  std::uint64_t collector_ns;    // processor time of the cycles, on whatever thread
-  std::uint64_t stopped_ns;      // time for which threads would have waited, had they stored a pointer
+  std::uint64_t moved_objects;   // in all cycles
+  std::uint64_t moved_bytes;
+  std::size_t pinned_objects;  // that the last cycle could not move, of a plan that moves
+  std::uint64_t collector_ns;  // processor time of the cycles, on whatever thread
+  std::uint64_t stopped_ns;    // time for which threads would have waited, had they stored a pointer
   std::uint64_t longest_stop_ns;
 };
 
@@ -81,8 +95,18 @@ struct path_step {
   const void* to;
 };
 
+// The blocks of one size of cells, and how full they are.
+struct cell_usage {
+  std::size_t cell_bytes;
+  std::size_t blocks;
+  std::size_t sparse_blocks;  // of which less than half is used
+  std::size_t used_bytes;     // by objects, dead ones until a cycle has found them, and by what threads have at hand
+  std::size_t free_bytes;     // cannot serve for cells of other sizes while the block has an object
+};
+
 class TENURE_API heap {
  public:
+  // Throws std::invalid_argument for a plan of which moves_all() holds.
   explicit heap(const heap_options& options);
   // Runs the destructors of all that is left. Ends the program with a message when a pointer still leads to an object,
   // or when the destructor of a managed object, of whatever heap, destroys it.
@@ -118,6 +142,11 @@ class TENURE_API heap {
 
   // What is in the heap, dead or alive, at one moment; threads that store pointers wait meanwhile.
   std::vector<object_information> objects() const;
+  // Fragmentation: what the heap's blocks hold, by size of cell, smallest first.
+  std::vector<cell_usage> usage() const;
+  // Gives the kernel back whole pages of free cells inside of blocks that cannot go as a whole. Returns how many bytes;
+  // they cost a page fault when they are used again. For after a collect(), when the heap will not grow soon.
+  std::size_t return_free_pages();
   // How a root leads to the object at `address`, shortest way first to last; empty when none does.
   std::vector<path_step> path_to(const void* address) const;
   // Stops the threads, traces from the roots and holds everything found against the heap's own records. Ends the
@@ -125,6 +154,9 @@ class TENURE_API heap {
   void check() const;
 
   detail::heap_state& state() const noexcept { return *state_; }
+
+ protected:
+  heap(const heap_options& options, gc::plan plan);
 
  private:
   struct standard_tag {};

@@ -7,7 +7,8 @@
 // T's managed pointers are found at compile time (members.hpp says how a class lists them); a type that cannot be seen
 // through does not compile. An exception of the constructor passes on, and the object is garbage without a destructor.
 //
-// The object's address does not change. Its destructor, if it is not trivial, runs once on the collector's thread for
+// The object's address does not change, unless its heap's plan moves objects (heap_of.hpp), and then not while a local
+// leads to it. Its destructor, if it is not trivial, runs once on the collector's thread for
 // destructors after the object has become unreachable; there is no telling when, unless with heap::collect() and
 // heap::wait_for_destructors(). It must not let `this` escape: the memory is reused when it returns.
 //

@@ -43,6 +43,16 @@ struct map_node : tree_node {
   Pair pair;
 };
 
+}  // namespace detail
+
+template <class Pair>
+inline constexpr moving moving_of<detail::map_node<Pair>> = is_relocatable<Pair> ? moving::allowed : moving::forbidden;
+// Keys that are managed pointers, or have some, are told apart by addresses.
+template <class Pair>
+inline constexpr bool keeps_addresses<detail::map_node<Pair>> = detail::is_known_by_address<typename Pair::first_type>;
+
+namespace detail {
+
 // Value is a pair or a constant one.
 template <class Pair, class Value>
 class map_iterator final {
@@ -267,6 +277,11 @@ class map final : public detail::keyed<map<K, V, Compare>, K, V, Compare> {
   member<detail::tree_node> root_;
   size_type size_ = 0;
   std::uint64_t series_ = 0;  // of priorities; goes with the nodes, of which no two of a map get the same
+};
+
+template <class K, class V, class Compare>
+struct detail::elements_of<map<K, V, Compare>> {
+  using types = type_list<K, V>;
 };
 
 }  // namespace tenure::gc

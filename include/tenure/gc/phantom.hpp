@@ -31,6 +31,7 @@
 #include <tenure/gc/detail/fields.hpp>
 #include <tenure/gc/detail/watch.hpp>
 #include <tenure/gc/local.hpp>
+#include <tenure/gc/relocatable.hpp>
 
 namespace tenure::gc {
 
@@ -106,3 +107,5 @@ class phantom final {
 // What holds a phantom is not traced for it.
 template <class T>
 inline constexpr bool tenure::gc::is_leaf<tenure::gc::phantom<T>> = true;
+template <class T>
+inline constexpr tenure::gc::moving tenure::gc::moving_of<tenure::gc::phantom<T>> = tenure::gc::moving::allowed;

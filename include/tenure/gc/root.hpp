@@ -5,7 +5,8 @@
 //
 // Not inside managed objects (member<T>): a root in a cycle keeps the cycle alive for ever, and does not compile.
 // Thread-safety: as a raw pointer; it may be destroyed by any thread. Throws std::bad_alloc when there is no memory
-// for its slot. Cost: a lock when it is made and destroyed, a store and a test of the phase when it is assigned.
+// for its slot. Cost: a lock when it is made and destroyed, a store and a test of the phase when it is assigned;
+// it is read through its slot, where a plan that moves objects writes.
 #pragma once
 
 #include <cstddef>
@@ -28,21 +29,19 @@ class root final : detail::root_class {
   requires std::is_convertible_v<U*, T*> root(const local<U>& other) { set(other.get()); }
   template <class U>
   requires std::is_convertible_v<U*, T*> root(const member<U>& other) { set(local<T>(other).get()); }
-  root(const root& other) { set(other.pointer_); }
-  root(root&& other) noexcept
-      : pointer_(std::exchange(other.pointer_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
+  root(const root& other) { set(other.get()); }
+  root(root&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
   ~root() {
     if (slot_ != nullptr) detail::give_root_slot(slot_);
   }
 
   // NOLINTNEXTLINE(bugprone-unhandled-self-assignment): storing what is there already is harmless
   root& operator=(const root& other) {
-    set(other.pointer_);
+    set(other.get());
     return *this;
   }
   root& operator=(root&& other) noexcept {
     if (this != &other) {
-      std::swap(pointer_, other.pointer_);
       std::swap(slot_, other.slot_);
       other = nullptr;
     }
@@ -57,10 +56,12 @@ class root final : detail::root_class {
     return *this;
   }
 
-  T* get() const noexcept { return pointer_; }
-  T* operator->() const noexcept { return pointer_; }
-  std::add_lvalue_reference_t<T> operator*() const noexcept requires(!std::is_void_v<T>) { return *pointer_; }
-  explicit operator bool() const noexcept { return pointer_ != nullptr; }
+  T* get() const noexcept {
+    return slot_ == nullptr ? nullptr : static_cast<T*>(slot_->load(std::memory_order_relaxed));
+  }
+  T* operator->() const noexcept { return get(); }
+  std::add_lvalue_reference_t<T> operator*() const noexcept requires(!std::is_void_v<T>) { return *get(); }
+  explicit operator bool() const noexcept { return get() != nullptr; }
 
   template <class U>
   friend bool operator==(const root& a, const root<U>& b) noexcept {
@@ -77,10 +78,8 @@ class root final : detail::root_class {
     } else if (pointer != nullptr) {
       slot_ = detail::take_root_slot(detail::untyped(pointer));
     }
-    pointer_ = pointer;
   }
 
-  T* pointer_ = nullptr;
   detail::root_slot* slot_ = nullptr;
 };
 

@@ -27,6 +27,7 @@
 #pragma once
 
 #include <tenure/gc/detail/cell_reference.hpp>
+#include <tenure/gc/relocatable.hpp>
 
 namespace tenure::gc {
 
@@ -45,3 +46,5 @@ soft(const member<T>&) -> soft<T>;
 // What holds a soft reference is not traced for it.
 template <class T>
 inline constexpr bool tenure::gc::is_leaf<tenure::gc::soft<T>> = true;
+template <class T>
+inline constexpr tenure::gc::moving tenure::gc::moving_of<tenure::gc::soft<T>> = tenure::gc::moving::allowed;

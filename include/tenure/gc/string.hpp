@@ -227,6 +227,9 @@ struct key_traits<string> {
 };
 }  // namespace detail
 
+template <>
+inline constexpr bool detail::is_text<string> = true;
+
 }  // namespace tenure::gc
 
 // As of the std::string_view.

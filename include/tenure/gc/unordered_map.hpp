@@ -52,6 +52,16 @@ struct hash_node {
   Pair pair;
 };
 
+}  // namespace detail
+
+template <class Pair>
+inline constexpr moving moving_of<detail::hash_node<Pair>> = is_relocatable<Pair> ? moving::allowed : moving::forbidden;
+// Keys that are managed pointers, or have some, are told apart by addresses.
+template <class Pair>
+inline constexpr bool keeps_addresses<detail::hash_node<Pair>> = detail::is_known_by_address<typename Pair::first_type>;
+
+namespace detail {
+
 // Value is a pair or a constant one.
 template <class Pair, class Value>
 class hash_iterator final {
@@ -278,6 +288,11 @@ class unordered_map final : public detail::keyed<unordered_map<K, V, Hash, Equal
   member<table> table_;
   size_type size_ = 0;
   mutable size_type lowest_ = 0;  // no bucket below it is in use; several threads may look for the first
+};
+
+template <class K, class V, class Hash, class Equal>
+struct detail::elements_of<unordered_map<K, V, Hash, Equal>> {
+  using types = type_list<K, V>;
 };
 
 }  // namespace tenure::gc

@@ -276,4 +276,9 @@ std::size_t erase(vector<T>& of, const U& value) {
   return erase_if(of, [&](const T& each) { return each == value; });
 }
 
+template <class T>
+struct detail::elements_of<vector<T>> {
+  using types = type_list<T>;
+};
+
 }  // namespace tenure::gc

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <tenure/gc/detail/cell_reference.hpp>
+#include <tenure/gc/relocatable.hpp>
 
 namespace tenure::gc {
 
@@ -38,3 +39,5 @@ weak(const member<T>&) -> weak<T>;
 // What holds a weak reference is not traced for it.
 template <class T>
 inline constexpr bool tenure::gc::is_leaf<tenure::gc::weak<T>> = true;
+template <class T>
+inline constexpr tenure::gc::moving tenure::gc::moving_of<tenure::gc::weak<T>> = tenure::gc::moving::allowed;

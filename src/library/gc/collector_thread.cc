@@ -7,6 +7,7 @@
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/plan.h"
+#include "library/gc/relocation.h"
 #include "library/gc/watches.h"
 #include "library/gc/weak_cells.h"
 #include "library/gc/worker.h"
@@ -115,6 +116,7 @@ void request_cycle(heap_state& heap) noexcept {
 void before_allocation(heap_state& heap) noexcept {
   const plan_traits& plan = traits_of(heap.plan);
   if (!plan.collects) return;
+  if (plan.moves) claim(heap);
   if (heap.collect_every != 0) {
     if (heap.countdown.fetch_sub(1, std::memory_order_relaxed) == 1) {
       heap.countdown.store(heap.collect_every, std::memory_order_relaxed);

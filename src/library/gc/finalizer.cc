@@ -72,6 +72,19 @@ void live() {
 
 lock& destructors_lock() noexcept { return queue().guard; }
 
+bool is_destroying(const heap_state& heap) noexcept {
+  char* running = queue().running;
+  return running != nullptr && window::get().place(running).header->heap_number == heap.number;
+}
+
+void for_each_queued(const heap_state& heap, void (*visit)(void* context, char* cell), void* context) noexcept {
+  const auto visit_own = [&](char* cell) {
+    if (window::get().place(cell).header->heap_number == heap.number) visit(context, cell);
+  };
+  for (char* cell : queue().pending) visit_own(cell);
+  for (char* cell : queue().destroyed) visit_own(cell);
+}
+
 void destroy_object(char* cell) noexcept {
   detail::type_descriptor* type = type_of(cell);
   if (type != nullptr && type->destroy != nullptr) {

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <stdexcept>
 
 #include "core/base/check.h"
 #include "library/gc/collect.h"
@@ -18,7 +19,8 @@ namespace tenure::gc {
 
 namespace {
 
-heap_state* make_state(const heap_options& options, std::uint32_t number) {
+heap_state* make_state(heap_options options, gc::plan plan, std::uint32_t number) {
+  options.plan = plan;
   auto* made = new heap_state(options);
   made->number = number;
   window& all = window::get();
@@ -31,6 +33,14 @@ heap_state* make_state(const heap_options& options, std::uint32_t number) {
   }
   prepare_for_fork();
   return made;
+}
+
+gc::plan checked(gc::plan plan) {
+  if (moves_all(plan)) {
+    throw std::invalid_argument(std::string("tenure::gc: a heap of the plan ") + traits_of(plan).name +
+                                " is made by gc::heap_of, which checks that its types may be moved");
+  }
+  return plan;
 }
 
 [[noreturn]] void still_used(const heap_state& heap, const char* by) noexcept {
@@ -47,9 +57,12 @@ heap_state* make_state(const heap_options& options, std::uint32_t number) {
 
 }  // namespace
 
-heap::heap(const heap_options& options) : state_(make_state(options, 1)), number_(state_->number) {}
+heap::heap(const heap_options& options, gc::plan plan)
+    : state_(make_state(options, plan, 1)), number_(state_->number) {}
+heap::heap(const heap_options& options) : heap(options, checked(options.plan)) {}
 
-heap::heap(standard_tag) noexcept : state_(make_state({.name = "standard"}, 0)), number_(state_->number) {
+heap::heap(standard_tag) noexcept
+    : state_(make_state({.name = "standard"}, plan::sticky_concurrent, 0)), number_(state_->number) {
   TENURE_CHECK(number_ == 0);
 }
 
@@ -105,9 +118,10 @@ void heap::wait_for_destructors() {
 
 heap_statistics heap::statistics() const {
   const heap_figures& now = state_->figures;
-  return {now.live_bytes.load(), now.live_objects.load(), now.block_bytes.load(),    now.allocated_bytes.load(),
-          now.cycles.load(),     now.full_cycles.load(),  now.marked_objects.load(), now.freed_objects.load(),
-          now.destroyed.load(),  now.collector_ns.load(), now.stopped_ns.load(),     now.longest_stop_ns.load()};
+  return {now.live_bytes.load(),   now.live_objects.load(),  now.block_bytes.load(),    now.allocated_bytes.load(),
+          now.cycles.load(),       now.full_cycles.load(),   now.marked_objects.load(), now.freed_objects.load(),
+          now.destroyed.load(),    now.moved_objects.load(), now.moved_bytes.load(),    now.pinned_objects.load(),
+          now.collector_ns.load(), now.stopped_ns.load(),    now.longest_stop_ns.load()};
 }
 
 std::string_view heap::name() const noexcept { return state_->name; }

@@ -73,6 +73,7 @@ std::size_t make_block(heap_state& heap, std::size_t list) {
   header.cell_count = static_cast<std::uint32_t>(block_bytes / cell_bytes);
   header.heap_number = static_cast<std::uint16_t>(heap.number);
   header.kind = static_cast<object_kind>(list / detail::class_count);
+  header.list = static_cast<std::uint16_t>(list);
   header.swept_cycle = birth_cycle(heap);
   header.words_held = 0;
   block_bits& bits = all.bits(block);
@@ -212,6 +213,14 @@ bool refill(thread_state& self, heap_state& heap, std::size_t list) {
   return self.samples.pass(heap.sample_bytes, taken);
 }
 
+std::size_t add_block(heap_state& heap, std::size_t list) noexcept {
+  try {
+    return make_block(heap, list);
+  } catch (const std::bad_alloc&) {
+    return window::npos;
+  }
+}
+
 char* make_large(heap_state& heap, object_kind kind, std::size_t bytes) {
   const std::size_t count = (bytes + block_bytes - 1) / block_bytes;
   if (is_over_limit(heap, count * block_bytes)) throw std::bad_alloc();
@@ -331,6 +340,7 @@ heap_state::heap_state(const heap_options& given)
       verify(given.verify),
       poison(given.poison),
       sample_bytes(given.sample_bytes),
+      always_evacuate(given.always_evacuate),
       collect_every(given.collect_every_allocations),
       growth_percent(given.growth_percent),
       limit_bytes(given.limit_bytes),

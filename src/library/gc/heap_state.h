@@ -43,6 +43,9 @@ struct heap_figures {
   std::atomic<std::uint64_t> marked_objects{0};
   std::atomic<std::uint64_t> freed_objects{0};
   std::atomic<std::uint64_t> destroyed{0};
+  std::atomic<std::uint64_t> moved_objects{0};
+  std::atomic<std::uint64_t> moved_bytes{0};
+  std::atomic<std::size_t> pinned_objects{0};
   std::atomic<std::uint64_t> collector_ns{0};
   std::atomic<std::uint64_t> stopped_ns{0};
   std::atomic<std::uint64_t> longest_stop_ns{0};
@@ -60,6 +63,7 @@ struct heap_state {
   const bool verify;
   const bool poison;
   const std::size_t sample_bytes;
+  const bool always_evacuate;
   const unsigned collect_every;
   std::uint32_t number = 0;
 
@@ -78,6 +82,9 @@ struct heap_state {
 
   std::atomic<unsigned> soft_ms_per_free_mib;
   bool memory_is_short = false;  // soft references keep nothing; with the cycle lock held
+
+  // Of a plan that moves objects: the thread that allocates here; null: none yet, or it has ended.
+  std::atomic<const thread_state*> owner{nullptr};
 
   // The cycle.
   std::atomic<std::uint32_t> cycle{0};  // number of the last one that began
@@ -117,6 +124,8 @@ void for_each_heap(Visit visit) {
 // Gives the calling thread's words of `heap` a new one of the list. True when its first cell is to be sampled. Throws
 // std::bad_alloc. Within an operation.
 bool refill(thread_state& self, heap_state& heap, std::size_t list);
+// A block of free cells for the list, with its lock held; window::npos: there is no memory for one.
+std::size_t add_block(heap_state& heap, std::size_t list) noexcept;
 // A large object's cell, zeroed. Throws std::bad_alloc. Within an operation.
 char* make_large(heap_state& heap, object_kind kind, std::size_t bytes);
 

@@ -5,11 +5,14 @@
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
 #include "library/gc/cards.h"
+#include "library/gc/compaction.h"
 #include "library/gc/cycle.h"
 #include "library/gc/ephemerons.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/marker.h"
+#include "library/gc/relocation.h"
 #include "library/gc/roots.h"
+#include "library/gc/semispace.h"
 #include "library/gc/sweep.h"
 #include "library/gc/verify.h"
 #include "library/gc/watches.h"
@@ -73,8 +76,8 @@ void bury(heap_state& heap, watch* mourners) noexcept {
   free_destroyed();
 }
 
-void mark_sweep_cycle(heap_state& heap, cycle_kind) {
-  const stopped_world stopped(&heap);
+// With the world stopped.
+void mark_and_sweep(heap_state& heap) {
   begin_black_allocation(heap);
   set_active_heap(&heap);
   clear_marks(heap);
@@ -85,6 +88,21 @@ void mark_sweep_cycle(heap_state& heap, cycle_kind) {
   marks.drain_all();
   if (heap.verify) verify_marks(heap);
   bury(heap, resolve(heap, marks, cycle_kind::full));
+}
+
+void mark_sweep_cycle(heap_state& heap, cycle_kind) {
+  const stopped_world stopped(&heap);
+  mark_and_sweep(heap);
+}
+
+// What the calling thread holds for objects to come is where objects may move to.
+template <void (*choose)(relocation& by)>
+void moving_cycle(heap_state& heap, cycle_kind) {
+  retire_words(this_thread());
+  const stopped_world stopped(&heap);
+  mark_and_sweep(heap);
+  relocate(heap, choose);
+  if (heap.verify) verify_marks(heap);
 }
 
 // Pairs' cards are cleaned where pairs are resolved.
@@ -151,9 +169,12 @@ void sticky_concurrent_cycle(heap_state& heap, cycle_kind kind) {
 }
 
 constexpr plan_traits all_traits[] = {
-    {"nogc", false, false, false, nullptr},
-    {"mark_sweep", true, false, false, mark_sweep_cycle},
-    {"sticky_concurrent", true, true, true, sticky_concurrent_cycle},
+    {"nogc", false, false, false, false, nullptr},
+    {"mark_sweep", true, false, false, false, mark_sweep_cycle},
+    {"sticky_concurrent", true, true, false, true, sticky_concurrent_cycle},
+    {"mark_compact", true, false, true, false, moving_cycle<compact_all>},
+    {"semispace", true, false, true, false, moving_cycle<copy_all>},
+    {"immix", true, false, true, false, moving_cycle<empty_sparse>},
 };
 
 }  // namespace

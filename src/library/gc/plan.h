@@ -6,6 +6,8 @@
 //   cycles               none      full                     young and full
 //   threads, on storing  nothing   nothing                  shade while it marks, mark the card always
 //   after a cycle        -         nothing is marked        what survived is marked, hence old
+//
+// mark_compact, semispace and immix go as mark_sweep does and then move objects (relocation.h).
 #pragma once
 
 #include "library/gc/collect.h"
@@ -17,6 +19,7 @@ struct plan_traits {
   const char* name;
   bool collects;
   bool has_young_cycles;  // marks stay from cycle to cycle and the barrier's cards say what changed
+  bool moves;             // objects; a heap is its owner's
   bool in_background;     // cycles that are due are the collector's thread's; otherwise the allocating thread's
   void (*cycle)(heap_state& heap, cycle_kind kind);  // with the cycle lock held
 };

@@ -73,8 +73,30 @@ inline side_word* find_side(const cell_place& at) noexcept {
 side_word& make_side(const cell_place& at);
 // With the lock held: what was known of where those were allocated is forgotten.
 void forget_samples(side_word& of, std::uint64_t dead) noexcept;
+// What is known of the object at `from` is known of the one at `to`. With all the locks held. False when there is no
+// memory for it: then nothing has changed.
+bool move_side(const cell_place& from, const cell_place& to) noexcept;
 // With the lock held: false when nothing is left and the word is gone.
 bool keep_side(std::size_t block, std::size_t word) noexcept;
+
+// Holds the lock that `of` names when it has it: an object that is moved comes beside another word meanwhile.
+class holding_side {
+ public:
+  explicit holding_side(const std::atomic<lock*>& of) noexcept {
+    for (;;) {
+      held_ = of.load(std::memory_order_acquire);
+      held_->acquire();
+      if (of.load(std::memory_order_acquire) == held_) return;
+      held_->release();
+    }
+  }
+  ~holding_side() { held_->release(); }
+  holding_side(const holding_side&) = delete;
+  holding_side& operator=(const holding_side&) = delete;
+
+ private:
+  lock* held_;
+};
 
 // Each word of the heap's blocks, with its lock held: visit(block, word, side).
 template <class Visit>

@@ -91,7 +91,7 @@ bool sweep_block(heap_state& heap, std::size_t block, sweep_count& count) noexce
     count.freed += static_cast<std::uint64_t>(std::popcount(dead));
     for (; heap.poison && dead != 0; dead &= dead - 1) {
       const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(dead));
-      std::memset(all.address_of(block) + index * header.cell_bytes, poison_byte, header.cell_bytes);
+      poison_cell(all.address_of(block) + index * header.cell_bytes, header.cell_bytes);
     }
   }
   header.swept_cycle = heap.cycle.load(std::memory_order_relaxed);
@@ -163,6 +163,8 @@ void sweep_large(heap_state& heap, sweep_count& count) noexcept {
 }
 
 }  // namespace
+
+void poison_cell(char* cell, std::size_t bytes) noexcept { std::memset(cell, poison_byte, bytes); }
 
 void queue_dead(heap_state& heap) noexcept {
   // First all members, then the queue: whether a peer is dead must not depend on the order.

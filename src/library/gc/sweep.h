@@ -15,6 +15,9 @@ void queue_dead(heap_state& heap) noexcept;
 // nothing is left. What was marked stays so: it is old. What was born is young still. Sets the figures of what is live.
 void sweep(heap_state& heap) noexcept;
 
+// What is free looks like nothing that was there.
+void poison_cell(char* cell, std::size_t bytes) noexcept;
+
 // Before a full cycle.
 void clear_marks(heap_state& heap) noexcept;
 

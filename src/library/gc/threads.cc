@@ -12,6 +12,7 @@
 #include "core/base/check.h"
 #include "library/gc/cycle.h"
 #include "library/gc/heap_state.h"
+#include "library/gc/relocation.h"
 
 namespace tenure::gc::detail {
 
@@ -53,6 +54,7 @@ void end_thread(void* argument) {
     thread_state** link = &list_first;
     while (*link != ended) link = &(*link)->next;
     *link = ended->next;
+    disown(*ended);
     // Shaded pointers that the marker has not taken yet.
     while (void* target = ended->ring.take()) leave_shaded(window::get().place(target));
     detail::current_thread = &detail::unregistered_thread;
@@ -118,6 +120,7 @@ void forget_other_threads() noexcept {
   if (detail::current_thread != &detail::unregistered_thread) self = &this_thread();
   for (thread_state* at = list_first; at != nullptr;) {
     thread_state* next = at->next;
+    if (at != self) disown(*at);
     if (at != self) retire_words(*at);  // its slots are mapped memory that nothing can reach any more, and stay so
     at = next;
   }

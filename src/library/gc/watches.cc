@@ -194,7 +194,7 @@ void add_watch(watch* added, watch_queue* queue) {
       keep_side(at.block, at.index / 64);
       throw;
     }
-    added->guard = &guard;
+    added->guard.store(&guard, std::memory_order_release);
     added->queue = queue;
     added->is_listed = true;
   }
@@ -215,7 +215,7 @@ void release_watch(watch* held) noexcept {
 void cancel_watch(watch* held) noexcept {
   bool was_listed = false;
   {
-    const holding guard(*held->guard);
+    const holding_side guard(held->guard);
     if (held->is_listed) {
       const cell_place at = window::get().place(held->target);
       watch* chain = nullptr;

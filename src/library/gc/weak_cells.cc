@@ -8,19 +8,6 @@
 #include "library/gc/cycle.h"
 #include "library/gc/sides.h"
 
-namespace tenure::gc::detail {
-
-struct weak_cell {
-  weak_cell(void* cell, lock& side) noexcept : target(cell), guard(side) {}
-  std::atomic<void*> target;                 // the object's cell
-  std::atomic<std::uint32_t> references{0};  // weak and soft; comes to 0 under the lock only
-  std::atomic<std::uint32_t> soft{0};        // of them
-  std::atomic<std::uint64_t> used_ms{0};     // by the soft clock
-  lock& guard;
-};
-
-}  // namespace tenure::gc::detail
-
 namespace tenure::gc {
 
 using detail::weak_cell;
@@ -105,7 +92,7 @@ void set_soft_clock(std::uint64_t now_ms) noexcept { soft_clock_of_test_ms.store
 
 namespace tenure::gc::detail {
 
-weak_cell* take_weak_cell(void* target, strength how) {
+weak_target take_weak_cell(void* target, strength how) {
   const cell_place at = window::get().place(target);
   lock& guard = side_lock(at);
   const holding held(guard);
@@ -123,7 +110,7 @@ weak_cell* take_weak_cell(void* target, strength how) {
       side.soft |= at.bit;
       touch_weak_cell(found);
     }
-    return found;
+    return {found, static_cast<char*>(target) - at.cell};
   } catch (...) {
     keep_side(at.block, at.index / 64);
     throw;
@@ -141,7 +128,7 @@ void give_weak_cell(weak_cell* cell, strength how) noexcept {
   while (seen > 1) {
     if (cell->references.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) return;
   }
-  const holding guard(cell->guard);
+  const holding_side guard(cell->guard);
   seen = cell->references.fetch_sub(1, std::memory_order_acq_rel);
   TENURE_CHECK(seen != 0);
   if (seen != 1) return;

@@ -4,6 +4,19 @@
 #include "library/gc/heap_state.h"
 #include "library/gc/marker.h"
 
+namespace tenure::gc::detail {
+
+struct weak_cell {
+  weak_cell(void* cell, lock& side) noexcept : target(cell), guard(&side) {}
+  std::atomic<void*> target;                 // the object's cell
+  std::atomic<std::uint32_t> references{0};  // weak and soft; comes to 0 under the lock only
+  std::atomic<std::uint32_t> soft{0};        // of them
+  std::atomic<std::uint64_t> used_ms{0};     // by the soft clock
+  std::atomic<lock*> guard;
+};
+
+}  // namespace tenure::gc::detail
+
 namespace tenure::gc {
 
 enum class verdict : std::uint8_t { alive, dead, unknown };

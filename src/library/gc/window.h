@@ -41,8 +41,12 @@ struct alignas(64) block_header {
   bool zeroed = false;                  // nothing was written to it before it was taken
   std::atomic<bool> has_shaded{false};  // its bitmap says what is shaded and in no thread's ring
   std::atomic<bool> has_sides{false};   // something is known beside one of its objects
+  bool is_left = false;                 // objects were moved out of it, and their cells say where to
+  bool is_entered = false;              // it came while objects are moved, for them
+  std::uint16_t list = 0;               // of its heap's lists
   std::uint32_t swept_cycle = 0;        // the heap's cycle that swept it last, or during which it came
   std::uint32_t words_held = 0;         // by threads as their allocation words
+  std::uint32_t rank = 0;               // among the blocks of its list, when it is compacted
   std::uint64_t large_bytes = 0;
 };
 
@@ -52,7 +56,7 @@ struct alignas(64) block_header {
 struct mark_words {
   std::atomic<std::uint64_t> marked;
   std::atomic<std::uint64_t> born_marked;
-  std::atomic<std::uint64_t> shaded;
+  std::atomic<std::uint64_t> shaded;  // where a plan moves objects, of which none is ever shaded: pinned
 
   std::uint64_t alive() const noexcept {
     return marked.load(std::memory_order_relaxed) | born_marked.load(std::memory_order_relaxed);

@@ -50,7 +50,7 @@ class destructor : public testing::TestWithParam<gc::plan> {
     heap_.collect();
     heap_.wait_for_destructors();
   }
-  gc::heap heap_{{.name = "destructors", .plan = GetParam(), .verify = true}};
+  test::any_heap heap_{{.name = "destructors", .plan = GetParam(), .verify = true}};
 };
 
 TEST_P(destructor, runs_once_on_another_thread_when_the_object_is_gone) {
@@ -168,7 +168,7 @@ TEST_P(destructor, cells_are_used_again_and_clean) {
 TEST_P(destructor, those_left_run_when_the_heap_is_destroyed) {
   teller::record log;
   {
-    gc::heap short_lived({.name = "short", .plan = GetParam()});
+    test::any_heap short_lived({.name = "short", .plan = GetParam()});
     short_lived.make<teller>()->log = &log;
     gc::local<teller> kept = short_lived.make<teller>();
     kept->log = &log;

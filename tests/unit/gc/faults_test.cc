@@ -26,7 +26,7 @@ class faults : public testing::TestWithParam<gc::plan> {
 
 TEST_P(faults, a_refused_block_collects_and_then_throws) {
   for (std::uint64_t after = 1; after < 12; ++after) {
-    gc::heap heap({.name = "refused", .plan = GetParam(), .verify = true});
+    test::any_heap heap({.name = "refused", .plan = GetParam(), .verify = true});
     gc::root<item> list(heap.make<item>());
     std::size_t made = 1;
     gc::window::refuse_runs_after(after);
@@ -56,7 +56,7 @@ TEST_P(faults, a_refused_block_collects_and_then_throws) {
 
 TEST_P(faults, random_mutators_survive_refusals) {
   for (std::uint32_t seed = 1; seed < 6; ++seed) {
-    gc::heap heap({.name = "refused", .plan = GetParam(), .verify = true});
+    test::any_heap heap({.name = "refused", .plan = GetParam(), .verify = true});
     test::graph<false> graph(heap, seed, 20'000);
     for (int i = 0; i < 200; ++i) graph.step();
     gc::window::refuse_runs_after(seed);
@@ -74,7 +74,7 @@ TEST_P(faults, random_mutators_survive_refusals) {
 }
 
 TEST_P(faults, the_limit_holds_and_garbage_does_not_count) {
-  gc::heap heap({.name = "limited", .plan = GetParam(), .limit_bytes = 1 << 20});
+  test::any_heap heap({.name = "limited", .plan = GetParam(), .limit_bytes = 1 << 20});
   for (int i = 0; i < 100'000; ++i) {
     heap.make<item>();
     ASSERT_LE(heap.statistics().block_bytes, std::size_t{1} << 20);

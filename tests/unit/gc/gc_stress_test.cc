@@ -177,6 +177,6 @@ TEST_P(gc_stress, a_heap_goes_away_beside_threads_that_used_it) {
   EXPECT_EQ(stays.statistics().live_objects, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(plans, gc_stress, test::collecting_plans(), test::plan_name);
+INSTANTIATE_TEST_SUITE_P(plans, gc_stress, test::shared_plans(), test::plan_name);
 
 }  // namespace

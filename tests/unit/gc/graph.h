@@ -40,6 +40,14 @@ struct thing<true> {
   std::atomic<std::uint32_t>* destroyed = nullptr;
 };
 
+}  // namespace tenure::test
+
+// Its destructor does not ask where it is.
+template <>
+inline constexpr tenure::gc::moving tenure::gc::moving_of<tenure::test::thing<true>> = tenure::gc::moving::allowed;
+
+namespace tenure::test {
+
 template <bool counted>
 class graph {
  public:

@@ -1,5 +1,6 @@
 // The conformance of plans: each against the shadow graph, in each mode, on the same seeds.
 #include "unit/gc/graph.h"
+#include "unit/gc/plans.h"
 
 using namespace tenure;
 
@@ -11,6 +12,7 @@ struct setting {
   unsigned every;
   bool verify;
   bool poison;
+  bool always_evacuate = true;
 };
 
 void PrintTo(const setting& of, std::ostream* out) { *out << of.name; }
@@ -22,14 +24,15 @@ class plan_conformance : public testing::TestWithParam<setting> {
             .plan = GetParam().plan,
             .collect_every_allocations = GetParam().every,
             .verify = GetParam().verify,
-            .poison = GetParam().poison};
+            .poison = GetParam().poison,
+            .always_evacuate = GetParam().always_evacuate};
   }
   int steps() const { return GetParam().every != 0 ? 1500 : 6000; }
 };
 
 template <bool counted>
 void run(const gc::heap_options& options, std::uint32_t seed, int steps) {
-  gc::heap heap(options);
+  test::any_heap heap(options);
   test::graph<counted> graph(heap, seed, 4000);
   for (int i = 0; i < steps; ++i) {
     graph.step();
@@ -66,7 +69,7 @@ TEST_P(plan_conformance, runs_each_destructor_once_when_the_shadow_says_so) {
 // A chain far longer than any stack, made back to front and front to back.
 TEST_P(plan_conformance, marks_what_is_deep) {
   constexpr std::uint32_t length = 30'000;
-  gc::heap heap({.plan = GetParam().plan, .verify = GetParam().verify, .poison = GetParam().poison});
+  test::any_heap heap({.plan = GetParam().plan, .verify = GetParam().verify, .poison = GetParam().poison});
   gc::local<test::thing<false>> first;
   for (std::uint32_t i = 0; i < length; ++i) {
     auto next = heap.make<test::thing<false>>();
@@ -89,7 +92,13 @@ INSTANTIATE_TEST_SUITE_P(
                     setting{"mark_sweep_every_third", gc::plan::mark_sweep, 3, true, true},
                     setting{"sticky_concurrent", gc::plan::sticky_concurrent, 0, false, false},
                     setting{"sticky_concurrent_verified", gc::plan::sticky_concurrent, 0, true, true},
-                    setting{"sticky_concurrent_every_third", gc::plan::sticky_concurrent, 3, true, true}),
+                    setting{"sticky_concurrent_every_third", gc::plan::sticky_concurrent, 3, true, true},
+                    setting{"mark_compact", gc::plan::mark_compact, 0, true, true},
+                    setting{"mark_compact_every_third", gc::plan::mark_compact, 3, true, true},
+                    setting{"semispace", gc::plan::semispace, 0, true, true},
+                    setting{"semispace_every_third", gc::plan::semispace, 3, true, true},
+                    setting{"immix", gc::plan::immix, 0, true, true, false},
+                    setting{"immix_every_third", gc::plan::immix, 3, true, true}),
     [](const testing::TestParamInfo<setting>& of) { return std::string(of.param.name); });
 
 TEST(plan, nogc_never_frees) {

@@ -41,7 +41,8 @@ class soft : public testing::TestWithParam<gc::plan> {
     return gc::soft<item>(made);
   }
 
-  gc::heap heap_{{.name = "soft", .plan = GetParam(), .limit_bytes = limit_bytes, .verify = true, .poison = true}};
+  test::any_heap heap_{
+      {.name = "soft", .plan = GetParam(), .limit_bytes = limit_bytes, .verify = true, .poison = true}};
 };
 
 TEST_P(soft, sentence_1_lives_on_while_it_is_used_in_time) {

@@ -97,6 +97,6 @@ TEST_P(threads, what_one_makes_another_keeps) {
   EXPECT_EQ(from_other->next->value, 5);
 }
 
-INSTANTIATE_TEST_SUITE_P(plans, threads, test::collecting_plans(), test::plan_name);
+INSTANTIATE_TEST_SUITE_P(plans, threads, test::shared_plans(), test::plan_name);
 
 }  // namespace

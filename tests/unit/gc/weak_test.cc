@@ -25,7 +25,7 @@ struct holder {
 
 class weak : public testing::TestWithParam<gc::plan> {
  protected:
-  gc::heap heap_{{.name = "weak", .plan = GetParam(), .verify = true, .poison = true}};
+  test::any_heap heap_{{.name = "weak", .plan = GetParam(), .verify = true, .poison = true}};
 };
 
 TEST_P(weak, sentence_1_returns_the_object_while_something_else_keeps_it) {

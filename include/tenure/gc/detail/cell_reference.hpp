@@ -1,4 +1,5 @@
-// What weak<T> and soft<T> are: a pointer, and the cell that says whether it is still good.
+// What weak<T> and soft<T> are: the cell that says where the object is, if it still is, and the distance from there to
+// what was asked for, a base of it or a part.
 //
 // Not promised: nothing in namespace detail is for programs to use.
 #pragma once
@@ -19,41 +20,40 @@ class cell_reference {
  public:
   constexpr cell_reference() noexcept = default;
   constexpr cell_reference(std::nullptr_t) noexcept {}
-  cell_reference(const local<T>& target)
-      : pointer_(target.get()), cell_(pointer_ == nullptr ? nullptr : take_weak_cell(untyped(pointer_), how)) {}
-  cell_reference(const member<T>& target) : cell_reference(local<T>(target)) {}
-  cell_reference(const cell_reference& other) noexcept : pointer_(other.pointer_), cell_(other.cell_) {
-    if (cell_ != nullptr) share_weak_cell(cell_, how);
+  cell_reference(const local<T>& target) {
+    if (target.get() != nullptr) to_ = take_weak_cell(untyped(target.get()), how);
   }
-  cell_reference(cell_reference&& other) noexcept
-      : pointer_(std::exchange(other.pointer_, nullptr)), cell_(std::exchange(other.cell_, nullptr)) {}
+  cell_reference(const member<T>& target) : cell_reference(local<T>(target)) {}
+  cell_reference(const cell_reference& other) noexcept : to_(other.to_) {
+    if (to_.cell != nullptr) share_weak_cell(to_.cell, how);
+  }
+  cell_reference(cell_reference&& other) noexcept : to_(std::exchange(other.to_, weak_target{})) {}
   ~cell_reference() {
-    if (cell_ != nullptr) give_weak_cell(cell_, how);
+    if (to_.cell != nullptr) give_weak_cell(to_.cell, how);
   }
   cell_reference& operator=(cell_reference other) noexcept {
-    std::swap(pointer_, other.pointer_);
-    std::swap(cell_, other.cell_);
+    std::swap(to_, other.to_);
     return *this;
   }
 
   // The object, or null when it is dead.
   local<T> lock() const noexcept {
     local<T> result;
-    if (cell_ != nullptr && lock_weak_cell(cell_, result.held_slot())) {
-      // The slot holds the object; what was asked for may be a base of it, or a part.
-      set_slot(result.held_slot(), untyped(pointer_));
-      result.refresh(pointer_);
-      if constexpr (how == strength::soft) touch_weak_cell(cell_);
+    root_slot* slot = to_.cell == nullptr ? nullptr : result.held_slot();
+    if (slot != nullptr && lock_weak_cell(to_.cell, slot)) {
+      void* target = static_cast<char*>(slot->load(std::memory_order_relaxed)) + to_.distance;
+      set_slot(slot, target);
+      result.refresh(static_cast<T*>(target));
+      if constexpr (how == strength::soft) touch_weak_cell(to_.cell);
     }
     return result;
   }
 
   // Whether lock() would have returned null. The answer false may be out of date when it arrives.
-  bool expired() const noexcept { return cell_ == nullptr || is_expired(cell_); }
+  bool expired() const noexcept { return to_.cell == nullptr || is_expired(to_.cell); }
 
  private:
-  T* pointer_ = nullptr;
-  weak_cell* cell_ = nullptr;
+  weak_target to_{};
 };
 
 }  // namespace tenure::gc::detail

@@ -14,6 +14,7 @@
 
 #include <tenure/gc/detail/fields.hpp>
 #include <tenure/gc/detail/size_class.hpp>
+#include <tenure/gc/relocatable.hpp>
 
 namespace tenure::gc::detail {
 
@@ -25,6 +26,8 @@ struct type_descriptor {
   std::uint32_t pair_count;      // ephemerons in it
   bool is_array;                 // the count stands in the cell's second word
   bool needs_object;             // offsets depend on the object's virtual bases: known when one has been constructed
+  bool is_relocatable;           // its bytes may be copied to another cell
+  bool keeps_addresses;          // what it leads to may not
   void (*list)(void* element, slot_list& sink);
   void (*destroy)(void* payload, std::size_t count) noexcept;  // null: nothing to do
   std::uint32_t* offsets;                                      // of slots, then of pairs; once `listed`
@@ -61,6 +64,8 @@ constexpr type_descriptor describe() noexcept {
           static_cast<std::uint32_t>(slots_in<T>.pairs),
           is_array,
           has_virtual_bases<T>(),
+          is_relocatable<T>,
+          keeps_addresses<T>,
           has_slots<T> ? &list_slots_of<T> : nullptr,
           std::is_trivially_destructible_v<T> ? nullptr : &destroy_elements<T>,
           slot_offsets<T>,

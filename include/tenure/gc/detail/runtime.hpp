@@ -205,6 +205,9 @@ class operation {
 // Slots that any thread may give up, for root<T>.
 TENURE_API root_slot* take_root_slot(void* target);
 TENURE_API void give_root_slot(root_slot* given) noexcept;
+// The same for pin<T>: what they lead to is not moved.
+TENURE_API root_slot* take_pin_slot(void* target);
+TENURE_API void give_pin_slot(root_slot* given) noexcept;
 
 // An ephemeron's: the value is traced while the key is alive, and a cycle empties the pair when it is not. Empty is no
 // key, and a value that is null or, where there was one, a hole.
@@ -240,7 +243,11 @@ TENURE_API void learn_slots(type_descriptor& type, void* object) noexcept;
 
 // Weak and soft references.
 enum class strength : std::uint8_t { weak, soft };
-TENURE_API weak_cell* take_weak_cell(void* target, strength how);
+struct weak_target {
+  weak_cell* cell;
+  std::ptrdiff_t distance;  // of what was asked for from the start of what lock_weak_cell() tells
+};
+TENURE_API weak_target take_weak_cell(void* target, strength how);
 TENURE_API void share_weak_cell(weak_cell* cell, strength how) noexcept;
 TENURE_API void give_weak_cell(weak_cell* cell, strength how) noexcept;
 TENURE_API bool lock_weak_cell(weak_cell* cell, root_slot* into) noexcept;

@@ -128,6 +128,8 @@ constexpr type_descriptor describe_store() noexcept {
           static_cast<std::uint32_t>(slots_in<T>.pairs),
           true,
           false,
+          is_relocatable<T>,
+          keeps_addresses<T>,
           has_slots<T> ? &list_slots_of<T> : nullptr,
           std::is_trivially_destructible_v<T> ? nullptr : &destroy_store<T>,
           slot_offsets<T>,

@@ -24,10 +24,10 @@ struct watch {
 
   watch* next = nullptr;
   watch_queue* queue = nullptr;
-  void* target = nullptr;     // the object, as it was named
-  root_slot* root = nullptr;  // of a guardian: keeps the object while it is in the queue
-  lock* guard = nullptr;      // of the list of the object's watches
-  bool is_listed = false;     // in that list; guarded by it
+  void* target = nullptr;             // the object, as it was named
+  root_slot* root = nullptr;          // of a guardian: keeps the object while it is in the queue
+  std::atomic<lock*> guard{nullptr};  // of the list of the object's watches; another when the object is moved
+  bool is_listed = false;             // in that list; guarded by it
   std::atomic<bool> is_over{false};
   std::atomic<std::uint32_t> holders{1};  // the list or the queue; a phantom<T>
   void (*destroy)(watch*) noexcept;
