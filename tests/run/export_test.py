@@ -183,7 +183,8 @@ class ExportTest(RecordingCase):
     def test_wrong_input_is_one_sentence(self):
         for words, code, sentence in (
                 (["export", self.recording], 2, b"needs a format"),
-                (["export", "-f", "svg", self.recording], 2, b"--format takes folded, speedscope, dhat, csv or pprof"),
+                (["export", "-f", "svg", self.recording], 2,
+                 b"--format takes folded, speedscope, dhat, heaptrack, csv or pprof"),
                 (["export", "-f", "csv"], 2, b"needs one recording"),
                 (["export", "-f", "csv", "--process", "1", self.recording], 2, b"has no process 1"),
                 (["export", "-f", "csv", self.folder / "nothing"], 2, b"cannot be read"),

@@ -12,6 +12,7 @@ constexpr std::uint32_t prepare_step_nodes = 4096;
 constexpr auto not_kept = static_cast<std::uint32_t>(wire::stack_root::not_kept);
 
 std::size_t bytes_of(unsigned bits) noexcept { return sizeof(std::uint64_t) << bits; }
+std::size_t last_children_bytes(std::uint32_t capacity) noexcept { return capacity * sizeof(std::uint32_t); }
 
 }  // namespace
 
@@ -26,12 +27,17 @@ void stack_trie::attach(wire::tape_header* header, wire::stack_node* nodes, std:
   announce_ = announce;
   __atomic_store_n(&prepared_, prepare == nullptr ? capacity : 0, __ATOMIC_RELAXED);
   __atomic_store_n(&header->node_count, wire::stack_root_count, __ATOMIC_RELAXED);
+  // Without it, everything is looked up in the index.
+  last_children_ = static_cast<std::uint32_t*>(os::map_anywhere(last_children_bytes(capacity)));
+  __atomic_store_n(&first_of_epoch_, wire::stack_root_count, __ATOMIC_RELAXED);
   header_ = header;
 }
 
 void stack_trie::detach() noexcept {
   const std::uintptr_t index = __atomic_exchange_n(&index_, 0, __ATOMIC_ACQ_REL);
   if (index != 0) os::unmap(entries(index), bytes_of(index & bits_mask));
+  if (last_children_ != nullptr) os::unmap(last_children_, last_children_bytes(capacity_));
+  last_children_ = nullptr;
   header_ = nullptr;
   nodes_ = nullptr;
   __atomic_store_n(&indexed_, 0, __ATOMIC_RELAXED);
@@ -141,7 +147,11 @@ std::uint32_t stack_trie::write_node(std::uint32_t parent, std::uint64_t address
   return number;
 }
 
-void stack_trie::forget() noexcept { __atomic_fetch_add(&epoch_, std::uint64_t{1} << 50, __ATOMIC_ACQ_REL); }
+void stack_trie::forget() noexcept {
+  __atomic_fetch_add(&epoch_, std::uint64_t{1} << 50, __ATOMIC_ACQ_REL);
+  if (header_ == nullptr) return;
+  __atomic_store_n(&first_of_epoch_, __atomic_load_n(&header_->node_count, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
 
 void stack_trie::check() const noexcept {
   if (header_ == nullptr) return;

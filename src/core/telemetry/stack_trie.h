@@ -4,6 +4,9 @@
 //   index (private memory)                       nodes (in the tape, appended)
 //   [ hash : 32 | number : 32 ]  ──number──►     parent, address
 //
+// Before the index, a node's last child is asked for: a chain of calls that comes back has numbers that follow each
+// other, so a look there is one at memory that was just read, where the index is one cache miss a frame.
+//
 // No lock: a node is written before its number is published in the index by one compare-and-swap. Two threads that add
 // the same node at once, or one that adds to an index that is just being replaced by a larger one, may give it two
 // numbers: the reader goes by what nodes say and not by their numbers, so that costs sixteen bytes and nothing else.
@@ -33,13 +36,12 @@ class stack_trie {
 
   // The node of `address` below `parent`, added if need be; root not_kept when there is no room for it.
   std::uint32_t child(std::uint32_t parent, std::uint64_t address) noexcept {
-    const std::uint64_t hash = hash_of(parent, address);
-    const std::uintptr_t index = __atomic_load_n(&index_, __ATOMIC_ACQUIRE);
-    if (__builtin_expect(index != 0, 1)) {
-      const std::uint32_t found = find(index, hash, parent, address);
-      if (__builtin_expect(found != 0, 1)) return found;
-    }
-    return add(hash, parent, address);
+    if (__builtin_expect(last_children_ == nullptr || parent >= capacity_, 0)) return seek(parent, address);
+    const std::uint32_t last = __atomic_load_n(&last_children_[parent], __ATOMIC_ACQUIRE);
+    if (last >= __atomic_load_n(&first_of_epoch_, __ATOMIC_RELAXED) && is_node(last, parent, address)) return last;
+    const std::uint32_t number = seek(parent, address);
+    if (number >= wire::stack_root_count) __atomic_store_n(&last_children_[parent], number, __ATOMIC_RELEASE);
+    return number;
   }
 
   // Code was unloaded and other code may take its place: from now on addresses get nodes of their own. What the index
@@ -63,6 +65,19 @@ class stack_trie {
   }
   static std::uint64_t mask(std::uintptr_t index) noexcept { return (std::uint64_t{1} << (index & bits_mask)) - 1; }
 
+  bool is_node(std::uint32_t number, std::uint32_t parent, std::uint64_t address) const noexcept {
+    return nodes_[number].parent == parent && nodes_[number].address == address;
+  }
+  std::uint32_t seek(std::uint32_t parent, std::uint64_t address) noexcept {
+    const std::uint64_t hash = hash_of(parent, address);
+    const std::uintptr_t index = __atomic_load_n(&index_, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(index != 0, 1)) {
+      const std::uint32_t found = find(index, hash, parent, address);
+      if (__builtin_expect(found != 0, 1)) return found;
+    }
+    return add(hash, parent, address);
+  }
+
   // 0, the number of a root, when it is not there.
   std::uint32_t find(std::uintptr_t index, std::uint64_t hash, std::uint32_t parent,
                      std::uint64_t address) const noexcept {
@@ -72,7 +87,7 @@ class stack_trie {
       if (entry == 0) return 0;
       if ((entry ^ hash) >> 32 != 0) continue;
       const auto number = static_cast<std::uint32_t>(entry);
-      if (nodes_[number].parent == parent && nodes_[number].address == address) return number;
+      if (is_node(number, parent, address)) return number;
     }
   }
 
@@ -92,6 +107,8 @@ class stack_trie {
   std::uint32_t indexed_ = 0;    // atomic: entries in use
   std::uint32_t replacing_ = 0;  // atomic
   std::uint64_t mapped_bytes_ = 0;
+  std::uint32_t* last_children_ = nullptr;  // atomic, by parent: its child that was asked for last; 0: none
+  std::uint32_t first_of_epoch_ = 0;        // atomic: nodes below it are of an epoch that is over
 };
 
 }  // namespace tenure::telemetry

@@ -162,8 +162,7 @@ std::uint64_t tape_stream::time_of(std::uint64_t ticks) const {
 }
 
 std::uint32_t tape_stream::stack_of(std::uint32_t number) {
-  const auto known = stack_by_number_.find(number);
-  if (known != stack_by_number_.end()) return known->second;
+  if (number < stack_by_number_.size() && stack_by_number_[number] != no_index) return stack_by_number_[number];
   std::vector<location> places;
   std::uint32_t at = number;
   while (at >= wire::stack_root_count) {
@@ -179,7 +178,10 @@ std::uint32_t tape_stream::stack_of(std::uint32_t number) {
   const auto end =
       at == static_cast<std::uint32_t>(wire::stack_root::not_kept) ? stack_end::limit : static_cast<stack_end>(at);
   const std::uint32_t index = decoder_.stack_index_of(places, end);
-  stack_by_number_.emplace(number, index);
+  if (number < wire::stack_node_capacity) {
+    if (number >= stack_by_number_.size()) stack_by_number_.resize(number + std::size_t{1}, no_index);
+    stack_by_number_[number] = index;
+  }
   return index;
 }
 
@@ -195,13 +197,12 @@ void tape_stream::add(const told_record& told) {
       one.stack = stack_of(from.stack);
       one.bytes = from.bytes;
       one.time_ns = time_ns;
-      const auto [place, is_new] = live_.try_emplace(from.address, 0);
       // The free of what lay there before was lost, and was counted where that happened.
-      if (!is_new) {
-        events_.push_back({record::event_kind::free, 0, told.thread, record::no_stack, place->second, 0, time_ns});
-        slots_.give(place->second);
+      if (const std::uint32_t* const before = live_.find(from.address)) {
+        events_.push_back({record::event_kind::free, 0, told.thread, record::no_stack, *before, 0, time_ns});
+        slots_.give(*before);
       }
-      place->second = slots_.take();
+      live_.set(from.address, slots_.take());
       events_.push_back(one);
       return;
     }
@@ -220,26 +221,27 @@ void tape_stream::add(const told_record& told) {
 
 void tape_stream::add_free(std::uint64_t address, std::uint32_t thread, std::uint32_t stack, std::uint64_t time_ns) {
   record::event one{record::event_kind::stray_free, 0, thread, stack, 0, 0, time_ns};
-  if (const auto found = live_.find(address); found != live_.end()) {
+  if (const std::uint32_t* const slot = live_.find(address)) {
     one.kind = record::event_kind::free;
-    one.slot = found->second;
-    slots_.give(found->second);
-    live_.erase(found);
+    one.slot = *slot;
+    slots_.give(*slot);
+    live_.erase(address);
   }
   events_.push_back(one);
 }
 
 void tape_stream::add_free_range(const told_record& told, std::uint32_t stack, std::uint64_t time_ns) {
   std::vector<std::uint64_t> addresses;
-  for (const auto& [address, slot] : live_)
+  live_.for_each([&](std::uint64_t address, std::uint32_t) {
     if (address - told.record.address < told.record.bytes) addresses.push_back(address);
+  });
   std::sort(addresses.begin(), addresses.end());
   for (const std::uint64_t address : addresses) add_free(address, told.thread, stack, time_ns);
 }
 
 std::optional<record::event> tape_stream::block_at(std::uint64_t address) const {
-  const auto found = live_.find(address);
-  return found == live_.end() ? std::nullopt : std::optional(writer_.block_at(number_, found->second));
+  const std::uint32_t* const slot = live_.find(address);
+  return slot == nullptr ? std::nullopt : std::optional(writer_.block_at(number_, *slot));
 }
 
 void tape_stream::flush() {

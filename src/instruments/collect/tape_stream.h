@@ -15,11 +15,11 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "instruments/collect/event_decoder.h"
 #include "instruments/collect/fault_guard.h"
+#include "instruments/collect/live_addresses.h"
 #include "instruments/collect/recording_writer.h"
 #include "instruments/record/slot_table.h"
 #include "wire/tape_reader.h"
@@ -87,8 +87,8 @@ class tape_stream {
   std::vector<told_record> told_;
   std::vector<record::event> events_;
   std::uint64_t last_flush_ns_ = 0;
-  std::unordered_map<std::uint64_t, std::uint32_t> live_;  // address -> slot
-  std::unordered_map<std::uint32_t, std::uint32_t> stack_by_number_;
+  live_addresses live_;
+  std::vector<std::uint32_t> stack_by_number_;  // no_index: not seen yet
   record::slot_table slots_;
   std::uint64_t refused_records_ = 0;
 };
