@@ -345,7 +345,7 @@ TEST(gc_barrier_model, what_is_in_the_hand_of_a_thread_is_waited_for) {
 // is found by its card in the next.
 std::uint64_t losses_of_a_card(flaw left_out) {
   std::uint64_t losses = 0;
-  for (const std::uint8_t marked_before : {0, 1}) {
+  for (const std::uint8_t marked_before : {std::uint8_t{0}, std::uint8_t{1}}) {
     search all;
     all.programs[0] = mover(local_1, operation_1, left_out);
     all.programs[2] = cycle({local_1}, true, left_out);

@@ -25,13 +25,17 @@
 // destructors of what is left have run when that of the heap returns.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <tenure/api.h>
+#include <tenure/account.hpp>
+#include <tenure/duration_histogram.hpp>
 #include <tenure/gc/make.hpp>
 
 namespace tenure::gc {
@@ -40,6 +44,9 @@ enum class plan : std::uint8_t { nogc, mark_sweep, sticky_concurrent, mark_compa
 
 // Of such plans heaps are made by heap_of, which checks types.
 constexpr bool moves_all(plan of) noexcept { return of == plan::mark_compact || of == plan::semispace; }
+
+struct heap_statistics;
+enum class at_share_limit : std::uint8_t { collect, refuse };
 
 struct heap_options {
   std::string_view name = "managed";
@@ -55,6 +62,16 @@ struct heap_options {
 
   // Of one object in so many bytes the place of its allocation is remembered (snapshot.hpp); 0: of none.
   std::size_t sample_bytes = std::size_t{512} << 10;
+
+  // The account of the process's budget (account.hpp) below which the heap's own stands: what its blocks take is
+  // charged to both, and when either meets a limit the heap is collected.
+  const account* parent = nullptr;
+  // Cycles that growth alone asks for are put off while the collector takes more than this of the processors that the
+  // process may use, its cgroup's quota among them: the heap grows instead, up to its limit. 0: it may take any.
+  unsigned collector_share_percent = 0;
+  // Asked when the heap is at its limit and the collector at its share: whether to collect all the same (as without it)
+  // or to refuse the allocation, which throws std::bad_alloc. On the thread that allocates, with no lock held.
+  std::function<at_share_limit(const heap_statistics&)> at_share = nullptr;
 
   // To find mistakes; each costs much time.
   unsigned collect_every_allocations = 0;  // a full cycle at each n-th allocation of the process in this heap
@@ -79,6 +96,46 @@ struct heap_statistics {
   std::uint64_t collector_ns;  // processor time of the cycles, on whatever thread
   std::uint64_t stopped_ns;    // time for which threads would have waited, had they stored a pointer
   std::uint64_t longest_stop_ns;
+  std::uint64_t cycle_ns;          // on the clock, of all cycles: beside the program but for stopped_ns
+  std::uint64_t handshakes;        // of its cycles; what each thread passed is in thread_statistics()
+  std::uint64_t handshake_ns;      // part of cycle_ns
+  std::uint64_t promoted_objects;  // marked by young cycles: old since
+  std::uint64_t shaded_objects;    // marked because a thread stored them while a cycle marked
+  std::uint64_t waits;             // allocations held back because the collector was behind, and for how long
+  std::uint64_t waited_ns;
+  std::uint64_t put_off;         // allocations that would have begun a cycle, but for collector_share_percent
+  std::size_t off_heap_bytes;    // as adjust_off_heap() was told
+  std::size_t fragmented_bytes;  // free cells and unused ends of the blocks that the last cycle left
+
+  // Of the blocks that the last cycle left, how much lives: 0 to 1.
+  double utilisation() const noexcept {
+    const std::size_t swept = live_bytes + fragmented_bytes;
+    return swept == 0 ? 1 : static_cast<double>(live_bytes) / static_cast<double>(swept);
+  }
+};
+
+// One cycle, when it had ended.
+struct cycle_event {
+  std::uint64_t number;  // 1 is the heap's first
+  bool is_full;
+  std::uint64_t began_ns;  // CLOCK_MONOTONIC
+  std::uint64_t cycle_ns;  // on the clock, and of the processor
+  std::uint64_t collector_ns;
+  std::uint64_t stopped_ns;
+  std::uint64_t handshakes;
+  std::uint64_t marked_objects;
+  std::uint64_t freed_objects;
+  std::size_t live_bytes;
+  std::size_t block_bytes;
+};
+
+// What the collector has taken of a thread that lives, in all heaps.
+struct thread_figures {
+  long id;                     // the kernel's
+  duration_histogram entries;  // processor time of each call off the fast path, since measure_entries(true)
+  std::uint64_t handshakes;    // in which it was passed; it did nothing for them
+  std::uint64_t waits;         // for a collector that was behind
+  std::uint64_t waited_ns;
 };
 
 struct object_information {
@@ -133,11 +190,20 @@ class TENURE_API heap {
   void collect_young();
   // Returns when every destructor queued so far has run. Not from a destructor.
   void wait_for_destructors();
-  heap_statistics statistics() const;
+  // Does nothing, or a cycle that is worth its time and, as cycles went lately, fits into the budget: for a program
+  // that has nothing to do just now. Whether there was one. A cycle that takes longer all the same is not broken off.
+  bool idle(std::chrono::nanoseconds budget);
+  // Memory that objects of this heap own elsewhere, malloc's or the kernel's, has grown or shrunk by so much. It counts
+  // as allocated, so that many small objects with large things behind them begin cycles, and as live. Any thread.
+  void adjust_off_heap(std::ptrdiff_t bytes) noexcept;
+  heap_statistics statistics() const noexcept;
+  // The last 64 cycles, the oldest first. Waits for one that runs. Throws std::bad_alloc.
+  std::vector<cycle_event> last_cycles() const;
   std::string_view name() const noexcept;
   gc::plan plan() const noexcept;
   void set_growth_percent(unsigned percent) noexcept;
   void set_limit_bytes(std::size_t bytes) noexcept;
+  void set_collector_share_percent(unsigned percent) noexcept;
   void set_soft_ms_per_free_mib(unsigned ms) noexcept;
 
   // What is in the heap, dead or alive, at one moment; threads that store pointers wait meanwhile.
@@ -165,6 +231,10 @@ class TENURE_API heap {
   detail::heap_state* state_;
   std::size_t number_;
 };
+
+// From now on each call off the fast path takes the thread's clock, some 0.5 us, for thread_statistics().
+TENURE_API void measure_entries(bool on) noexcept;
+TENURE_API std::vector<thread_figures> thread_statistics();
 
 // The heap's full cycle, for the standard heap.
 inline void collect() { heap::standard().collect(); }

@@ -29,6 +29,7 @@ void published_slow(void* target) noexcept {
   if (target == nullptr) return;
   if (current_phase() != phase::stopped && is_alive_already(target)) return;
   thread_state& self = this_thread();
+  const entry measured(self);
   for (;;) {
     phase now = current_phase();
     if (now == phase::idle) return;
@@ -48,7 +49,9 @@ void published_slow(void* target) noexcept {
 void shade_in_operation(void* target) noexcept {
   if (target == nullptr) return;
   const phase now = current_phase();
-  if (now == phase::marking || now == phase::resolving) shade(this_thread(), target, now);
+  if (now != phase::marking && now != phase::resolving) return;
+  const entry measured(this_thread());
+  shade(this_thread(), target, now);
 }
 
 thread_record* enter_slow() noexcept {
@@ -69,8 +72,35 @@ void try_twice(heap_state& heap, Attempt attempt) {
   try {
     attempt();
   } catch (const std::bad_alloc&) {
-    if (!collect_for_memory(heap)) throw;
+    if (!may_collect_for_memory(heap)) throw;
+    collect_for_memory(heap);
     attempt();
+  }
+}
+
+// A charge may run a cycle, so it is made outside of the operation.
+refilled refill_with_room(thread_state& self, heap_state& heap, std::size_t list) {
+  for (;;) {
+    {
+      const operation held;
+      const refilled how = refill(self, heap, list);
+      if (how != refilled::needs_block) return how;
+    }
+    hold_bytes(heap, block_bytes);
+  }
+}
+
+char* make_large_with_room(heap_state& heap, object_kind kind, std::size_t bytes, std::size_t payload_offset,
+                           root_slot* root) {
+  for (;;) {
+    {
+      const operation held;
+      if (char* cell = make_large(heap, kind, bytes)) {
+        held.keep(root, cell + payload_offset);
+        return cell;
+      }
+    }
+    hold_bytes(heap, (bytes + block_bytes - 1) / block_bytes * block_bytes);
   }
 }
 
@@ -78,13 +108,11 @@ void try_twice(heap_state& heap, Attempt attempt) {
 
 rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payload_offset) {
   if (heap == nullptr) heap = standard_heap();
-  before_allocation(*heap);
   thread_state& self = this_thread();
-  bool is_sampled = false;
-  try_twice(*heap, [&] {
-    const operation held;
-    is_sampled = refill(self, *heap, list);
-  });
+  const entry measured(self);
+  before_allocation(*heap);
+  refilled how = refilled::done;
+  try_twice(*heap, [&] { how = refill_with_room(self, *heap, list); });
   reach_next_segment(self);
   allocation_word& word = self.heaps[heap->number]->words[list];
   const std::uint64_t free = word.free.load(std::memory_order_relaxed);
@@ -97,21 +125,18 @@ rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payloa
   TENURE_GC_STEP();
   word.free.store(free & (free - 1), std::memory_order_release);
   TENURE_GC_STEP();
-  if (is_sampled) take_sample(cell, cell_sizes[list % class_count], heap->sample_bytes);
+  if (how == refilled::done_and_sampled) take_sample(cell, cell_sizes[list % class_count], heap->sample_bytes);
   return {cell, taken};
 }
 
 rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes, std::size_t payload_offset) {
   if (heap == nullptr) heap = standard_heap();
+  const entry measured(this_thread());
   before_allocation(*heap);
   root_slot* root = push(nullptr);
   char* cell = nullptr;
   try {
-    try_twice(*heap, [&] {
-      const operation held;
-      cell = make_large(*heap, kind, bytes);
-      held.keep(root, cell + payload_offset);
-    });
+    try_twice(*heap, [&] { cell = make_large_with_room(*heap, kind, bytes, payload_offset, root); });
   } catch (...) {
     pop(root);
     throw;

@@ -6,6 +6,7 @@
 #include "library/gc/collect.h"
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
+#include "library/gc/pacing.h"
 #include "library/gc/plan.h"
 #include "library/gc/relocation.h"
 #include "library/gc/watches.h"
@@ -16,8 +17,6 @@ namespace tenure::gc {
 
 namespace {
 
-constexpr unsigned most_young_in_a_row = 16;
-
 struct collector {
   worker thread;
   std::atomic<std::uint32_t> signal{0};
@@ -27,44 +26,36 @@ collector& the_collector() {
   return *made;
 }
 
-std::size_t grown_bytes(const heap_state& heap, std::size_t live) noexcept {
-  return live / 100 * heap.growth_percent.load(std::memory_order_relaxed);
-}
-
-// Whether the heap as a whole has grown so much that the old objects have to be looked at, too.
-bool is_full_due(const heap_state& heap) noexcept {
-  const std::size_t base = heap.live_after_full.load(std::memory_order_relaxed);
-  const std::size_t goal = base + std::max(grown_bytes(heap, base), heap.least_growth_bytes);
-  return heap.young_in_a_row >= most_young_in_a_row ||
-         heap.figures.live_bytes.load(std::memory_order_relaxed) + heap.least_growth_bytes / 2 >= goal;
-}
-
-// How much may be allocated before the next cycle begins.
-void set_pace(heap_state& heap, cycle_kind kind) noexcept {
-  const std::size_t live = heap.figures.live_bytes.load(std::memory_order_relaxed);
-  // Without what threads allocated meanwhile, dead or alive: the more they are ahead, the more they could get ahead.
-  if (kind == cycle_kind::full) {
-    heap.live_after_full.store(live - std::min(live, heap.born_bytes), std::memory_order_relaxed);
-  }
-  heap.young_in_a_row = kind == cycle_kind::full ? 0 : heap.young_in_a_row + 1;
-  const std::size_t base = heap.live_after_full.load(std::memory_order_relaxed);
-  const std::size_t goal = base + grown_bytes(heap, base);
-  const std::size_t left = goal > live ? goal - live : 0;
-  heap.growth_bytes.store(std::max(left, heap.least_growth_bytes), std::memory_order_relaxed);
-}
-
 // With the cycle lock held.
 void run_held(heap_state& heap, cycle_kind kind) noexcept {
   const plan_traits& plan = traits_of(heap.plan);
   if (!plan.collects) return;
   if (!plan.has_young_cycles) kind = cycle_kind::full;
-  const std::uint64_t before_ns = thread_processor_ns();
+  cycle_measure measure(heap, kind);
   plan.cycle(heap, kind);
   advance_soft_clock();
   set_pace(heap, kind);
-  heap.figures.collector_ns.fetch_add(thread_processor_ns() - before_ns, std::memory_order_relaxed);
-  heap.figures.cycles.fetch_add(1, std::memory_order_relaxed);
-  if (kind == cycle_kind::full) heap.figures.full_cycles.fetch_add(1, std::memory_order_relaxed);
+  measure.end();
+}
+
+// Ahead of the collector: a pause for each word of cells while it is at work, a stop where memory would double.
+void wait_for_collector(heap_state& heap, std::size_t growth) noexcept {
+  std::uint64_t since_ns = 0;
+  for (unsigned round = 0; heap.requested.load(std::memory_order_acquire); ++round) {
+    const std::size_t ahead = heap.allocated_since.load(std::memory_order_relaxed);
+    if (ahead < growth + growth / 4) break;
+    if (since_ns == 0) since_ns = monotonic_ns();
+    back_off(std::max(round, 16u));
+    if (ahead < 2 * growth) break;
+  }
+  if (since_ns == 0) return;
+  const std::uint64_t waited_ns = monotonic_ns() - since_ns;
+  heap.figures.waits.fetch_add(1, std::memory_order_relaxed);
+  heap.figures.waited_ns.fetch_add(waited_ns, std::memory_order_relaxed);
+  thread_state& self = this_thread();
+  const holding guard(self.entries_lock);
+  ++self.entries.waits;
+  self.entries.waited_ns += waited_ns;
 }
 
 // What the cycle has left is the program's own: destructors and notes. With no lock held.
@@ -126,15 +117,18 @@ void before_allocation(heap_state& heap) noexcept {
   }
   const std::size_t growth = heap.growth_bytes.load(std::memory_order_relaxed);
   if (heap.allocated_since.load(std::memory_order_relaxed) < growth) return;
+  if (is_over_share(heap)) {
+    heap.figures.put_off.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   if (!plan.in_background) return run_cycle(heap, cycle_kind::full);
   request_cycle(heap);
-  // Ahead of the collector: a pause for each word of cells while it is at work, a stop where memory would double.
-  for (unsigned round = 0; heap.requested.load(std::memory_order_acquire); ++round) {
-    const std::size_t ahead = heap.allocated_since.load(std::memory_order_relaxed);
-    if (ahead < growth + growth / 4) return;
-    back_off(std::max(round, 16u));
-    if (ahead < 2 * growth) return;
-  }
+  wait_for_collector(heap, growth);
+}
+
+bool may_collect_for_memory(heap_state& heap) {
+  if (!traits_of(heap.plan).collects) return false;
+  return !heap.at_share || !is_over_share(heap) || heap.at_share(statistics_of(heap)) == at_share_limit::collect;
 }
 
 bool collect_for_memory(heap_state& heap) noexcept {

@@ -20,6 +20,7 @@ lock cycles;
 lock gate;
 std::atomic<heap_state*> active{nullptr};
 std::atomic<std::uint32_t> handshakes{0};
+std::atomic<std::uint64_t> handshakes_ns{0};
 
 std::atomic<std::uint64_t> shades{0};
 std::atomic<bool> overflow{false};  // blocks have what is shaded and in no ring
@@ -39,6 +40,8 @@ bool barrier_by_kernel() noexcept {
 
 lock& cycle_lock() noexcept { return cycles; }
 lock& weak_gate() noexcept { return gate; }
+std::uint64_t handshake_count() noexcept { return handshakes.load(std::memory_order_relaxed); }
+std::uint64_t handshake_ns() noexcept { return handshakes_ns.load(std::memory_order_relaxed); }
 std::uint64_t shade_count() noexcept { return shades.load(std::memory_order_acquire); }
 heap_state* active_heap() noexcept { return active.load(std::memory_order_acquire); }
 void set_active_heap(heap_state* heap) noexcept { active.store(heap, std::memory_order_release); }
@@ -66,6 +69,7 @@ void process_barrier() noexcept {
 
 void handshake() noexcept {
   TENURE_YIELD_POINT();
+  const std::uint64_t before_ns = monotonic_ns();
   process_barrier();
   const std::uint32_t number = handshakes.fetch_add(1) + 1;
   for (unsigned round = 0;; ++round) {
@@ -78,6 +82,7 @@ void handshake() noexcept {
         const bool is_another = at->asked == number && operations != at->operations_then;
         if (operations % 2 == 0 || is_another) {
           at->passed = number;
+          ++at->handshakes;
           continue;
         }
         at->asked = number;
@@ -85,9 +90,10 @@ void handshake() noexcept {
         all = false;
       }
     }
-    if (all) return;
+    if (all) break;
     back_off(round);
   }
+  handshakes_ns.fetch_add(monotonic_ns() - before_ns, std::memory_order_relaxed);
 }
 
 void shade(thread_state& self, void* target, phase now) noexcept {

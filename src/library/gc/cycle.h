@@ -38,6 +38,9 @@ void wait_while_stopped() noexcept;
 
 // All that any thread did before is visible to this one after; all that this one did before is visible to them.
 void process_barrier() noexcept;
+// How many handshakes there were, ever, and how long they took, since they may have to wait for operations to end.
+std::uint64_t handshake_count() noexcept;
+std::uint64_t handshake_ns() noexcept;
 // Each thread has been outside of an operation since the call: seen outside of one, or in another than before.
 void handshake() noexcept;
 

@@ -32,6 +32,7 @@ heap_state* make_state(heap_options options, gc::plan plan, std::uint32_t number
     add_heap(*made);
   }
   prepare_for_fork();
+  made->account.start_shrinking(shrink_heap, made);
   return made;
 }
 
@@ -75,6 +76,7 @@ heap& heap::standard() noexcept {
 
 heap::~heap() {
   if (is_in_destructor()) destroyed_from_inside(*state_);
+  state_->account.stop_shrinking();
   run_destructors_here();
   {
     const holding guard(cycle_lock());
@@ -116,18 +118,30 @@ void heap::wait_for_destructors() {
   while (!gc::wait_for_destructors(1000)) continue;
 }
 
-heap_statistics heap::statistics() const {
-  const heap_figures& now = state_->figures;
-  return {now.live_bytes.load(),   now.live_objects.load(),  now.block_bytes.load(),    now.allocated_bytes.load(),
-          now.cycles.load(),       now.full_cycles.load(),   now.marked_objects.load(), now.freed_objects.load(),
-          now.destroyed.load(),    now.moved_objects.load(), now.moved_bytes.load(),    now.pinned_objects.load(),
-          now.collector_ns.load(), now.stopped_ns.load(),    now.longest_stop_ns.load()};
-}
+heap_statistics heap::statistics() const noexcept { return statistics_of(*state_); }
 
 std::string_view heap::name() const noexcept { return state_->name; }
 gc::plan heap::plan() const noexcept { return state_->plan; }
 void heap::set_growth_percent(unsigned percent) noexcept { state_->growth_percent.store(percent); }
-void heap::set_limit_bytes(std::size_t bytes) noexcept { state_->limit_bytes.store(bytes); }
+void heap::set_limit_bytes(std::size_t bytes) noexcept {
+  state_->limit_bytes.store(bytes);
+  state_->account.set_limit(bytes);
+}
+void heap::set_collector_share_percent(unsigned percent) noexcept { state_->collector_share_percent.store(percent); }
+void heap::adjust_off_heap(std::ptrdiff_t bytes) noexcept {
+  state_->off_heap_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  if (bytes > 0) state_->allocated_since.fetch_add(static_cast<std::size_t>(bytes), std::memory_order_relaxed);
+}
+bool heap::idle(std::chrono::nanoseconds budget) { return run_idle_cycle(*state_, budget); }
+std::vector<cycle_event> heap::last_cycles() const {
+  const holding guard(cycle_lock());
+  const cycle_log& log = state_->log;
+  std::vector<cycle_event> told;
+  for (std::uint64_t i = log.count - std::min<std::uint64_t>(log.count, log.capacity); i < log.count; ++i) {
+    told.push_back(log.events[i % log.capacity]);
+  }
+  return told;
+}
 void heap::set_soft_ms_per_free_mib(unsigned ms) noexcept { state_->soft_ms_per_free_mib.store(ms); }
 
 }  // namespace tenure::gc

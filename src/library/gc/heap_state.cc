@@ -46,25 +46,23 @@ void zero_cells(char* first, std::uint64_t cells, const block_header& header) no
   }
 }
 
-bool is_over_limit(const heap_state& heap, std::size_t more_bytes) noexcept {
-  const std::size_t limit = heap.limit_bytes.load(std::memory_order_relaxed);
-  return limit != 0 && heap.figures.block_bytes.load(std::memory_order_relaxed) + more_bytes > limit;
-}
-
 std::uint32_t birth_cycle(const heap_state& heap) noexcept {
   // In this order: a cycle becomes `marking` before it has its number.
   const std::uint32_t cycle = heap.cycle.load(std::memory_order_acquire);
   return heap.at.load(std::memory_order_acquire) == stage::marking ? cycle - 1 : cycle;
 }
 
-// With the list's lock held.
+// With the list's lock held. `npos`: the account has no room.
 std::size_t make_block(heap_state& heap, std::size_t list) {
-  if (is_over_limit(heap, block_bytes)) throw std::bad_alloc();
   block_list& into = heap.lists[list];
   make_room(into.blocks, into.blocks.size() + 1);
+  if (!heap.account.take(block_bytes)) return window::npos;
   window& all = window::get();
   const std::size_t block = all.take_run(1);
-  if (block == window::npos) throw std::bad_alloc();
+  if (block == window::npos) {
+    heap.account.release(block_bytes);
+    throw std::bad_alloc();
+  }
   const std::uint32_t cell_bytes = detail::cell_sizes[list % detail::class_count];
   block_header& header = all.header(block);
   header.cell_bytes = cell_bytes;
@@ -123,7 +121,7 @@ void let_go(detail::allocation_word& from) noexcept {
   --at.header->words_held;
 }
 
-// With the list's lock held.
+// With the list's lock held. 0: a block is needed, and the account has no room for one.
 std::size_t take_word(heap_state& heap, std::size_t list, detail::allocation_word& into, std::size_t most) {
   block_list& from = heap.lists[list];
   let_go(into);
@@ -131,6 +129,7 @@ std::size_t take_word(heap_state& heap, std::size_t list, detail::allocation_wor
   std::size_t word;
   if (!find_free(from, block, word)) {
     block = make_block(heap, list);
+    if (block == window::npos) return 0;
     word = 0;
     from.cursor_block = from.blocks.size() - 1;
     from.cursor_word = 0;
@@ -192,7 +191,7 @@ void remove_heap(heap_state& removed) noexcept {
 
 heap_state* heap_by_number(std::uint32_t number) noexcept { return heaps[number].load(std::memory_order_acquire); }
 
-bool refill(thread_state& self, heap_state& heap, std::size_t list) {
+refilled refill(thread_state& self, heap_state& heap, std::size_t list) {
   detail::allocation_words*& words = self.heaps[heap.number];
   if (words == detail::unregistered_thread.heaps[0]) {
     void* memory = std::malloc(sizeof(detail::allocation_words));
@@ -201,20 +200,27 @@ bool refill(thread_state& self, heap_state& heap, std::size_t list) {
     words = new (memory) detail::allocation_words;
   }
   detail::allocation_word& word = words->words[list];
-  if (word.free.load(std::memory_order_relaxed) != 0) return false;
+  if (word.free.load(std::memory_order_relaxed) != 0) return refilled::done;
   const std::size_t most = self.samples.most_cells(heap.sample_bytes, detail::cell_sizes[list % detail::class_count]);
   std::size_t taken;
   {
     const holding guard(heap.lists[list].guard);
     taken = take_word(heap, list, word, most);
   }
+  if (taken == 0) return refilled::needs_block;
   heap.figures.allocated_bytes.fetch_add(taken, std::memory_order_relaxed);
   heap.allocated_since.fetch_add(taken, std::memory_order_relaxed);
-  return self.samples.pass(heap.sample_bytes, taken);
+  return self.samples.pass(heap.sample_bytes, taken) ? refilled::done_and_sampled : refilled::done;
+}
+
+void hold_bytes(heap_state& heap, std::size_t bytes) {
+  if (!heap.account.charge(bytes)) throw std::bad_alloc();
 }
 
 std::size_t add_block(heap_state& heap, std::size_t list) noexcept {
   try {
+    if (!heap.account.borrow(block_bytes, heap.figures.block_bytes.load(std::memory_order_relaxed)))
+      return window::npos;
     return make_block(heap, list);
   } catch (const std::bad_alloc&) {
     return window::npos;
@@ -223,12 +229,18 @@ std::size_t add_block(heap_state& heap, std::size_t list) noexcept {
 
 char* make_large(heap_state& heap, object_kind kind, std::size_t bytes) {
   const std::size_t count = (bytes + block_bytes - 1) / block_bytes;
-  if (is_over_limit(heap, count * block_bytes)) throw std::bad_alloc();
+  if (!heap.account.take(count * block_bytes)) return nullptr;
   window& all = window::get();
   const holding guard(heap.large_guard);
-  make_room(heap.large, heap.large.size() + 1);
-  const std::size_t block = all.take_run(count);
-  if (block == window::npos) throw std::bad_alloc();
+  std::size_t block = window::npos;
+  try {
+    make_room(heap.large, heap.large.size() + 1);
+    block = all.take_run(count);
+    if (block == window::npos) throw std::bad_alloc();
+  } catch (const std::bad_alloc&) {
+    heap.account.release(count * block_bytes);
+    throw;
+  }
   char* cell = all.address_of(block);
   block_header& header = all.header(block);
   if (!header.zeroed) std::memset(cell, 0, is_traced(kind) ? bytes : sizeof(void*));
@@ -300,6 +312,38 @@ void blacken_words(const thread_state& of, heap_state& heap) noexcept {
   }
 }
 
+heap_statistics statistics_of(const heap_state& heap) noexcept {
+  const heap_figures& now = heap.figures;
+  heap_statistics told{};
+  told.live_bytes = now.live_bytes.load();
+  told.live_objects = now.live_objects.load();
+  told.block_bytes = now.block_bytes.load();
+  told.allocated_bytes = now.allocated_bytes.load();
+  told.cycles = now.cycles.load();
+  told.full_cycles = now.full_cycles.load();
+  told.marked_objects = now.marked_objects.load();
+  told.freed_objects = now.freed_objects.load();
+  told.destroyed = now.destroyed.load();
+  told.moved_objects = now.moved_objects.load();
+  told.moved_bytes = now.moved_bytes.load();
+  told.pinned_objects = now.pinned_objects.load();
+  told.collector_ns = now.collector_ns.load();
+  told.stopped_ns = now.stopped_ns.load();
+  told.longest_stop_ns = now.longest_stop_ns.load();
+  told.cycle_ns = now.cycle_ns.load();
+  told.handshakes = now.handshakes.load();
+  told.handshake_ns = now.handshake_ns.load();
+  told.promoted_objects = now.promoted_objects.load();
+  told.shaded_objects = now.shaded_objects.load();
+  told.waits = now.waits.load();
+  told.waited_ns = now.waited_ns.load();
+  told.put_off = now.put_off.load();
+  told.off_heap_bytes = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, heap.off_heap_bytes.load()));
+  const std::size_t swept_bytes = now.swept_block_bytes.load();
+  told.fragmented_bytes = swept_bytes - std::min(swept_bytes, told.live_bytes);
+  return told;
+}
+
 void free_cell(const cell_place& at) noexcept {
   heap_state* heap = heap_by_number(at.header->heap_number);
   const bool small = at.header->state.load(std::memory_order_relaxed) == block_state::cells;
@@ -342,11 +386,16 @@ heap_state::heap_state(const heap_options& given)
       sample_bytes(given.sample_bytes),
       always_evacuate(given.always_evacuate),
       collect_every(given.collect_every_allocations),
+      account(name, given.parent),
+      at_share(given.at_share),
+      collector_share_percent(given.collector_share_percent),
       growth_percent(given.growth_percent),
       limit_bytes(given.limit_bytes),
       least_growth_bytes(given.least_growth_bytes),
       growth_bytes(given.least_growth_bytes),
       countdown(given.collect_every_allocations),
-      soft_ms_per_free_mib(given.soft_ms_per_free_mib) {}
+      soft_ms_per_free_mib(given.soft_ms_per_free_mib) {
+  account.set_limit(given.limit_bytes);
+}
 
 }  // namespace tenure::gc::detail

@@ -12,12 +12,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include <tenure/gc/heap.hpp>
 
+#include "library/gc/heap_account.h"
 #include "library/gc/lock.h"
+#include "library/gc/processor_share.h"
 #include "library/gc/threads.h"
 #include "library/gc/window.h"
 
@@ -49,6 +52,22 @@ struct heap_figures {
   std::atomic<std::uint64_t> collector_ns{0};
   std::atomic<std::uint64_t> stopped_ns{0};
   std::atomic<std::uint64_t> longest_stop_ns{0};
+  std::atomic<std::uint64_t> promoted_objects{0};
+  std::atomic<std::uint64_t> shaded_objects{0};
+  std::atomic<std::uint64_t> handshakes{0};
+  std::atomic<std::uint64_t> handshake_ns{0};
+  std::atomic<std::uint64_t> cycle_ns{0};
+  std::atomic<std::uint64_t> waits{0};
+  std::atomic<std::uint64_t> waited_ns{0};
+  std::atomic<std::uint64_t> put_off{0};
+  std::atomic<std::size_t> swept_block_bytes{0};  // what the last sweep has left
+};
+
+// The last cycles, for who asks. Written with the cycle lock held.
+struct cycle_log {
+  static constexpr std::size_t capacity = 64;
+  cycle_event events[capacity];
+  std::uint64_t count = 0;
 };
 
 }  // namespace tenure::gc
@@ -71,7 +90,16 @@ struct heap_state {
   lock large_guard;
   std::vector<std::uint32_t> large;  // first blocks
 
+  heap_account account;
+  cycle_log log;
+
   // Pacing.
+  const std::function<at_share_limit(const heap_statistics&)> at_share;
+  std::atomic<unsigned> collector_share_percent;
+  lock share_guard;
+  processor_share share;  // guarded by it
+  std::atomic<double> processors{1};
+  std::atomic<std::ptrdiff_t> off_heap_bytes{0};
   std::atomic<unsigned> growth_percent;
   std::atomic<std::size_t> limit_bytes;
   const std::size_t least_growth_bytes;
@@ -121,12 +149,14 @@ void for_each_heap(Visit visit) {
   }
 }
 
-// Gives the calling thread's words of `heap` a new one of the list. True when its first cell is to be sampled. Throws
-// std::bad_alloc. Within an operation.
-bool refill(thread_state& self, heap_state& heap, std::size_t list);
+// Gives the calling thread's words of `heap` a new one of the list. Throws std::bad_alloc. Within an operation.
+enum class refilled : std::uint8_t { done, done_and_sampled, needs_block };
+refilled refill(thread_state& self, heap_state& heap, std::size_t list);
 // A block of free cells for the list, with its lock held; window::npos: there is no memory for one.
 std::size_t add_block(heap_state& heap, std::size_t list) noexcept;
-// A large object's cell, zeroed. Throws std::bad_alloc. Within an operation.
+// The heap's account is charged as much, for blocks to come. Throws std::bad_alloc. Outside of operations and locks.
+void hold_bytes(heap_state& heap, std::size_t bytes);
+// A large object's cell, zeroed; null when the account has no room. Throws std::bad_alloc. Within an operation.
 char* make_large(heap_state& heap, object_kind kind, std::size_t bytes);
 
 // Cells of the thread's words that were not handed out are free again.
@@ -151,6 +181,8 @@ void for_each_block(heap_state& heap, Visit visit) {
     visit(std::size_t{heap.large[i]});
   }
 }
+
+heap_statistics statistics_of(const heap_state& heap) noexcept;
 
 // A cell that a destructor was run in.
 void free_cell(const cell_place& at) noexcept;

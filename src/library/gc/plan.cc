@@ -64,6 +64,7 @@ watch* resolve(heap_state& heap, marker& marks, cycle_kind kind) noexcept {
   revive_guarded(heap, marks);
   queue_dead(heap);
   heap.figures.marked_objects.fetch_add(marks.marked_objects(), std::memory_order_relaxed);
+  if (kind == cycle_kind::young) heap.figures.promoted_objects.fetch_add(marks.marked_objects());
   return take_phantoms(heap);
 }
 

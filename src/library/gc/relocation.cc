@@ -192,6 +192,7 @@ void relocation::finish() noexcept {
       list.blocks[i] = list.blocks.back();
       list.blocks.pop_back();
       heap_.figures.block_bytes.fetch_sub(block_bytes, std::memory_order_relaxed);
+      heap_.account.release(block_bytes);
       const bool keep = keep_bytes >= block_bytes;
       if (keep) keep_bytes -= block_bytes;
       window_.give_run(block, 1, keep);

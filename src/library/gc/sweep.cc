@@ -120,6 +120,7 @@ void sweep_list(heap_state& heap, block_list& list, sweep_count& count) noexcept
       list.blocks.pop_back();
     }
     heap.figures.block_bytes.fetch_sub(block_bytes, std::memory_order_relaxed);
+    heap.account.release(block_bytes);
     const bool keep = count.keep_bytes >= block_bytes;
     if (keep) count.keep_bytes -= block_bytes;
     all.give_run(block, 1, keep);
@@ -158,6 +159,7 @@ void sweep_large(heap_state& heap, sweep_count& count) noexcept {
     }
     ++count.freed;
     heap.figures.block_bytes.fetch_sub(std::size_t{run} * block_bytes, std::memory_order_relaxed);
+    heap.account.release(std::size_t{run} * block_bytes);
     all.give_run(block, run, false);
   }
 }
@@ -188,6 +190,7 @@ void sweep(heap_state& heap) noexcept {
                                 std::memory_order_relaxed);
   heap.figures.live_objects.store(count.live_objects - std::min(count.live_objects, heap.unused_cells),
                                   std::memory_order_relaxed);
+  heap.figures.swept_block_bytes.store(heap.figures.block_bytes.load(std::memory_order_relaxed));
   heap.born_bytes = count.born_bytes - std::min(count.born_bytes, heap.unused_bytes);
   heap.figures.freed_objects.fetch_add(count.freed, std::memory_order_relaxed);
 }

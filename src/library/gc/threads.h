@@ -12,6 +12,7 @@
 
 #include <tenure/gc/detail/runtime.hpp>
 
+#include "library/gc/entries.h"
 #include "library/gc/lock.h"
 #include "library/gc/samples.h"
 
@@ -70,11 +71,14 @@ struct thread_state : detail::thread_record {
   std::atomic<slot_segment*> segment{nullptr};  // where `top` is
   shade_ring ring;
   sample_clock samples;  // of the thread itself
+  lock entries_lock;     // guards `entries` against who reads them; taken by the thread alone but then
+  entry_figures entries;
   // Guarded by threads_lock(): the last handshake that looked at it and what it read; the last that is done with it.
   std::uint32_t asked = 0;
   std::uint32_t operations_then = 0;
   std::uint32_t passed = 0;
-  bool stopper = false;  // runs a cycle: what stops others does not stop it
+  std::uint64_t handshakes = 0;  // that it was passed in
+  bool stopper = false;          // runs a cycle: what stops others does not stop it
 };
 
 // Guards the list of threads and what is added to a record: segments, a heap's words.

@@ -1,0 +1,32 @@
+// When the next cycle is worth it, what the last ones have cost, and what share of the processors they may take.
+#pragma once
+
+#include <chrono>
+
+#include "library/gc/collect.h"
+
+namespace tenure::gc {
+
+// How much may be allocated before the next cycle begins, after one of that kind. With the cycle lock held.
+void set_pace(heap_state& heap, cycle_kind kind) noexcept;
+// Whether the heap as a whole has grown so much that the old objects have to be looked at, too.
+bool is_full_due(const heap_state& heap) noexcept;
+
+// Whether the collector has had its share of the processors for now.
+bool is_over_share(heap_state& heap) noexcept;
+
+// Around a cycle, with the cycle lock held: what it took goes to the heap's figures, its log, its share and its
+// account.
+class cycle_measure {
+ public:
+  cycle_measure(heap_state& of, cycle_kind kind) noexcept;
+  void end() noexcept;
+
+ private:
+  heap_state& heap_;
+  cycle_event event_{};
+  std::uint64_t handshake_ns_;
+  std::uint64_t shaded_;
+};
+
+}  // namespace tenure::gc
