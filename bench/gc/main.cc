@@ -14,6 +14,7 @@ namespace {
 int usage() {
   std::fputs(
       "usage: gc_benchmark binary_trees|gcbench|lru managed|unique|shared|boehm SIZE\n       gc_benchmark primitives\n"
+      "       gc_benchmark marking LIVE_MIB\n       gc_benchmark pauses LIVE_MIB THREADS OPERATIONS [hogs]\n"
       "Exit code 3: not built with the Boehm collector.\n",
       stderr);
   return 2;
@@ -24,6 +25,15 @@ int usage() {
 int main(int count, char** arguments) {
   if (count == 2 && std::strcmp(arguments[1], "primitives") == 0) {
     bench::primitives();
+    return 0;
+  }
+  if (count == 3 && std::strcmp(arguments[1], "marking") == 0) {
+    bench::marking(std::strtoul(arguments[2], nullptr, 10));
+    return 0;
+  }
+  if ((count == 5 || count == 6) && std::strcmp(arguments[1], "pauses") == 0) {
+    bench::pauses(std::strtoul(arguments[2], nullptr, 10), static_cast<unsigned>(std::atoi(arguments[3])),
+                  std::strtoull(arguments[4], nullptr, 10), count == 6);
     return 0;
   }
   if (count != 4) return usage();

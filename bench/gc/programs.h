@@ -36,5 +36,8 @@ std::uint64_t binary_trees(memory kind, int depth);
 std::uint64_t gcbench(memory kind, int depth);
 std::uint64_t lru(memory kind, int entries);
 void primitives();
+// Of the managed heap alone: calls off the fast path beside a live heap; one marker over objects in random order.
+void pauses(std::size_t live_mib, unsigned threads, std::uint64_t operations, bool with_hogs);
+void marking(std::size_t live_mib);
 
 }  // namespace tenure::bench
