@@ -34,10 +34,11 @@ void heap_account::stop_shrinking() noexcept {
 }
 
 bool heap_account::charge(std::size_t bytes) noexcept {
-  // An account that is in no figure has no limits either.
+  // Here as well: what is borrowed is in no account, and an account that is in no figure has no limits.
   const std::size_t limit = limit_bytes_.load(std::memory_order_relaxed);
   const std::size_t held = held_bytes_.fetch_add(bytes) + bytes;
-  if ((limit != 0 && !account_.is_counted() && held > limit) || !account_.try_charge(bytes, 0)) {
+  if ((limit != 0 && held + borrowed_bytes_.load(std::memory_order_relaxed) > limit) ||
+      !account_.try_charge(bytes, 0)) {
     held_bytes_.fetch_sub(bytes);
     return false;
   }

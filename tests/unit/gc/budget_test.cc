@@ -36,8 +36,8 @@ class budget : public testing::TestWithParam<gc::plan> {};
 TEST_P(budget, an_account_above_holds_what_heaps_do) {
   account above("application");
   {
-    gc::heap one({.name = "one", .plan = GetParam(), .parent = &above});
-    gc::heap two({.name = "two", .plan = GetParam(), .parent = &above});
+    test::any_heap one({.name = "one", .plan = GetParam(), .parent = &above});
+    test::any_heap two({.name = "two", .plan = GetParam(), .parent = &above});
     const gc::local<item> kept = one.make<item>();
     const auto big = two.make_array<char>(1'000'000);
     EXPECT_EQ(above.statistics().held_bytes, one.statistics().block_bytes + two.statistics().block_bytes);
@@ -50,7 +50,7 @@ TEST_P(budget, an_account_above_holds_what_heaps_do) {
 TEST_P(budget, a_limit_above_makes_room_by_collecting) {
   account above("application");
   above.set_limits({.hard_bytes = 2 << 20});
-  gc::heap heap({.name = "below", .plan = GetParam(), .parent = &above});
+  test::any_heap heap({.name = "below", .plan = GetParam(), .parent = &above});
   for (int i = 0; i < 20; ++i) {
     make_garbage(heap, 1 << 20);
     ASSERT_LE(above.statistics().held_bytes, std::uint64_t{2} << 20);
@@ -64,7 +64,8 @@ TEST_P(budget, a_heap_gives_back_what_others_want) {
   account above("application");
   above.set_limits({.hard_bytes = 4 << 20});
   account other("other", "application", &above);
-  gc::heap heap({.name = "full of garbage", .plan = GetParam(), .least_growth_bytes = 64 << 20, .parent = &above});
+  test::any_heap heap(
+      {.name = "full of garbage", .plan = GetParam(), .least_growth_bytes = 64 << 20, .parent = &above});
   make_garbage(heap, 3 << 20);
   ASSERT_EQ(heap.statistics().cycles, 0u);
   EXPECT_TRUE(other.try_charge(3 << 20));
@@ -75,7 +76,7 @@ TEST_P(budget, a_heap_gives_back_what_others_want) {
 }
 
 TEST_P(budget, limits_and_percentages_change_while_the_heap_is_used) {
-  gc::heap heap({.name = "changed", .plan = GetParam(), .least_growth_bytes = 64 << 20});
+  test::any_heap heap({.name = "changed", .plan = GetParam(), .least_growth_bytes = 64 << 20});
   std::vector<gc::root<gc::array<char>>> kept;
   for (int i = 0; i < 4; ++i) kept.emplace_back(heap.make_array<char>(1 << 20));
   heap.set_limit_bytes(5 << 20);
@@ -86,7 +87,7 @@ TEST_P(budget, limits_and_percentages_change_while_the_heap_is_used) {
 
 // Each of the objects stands for a mebibyte elsewhere: cycles begin though the heap itself hardly grows.
 TEST_P(budget, off_heap_bytes_begin_cycles) {
-  gc::heap heap({.name = "off heap", .plan = GetParam(), .least_growth_bytes = 8 << 20});
+  test::any_heap heap({.name = "off heap", .plan = GetParam(), .least_growth_bytes = 8 << 20});
   for (int i = 0; i < 200; ++i) {
     heap.adjust_off_heap(1 << 20);
     for (int j = 0; j < 70; ++j) heap.make<item>();  // past the thread's word
@@ -100,7 +101,7 @@ TEST_P(budget, off_heap_bytes_begin_cycles) {
 
 TEST_P(budget, idle_time_is_used_for_what_fits_into_it) {
   using namespace std::chrono_literals;
-  gc::heap heap({.name = "idle", .plan = GetParam(), .least_growth_bytes = 1 << 20});
+  test::any_heap heap({.name = "idle", .plan = GetParam(), .least_growth_bytes = 1 << 20});
   EXPECT_FALSE(heap.idle(1h));  // nothing to do
   make_garbage(heap, 1 << 19);
   EXPECT_FALSE(heap.idle(0ns));
@@ -113,7 +114,7 @@ TEST_P(budget, idle_time_is_used_for_what_fits_into_it) {
 }
 
 TEST_P(budget, cycles_are_told_one_by_one) {
-  gc::heap heap({.name = "told", .plan = GetParam()});
+  test::any_heap heap({.name = "told", .plan = GetParam()});
   const gc::root<item> kept(heap.make<item>());
   make_garbage(heap, 10 * sizeof(item));
   heap.collect();
