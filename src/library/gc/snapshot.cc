@@ -67,8 +67,13 @@ class walk {
 
   void run() {
     from_roots();
-    do drain();
-    while (follow_pairs());
+    for (; next_ < cells_.size(); ++next_) {
+      const auto from = static_cast<std::uint32_t>(next_);
+      follow(from);
+      const auto waited = waiting_.find(cells_[from]);
+      if (waited == waiting_.end()) continue;
+      for (char* words : std::exchange(waited->second, {})) add_value(from, words);
+    }
     sort_edges();
   }
 
@@ -137,10 +142,6 @@ class walk {
     return a.frame_count == b.frame_count && std::equal(a.frames, a.frames + a.frame_count, b.frames);
   }
 
-  void drain() {
-    for (; next_ < cells_.size(); ++next_) follow(static_cast<std::uint32_t>(next_));
-  }
-
   void follow(std::uint32_t from) {
     char* cell = cells_[from];
     const detail::type_descriptor* type = type_of(cell);
@@ -153,7 +154,7 @@ class walk {
       for (std::size_t slot = 0; slot < table.offsets.size(); ++slot) {
         char* at = element + table.offsets[slot];
         if (slot >= table.slot_count) {
-          pairs_.push_back(at);
+          follow_pair(at);
           continue;
         }
         void* target = read_slot(at);
@@ -193,27 +194,23 @@ class walk {
     return static_cast<std::uint32_t>(at->second);
   }
 
-  // Values of pairs whose keys were met; true when there was one.
-  bool follow_pairs() {
-    std::size_t kept = 0;
-    bool any = false;
-    for (char* words : pairs_) {
-      void* key = read_slot(words);
-      if (key == nullptr) continue;
-      const cell_place at = window::get().place(key);
-      const std::uint32_t from = numbers_.of(at);
-      if (from == none) {
-        pairs_[kept++] = words;
-        continue;
-      }
-      void* value = read_slot(words + sizeof(void*));
-      if (value == nullptr || value == detail::hole) continue;
-      into_.pair_name = intern("value of a pair", false);
-      add_edge(from, value, into_.pair_name, none);
-      any = true;
+  // The value hangs on its key; before that is met, the pair waits for it.
+  void follow_pair(char* words) {
+    void* key = read_slot(words);
+    if (key == nullptr || !window::get().holds(key)) return;
+    const cell_place at = window::get().place(key);
+    const std::uint32_t from = numbers_.of(at);
+    if (from == none) {
+      waiting_[at.cell].push_back(words);
+    } else {
+      add_value(from, words);
     }
-    pairs_.resize(kept);
-    return any;
+  }
+  void add_value(std::uint32_t key, char* words) {
+    void* value = read_slot(words + sizeof(void*));
+    if (value == nullptr || value == detail::hole) return;
+    into_.pair_name = intern("value of a pair", false);
+    add_edge(key, value, into_.pair_name, none);
   }
 
   void sort_edges() {
@@ -231,7 +228,7 @@ class walk {
   std::vector<char*> cells_;  // by number
   std::size_t next_ = 0;
   std::vector<found_edge> found_;
-  std::vector<char*> pairs_;  // of objects that were met
+  std::unordered_map<char*, std::vector<char*>> waiting_;  // pairs, by the cells of keys that were not met yet
   std::unordered_map<const detail::type_descriptor*, slot_table> tables_;
   std::unordered_map<std::string, std::size_t> name_numbers_;
 };

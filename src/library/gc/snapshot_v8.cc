@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "library/gc/snapshot_graph.h"
+#include "library/gc/window.h"
 
 namespace tenure::gc {
 
@@ -190,25 +191,32 @@ class writer {
  private:
   std::size_t first_object() const { return 2 + graph_.holders.size(); }
 
-  void write_node(int type, std::string_view name, std::size_t bytes, std::size_t edge_count, std::size_t trace) {
+  // Even, and odd where it is an object's place: of two snapshots of a heap that moves nothing the same objects have
+  // the same. Unique in the 32 bits that DevTools keeps while the heaps' addresses span less than 32 GiB.
+  static std::uint64_t identity_of(const snapshot_object& object) {
+    return static_cast<std::uint64_t>(static_cast<const char*>(object.address) - window::get().address_of(0)) / 16 * 2 +
+           1;
+  }
+  void write_node(int type, std::string_view name, std::uint64_t identity, std::size_t bytes, std::size_t edge_count,
+                  std::size_t trace) {
     if (node_count_ != 0) to_ << ",\n";
-    // Identities are odd, as V8's are.
-    to_ << type << "," << strings_.of(name) << "," << 2 * node_count_ + 1 << "," << bytes << "," << edge_count << ","
-        << trace << ",0";
+    to_ << type << "," << strings_.of(name) << "," << identity << "," << bytes << "," << edge_count << "," << trace
+        << ",0";
     ++node_count_;
   }
   void write_nodes() {
     std::vector<std::size_t> roots_of(graph_.holders.size());
     for (const snapshot_root& root : graph_.roots) ++roots_of[root.holder];
     to_ << "\"nodes\":[";
-    write_node(synthetic_node, "", 0, 1, 0);
-    write_node(synthetic_node, "(GC roots)", 0, graph_.holders.size(), 0);
+    write_node(synthetic_node, "", 2, 0, 1, 0);
+    write_node(synthetic_node, "(GC roots)", 4, 0, graph_.holders.size(), 0);
     for (std::size_t i = 0; i < graph_.holders.size(); ++i) {
-      write_node(synthetic_node, "(" + graph_.holders[i] + ")", 0, roots_of[i], 0);
+      write_node(synthetic_node, "(" + graph_.holders[i] + ")", 6 + 2 * i, 0, roots_of[i], 0);
     }
     for (std::size_t i = 0; i < graph_.objects.size(); ++i) {
       const snapshot_object& object = graph_.objects[i];
-      write_node(object_node, object.type, object.bytes, snapshot_.edges_of(i).size(), traces_.leaf_of(object.site));
+      write_node(object_node, object.type, identity_of(object), object.bytes, snapshot_.edges_of(i).size(),
+                 traces_.leaf_of(object.site));
     }
     to_ << "],\n";
   }

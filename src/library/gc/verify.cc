@@ -4,6 +4,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "core/base/check.h"
 #include "library/gc/finalizer.h"
@@ -50,6 +53,11 @@ struct walk {
   }
 
   void follow(char* cell) {
+    if (const auto waited = waiting_pairs.find(cell); waited != waiting_pairs.end()) {
+      for (const arrival& value : std::exchange(waited->second, {})) {
+        if (value.target != nullptr) arrive(value);
+      }
+    }
     const detail::type_descriptor* type = type_of(cell);
     if (type == nullptr) return;
     const char* payload = cell + type->payload_offset;
@@ -57,27 +65,26 @@ struct walk {
     for (char* slot : all.slots) {
       if (void* target = read_slot(slot)) arrive({cell, static_cast<std::size_t>(slot - payload), {}, target});
     }
-    for (char* pair : all.pairs) pairs.push_back({cell, static_cast<std::size_t>(pair - payload), {}, pair});
+    for (char* pair : all.pairs) follow_pair(cell, static_cast<std::size_t>(pair - payload), pair);
   }
 
-  // Values of pairs whose keys were found; false when there is no new one.
-  bool follow_pairs() {
-    const std::size_t before = found.size();
-    for (arrival pair : pairs) {
-      auto* words = static_cast<char*>(pair.target);
-      pair.target = read_slot(words);
-      if (pair.target == nullptr || !found.contains(expect_object(pair).cell)) continue;
-      pair.offset += sizeof(void*);
-      pair.target = read_slot(words + sizeof(void*));
-      if (pair.target != nullptr) arrive(pair);
+  // The value hangs on its key: a pair whose key was not found yet waits for it.
+  void follow_pair(char* cell, std::size_t offset, char* words) {
+    const arrival to_key{cell, offset, {}, read_slot(words)};
+    if (to_key.target == nullptr) return;
+    const arrival to_value{cell, offset + sizeof(void*), {}, read_slot(words + sizeof(void*))};
+    char* key = expect_object(to_key).cell;
+    if (!found.contains(key)) {
+      waiting_pairs[key].push_back(to_value);
+    } else if (to_value.target != nullptr) {
+      arrive(to_value);
     }
-    return found.size() != before;
   }
 
   heap_state& heap;
   arrivals found;
   std::deque<char*> waiting;
-  std::vector<arrival> pairs;  // of what was found; the target is the pair itself
+  std::unordered_map<char*, std::vector<arrival>> waiting_pairs;  // to values, by the cells of keys
 };
 
 }  // namespace
@@ -114,13 +121,11 @@ arrivals walk_from_roots(heap_state& heap) {
     }
   }
   for_each_root([&](void* target) { from.arrive({nullptr, 0, "root", target}); });
-  do {
-    while (!from.waiting.empty()) {
-      char* cell = from.waiting.front();
-      from.waiting.pop_front();
-      from.follow(cell);
-    }
-  } while (from.follow_pairs());
+  while (!from.waiting.empty()) {
+    char* cell = from.waiting.front();
+    from.waiting.pop_front();
+    from.follow(cell);
+  }
   return std::move(from.found);
 }
 

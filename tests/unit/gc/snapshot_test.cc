@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -116,6 +117,50 @@ TEST(snapshot, the_value_of_a_pair_is_retained_by_its_key) {
   const auto& object = taken.objects()[number_of(taken, key.get())];
   EXPECT_EQ(object.retained_bytes, 3 * object.bytes);
   EXPECT_EQ(edges_of(taken, key.get()).begin()->first, "value of a pair");
+}
+
+// Each pair's value is the key of another, found in the order that is worst for passes over all that wait.
+TEST(snapshot, a_long_chain_of_pairs_is_followed_once) {
+  gc::heap heap({.name = "chain", .verify = true});
+  constexpr std::size_t length = 100'000;
+  const auto pairs = heap.make_array<gc::ephemeron<item, item>>(length);
+  const gc::local<item> first = heap.make<item>();
+  {
+    gc::local<item> key = first;
+    for (std::size_t i = 0; i < length; ++i) {
+      const gc::local<item> value = heap.make<item>();
+      (*pairs)[length - 1 - i].set(key, value);
+      key = value;
+    }
+  }
+  heap.check();
+  const gc::heap_snapshot taken(heap);
+  ASSERT_EQ(taken.objects().size(), length + 2);
+  const auto& object = taken.objects()[number_of(taken, first.get())];
+  EXPECT_EQ(object.retained_bytes, (length + 1) * object.bytes);
+}
+
+TEST(snapshot, an_object_has_the_same_identity_in_the_next_file) {
+  gc::heap heap({.name = "twice"});
+  const gc::local<item> one = heap.make<item>();
+  const auto identities = [&] {
+    std::ostringstream text;
+    gc::heap_snapshot(heap).write_v8(text);
+    const std::string all = text.str();
+    std::set<std::string> found;
+    // Rows of objects begin with 3; the third number is the identity.
+    for (std::size_t at = all.find("\n3,"); at != std::string::npos; at = all.find("\n3,", at + 1)) {
+      const std::size_t from = all.find(',', at + 3) + 1;
+      found.insert(all.substr(from, all.find(',', from) - from));
+    }
+    return found;
+  };
+  const std::set<std::string> before = identities();
+  ASSERT_EQ(before.size(), 1u);
+  one->first = heap.make<item>();
+  const std::set<std::string> after = identities();
+  EXPECT_EQ(after.size(), 2u);
+  EXPECT_TRUE(after.contains(*before.begin()));
 }
 
 // The oracle: what is not reached any more when an object is taken away.
