@@ -42,6 +42,7 @@ void* span_start(const span* of) noexcept { return reinterpret_cast<void*>(page_
 
 void configure() noexcept {
   read_options_from_environment();
+  learn_huge_page_policy();
   telemetry::start();
   on_change(wake_background);
 }
@@ -277,9 +278,12 @@ void* move_large(span* home, std::size_t bytes) noexcept {
     return nullptr;
   }
   const bool remapped = outcome.moved;
+  if (outcome.from_mapped && remapped) note_mapped_afresh(home->first_page, home->page_count);
   if (remapped) {
     forget_huge_pages(home->first_page, home->page_count);
     forget_huge_pages(moved->first_page, moved->page_count);
+  } else {
+    note_mapped_afresh(moved->first_page, moved->page_count);  // perhaps
   }
   if (!remapped) std::memcpy(span_start(moved), span_start(home), held_bytes);
   moved->moved_in = remapped;

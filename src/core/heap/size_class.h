@@ -118,5 +118,8 @@ constexpr std::uint32_t largest_batch(std::size_t size_class) noexcept {
 
 // Pages of a new span, given how many spans the class has: small at first, larger when the class is in use.
 std::uint32_t span_pages(std::size_t size_class, std::uint64_t spans_in_use) noexcept;
+// At a multiple of how many pages such a span begins, counted from address 0: there a block begins as well, and where
+// the span is of as many pages or a multiple, one ends with it. 1 where that takes too many.
+std::uint32_t span_alignment(std::size_t size_class, std::uint32_t pages) noexcept;
 
 }  // namespace tenure::core

@@ -80,7 +80,7 @@ void take_absent(span* from, std::uint32_t wanted, chain_end* taken) noexcept {
 
 span* make_block_span(std::size_t size_class, std::uint32_t pages, span_kind kind, void* owner) noexcept {
   const std::size_t size = class_bytes[size_class];
-  span* made = allocate_span(pages, 1, kind, false);
+  span* made = allocate_span(pages, span_alignment(size_class, pages), kind, false);
   if (made == nullptr) return nullptr;
   TENURE_YIELD_POINT();
   const std::uintptr_t begin = page_address(made->first_page);

@@ -52,10 +52,17 @@ inline bool is_uncarved(const span* of, const void* block) noexcept {
   return index_of(of, block) >= __atomic_load_n(&of->carved_count, __ATOMIC_RELAXED);
 }
 
-// Free blocks that may have memory: neither absent nor never handed out.
+// Whether the block may have memory, unless it is absent: it was handed out once, or the span was cut from pages that
+// may have been resident then.
+inline bool may_be_resident(const span* of, std::uint32_t index) noexcept {
+  TENURE_DCHECK(index < of->block_count);
+  return index < of->carved_count || !of->zeroed;
+}
+
+// Free blocks that may have memory.
 inline std::uint32_t present_count(const span* of) noexcept {
   TENURE_DCHECK(of->carved_count <= of->block_count);
-  return of->free_count - of->absent_count - (of->block_count - of->carved_count);
+  return of->free_count - of->absent_count - (of->zeroed ? of->block_count - of->carved_count : 0);
 }
 
 // Takes up to `wanted` free blocks and puts them before `chain`, in the order of their addresses.

@@ -28,7 +28,7 @@ bool may_go(const span* of, std::size_t offset, std::size_t page_bytes) noexcept
   bool any_present = false;
   for (std::uint32_t i = blocks.begin; i < blocks.end; ++i) {
     if (!is_free(of, i)) return false;
-    any_present = any_present || (i < of->carved_count && !is_absent(of, i));
+    any_present = any_present || (may_be_resident(of, i) && !is_absent(of, i));
   }
   return any_present;
 }
@@ -64,7 +64,10 @@ bool mark_absent(span* of, const thinning_plan& plan) noexcept {
   for (std::uint32_t run = 0; run < plan.run_count; ++run) {
     const std::size_t begin = plan.runs[run].offset_bytes;
     const block_range blocks = touching(of, begin, begin + plan.runs[run].bytes);
-    for (std::uint32_t i = blocks.begin; i < blocks.end && i < of->carved_count; ++i) {
+    const std::uint32_t end = of->zeroed && of->carved_count < blocks.end ? of->carved_count : blocks.end;
+    // What was never handed out and is resident nevertheless counts as if it had been, from now on.
+    if (end > of->carved_count) __atomic_store_n(&of->carved_count, end, __ATOMIC_RELAXED);
+    for (std::uint32_t i = blocks.begin; i < end; ++i) {
       TENURE_DCHECK(is_free(of, i));
       if (is_absent(of, i)) continue;
       of->absent_bits[i / 64] |= std::uint64_t{1} << (i % 64);

@@ -18,6 +18,7 @@ std::uint64_t now(clockid_t clock) noexcept {
 std::uint64_t monotonic_ns() noexcept { return now(CLOCK_MONOTONIC); }
 std::uint64_t coarse_monotonic_ns() noexcept { return now(CLOCK_MONOTONIC_COARSE); }
 std::uint64_t realtime_ns() noexcept { return now(CLOCK_REALTIME); }
+std::uint64_t thread_cpu_ns() noexcept { return now(CLOCK_THREAD_CPUTIME_ID); }
 std::uint32_t thread_id() noexcept { return static_cast<std::uint32_t>(::syscall(SYS_gettid)); }
 
 }  // namespace tenure::os

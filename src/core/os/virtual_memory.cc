@@ -1,9 +1,11 @@
 #include "core/os/virtual_memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <cerrno>
+#include <cstring>
 
 #include "core/base/check.h"
 #include "core/os/own_memory.h"
@@ -124,6 +126,22 @@ bool collapse(void* address, std::size_t bytes) noexcept {
   TENURE_DCHECK(reinterpret_cast<std::uintptr_t>(address) % page_bytes() == 0);
   // Nothing is refused to the program by a kernel that does not know it, or has no huge page.
   return !injected() && ::madvise(address, bytes, MADV_COLLAPSE) == 0;
+}
+
+void let_huge_pages_in(void* address, std::size_t bytes, bool may_come) noexcept {
+  keep_errno keep;
+  TENURE_DCHECK(reinterpret_cast<std::uintptr_t>(address) % page_bytes() == 0);
+  if (!injected()) ::madvise(address, bytes, may_come ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+bool huge_pages_are_on_request() noexcept {
+  keep_errno keep;
+  const int file = ::open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  char text[64] = {};
+  const ssize_t length = ::read(file, text, sizeof text - 1);
+  ::close(file);
+  return length > 0 && std::strstr(text, "[madvise]") != nullptr;
 }
 
 std::size_t resident_percent(void* address, std::size_t bytes) noexcept {

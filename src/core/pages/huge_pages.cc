@@ -3,6 +3,7 @@
 #include "core/base/bits.h"
 #include "core/base/check.h"
 #include "core/base/options.h"
+#include "core/os/clock.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/page_heap.h"
 #include "core/pages/page_map.h"
@@ -25,6 +26,8 @@ constexpr region_state refused = 255;
 static_assert(looks_before_rebuilding < rebuilt);
 
 region_state* states = nullptr;  // one a region of the window
+bool on_request = false;         // the kernel's policy: huge pages are for those who ask
+bool is_window_told = false;     // not to have any: from the second chunk on
 
 // The kernel's huge page is 2 MiB where its pages are these.
 constexpr std::size_t expected_page_bytes = 4096;
@@ -66,20 +69,50 @@ bool look_at(std::size_t region) noexcept {
   return false;
 }
 
-// True when the kernel made it a huge page.
-bool collapse(std::size_t region) noexcept {
-  if (!os::collapse(reinterpret_cast<void*>(page_address(region * region_pages)), huge_page_bytes)) return false;
+void* begin_of(std::size_t region) noexcept { return reinterpret_cast<void*>(page_address(region * region_pages)); }
+
+void let_in(std::uintptr_t first_page, std::uintptr_t count, bool may_come) noexcept {
+  os::let_huge_pages_in(reinterpret_cast<void*>(page_address(first_page)), count << page_shift, may_come);
+}
+
+// The region may have a huge page meanwhile.
+class opened_region {
+ public:
+  explicit opened_region(std::size_t region) noexcept
+      : region_(region), was_closed_(__atomic_load_n(&is_window_told, __ATOMIC_RELAXED)) {
+    if (was_closed_) let_in(region_ * region_pages, region_pages, true);
+  }
+  ~opened_region() {
+    if (was_closed_) let_in(region_ * region_pages, region_pages, false);
+  }
+  opened_region(const opened_region&) = delete;
+  opened_region& operator=(const opened_region&) = delete;
+
+ private:
+  std::size_t region_;
+  bool was_closed_;
+};
+
+// A touch makes it a huge page where nothing of it was resident and no page table is left of an earlier use.
+bool touch_as_one(std::size_t region) noexcept {
+  auto* begin = static_cast<volatile char*>(begin_of(region));
+  *begin = 0;
+  return os::resident_percent(begin_of(region), huge_page_bytes) == 100;
+}
+
+bool collapse(std::size_t region) noexcept { return os::collapse(begin_of(region), huge_page_bytes); }
+
+void note_huge(std::size_t region) noexcept {
   if (__atomic_exchange_n(&states[region], rebuilt, __ATOMIC_RELAXED) != rebuilt) count_bytes(huge_page_bytes);
-  return true;
 }
 
 bool rebuild(std::size_t region) noexcept {
-  void* begin = reinterpret_cast<void*>(page_address(region * region_pages));
-  if (os::resident_percent(begin, huge_page_bytes) < least_resident_percent) {
+  if (os::resident_percent(begin_of(region), huge_page_bytes) < least_resident_percent) {
     __atomic_store_n(&states[region], sparse, __ATOMIC_RELAXED);
     return false;
   }
-  if (collapse(region)) return true;
+  const opened_region opened(region);
+  if (collapse(region)) return note_huge(region), true;
   __atomic_store_n(&states[region], refused, __ATOMIC_RELAXED);
   return false;
 }
@@ -107,29 +140,48 @@ void forget_huge_pages(std::uintptr_t first_page, std::uintptr_t count) noexcept
   }
 }
 
-bool build_huge_page(std::size_t region) noexcept {
+bool build_huge_page(std::size_t region, std::uint64_t* took_ns) noexcept {
   TENURE_DCHECK(region < region_count());
-  return ready() && collapse(region);
+  *took_ns = 0;
+  if (!ready()) return false;
+  const opened_region opened(region);
+  const std::uint64_t cpu_before_ns = os::thread_cpu_ns();
+  bool is_huge = touch_as_one(region);
+  *took_ns = os::thread_cpu_ns() - cpu_before_ns;
+  if (!is_huge) {
+    const std::uint64_t before_ns = os::monotonic_ns();
+    is_huge = collapse(region);
+    *took_ns += os::monotonic_ns() - before_ns;
+  }
+  if (is_huge) note_huge(region);
+  return is_huge;
 }
 
-bool huge_page_pacing::wants_region(std::uint64_t pages) noexcept {
+void learn_huge_page_policy() noexcept { on_request = is_wanted() && os::huge_pages_are_on_request(); }
+
+void note_window_grown(std::uintptr_t pages_before, std::uintptr_t first_page, std::uintptr_t count) noexcept {
+  if (!on_request) return;
+  if (!is_window_told) let_in(0, pages_before, false);
+  __atomic_store_n(&is_window_told, true, __ATOMIC_RELAXED);
+  let_in(first_page, count, false);
+}
+
+void note_mapped_afresh(std::uintptr_t first_page, std::uintptr_t count) noexcept {
+  if (__atomic_load_n(&is_window_told, __ATOMIC_RELAXED)) let_in(first_page, count, false);
+}
+
+bool huge_page_pacing::wants_region(std::uint64_t fresh_pages) noexcept {
   if (!is_wanted()) return false;
-  const std::uint64_t bytes = pages << page_shift;
-  if (left_to_skip_bytes_ > bytes) {
-    left_to_skip_bytes_ -= bytes;
-    return false;
-  }
-  left_to_skip_bytes_ = 0;
-  return true;
+  credit_ns_ += static_cast<std::int64_t>(fresh_pages) * faults_ns / (share_for_trying * std::int64_t{region_pages});
+  if (credit_ns_ > most_credit_ns) credit_ns_ = most_credit_ns;
+  return credit_ns_ >= 0;
 }
 
 void huge_page_pacing::note(bool is_huge, std::uint64_t took_ns) noexcept {
-  if (is_huge && took_ns <= most_ns) {
-    next_skip_bytes_ = next_skip_bytes_ / 4 < least_skipped_bytes ? least_skipped_bytes : next_skip_bytes_ / 4;
-    return;
-  }
-  left_to_skip_bytes_ = next_skip_bytes_;
-  next_skip_bytes_ = next_skip_bytes_ * 4 > most_skipped_bytes ? most_skipped_bytes : next_skip_bytes_ * 4;
+  constexpr std::uint64_t most_ns = 1'000'000'000;  // a stopped process is nobody's fault
+  credit_ns_ -= static_cast<std::int64_t>(took_ns < most_ns ? took_ns : most_ns);
+  if (is_huge) credit_ns_ += faults_ns;
+  if (credit_ns_ > most_credit_ns) credit_ns_ = most_credit_ns;
 }
 
 }  // namespace tenure::core

@@ -4,18 +4,21 @@
 // almost all resident, at some looks in a row, is rebuilt as one huge page by the kernel (MADV_COLLAPSE, 6.1): nothing
 // becomes resident that was not, and no allocation waits for it, since only the background thread does this.
 //
-// A large heap whose small blocks go on to fresh pages has the region that it begins built in the same way at once, by
-// the thread that grows it, with no lock held and outside of every section: one system call for 500 page faults. How
-// long that took decides about the next one. Where it is dear, since the kernel has to make room first, waits for
-// another processor, or the host of a virtual machine has no huge page at hand, the heap grows page by page as ever,
-// for longer after each such time.
+// A large heap whose small blocks go on to fresh pages is a region ahead of them: the thread that grows it takes one of
+// free pages out of the lists, touches it with no lock held and outside of every section, and puts it back as pages
+// that are resident. One fault for 512, and no page of it was touched before, so that the kernel has nothing to move
+// and nobody to wait for. What that took decides about the next one: where it is dear, since the kernel has to make
+// room first or the host of a virtual machine has no huge page at hand, the heap grows page by page for a while.
 //
 // When pages of a region are returned to the system, the kernel takes the huge page apart and the region counts as
 // sparse again.
 //
-// Rejected: asking for huge pages when a chunk is mapped, or for one region (MADV_HUGEPAGE). The first touch of each
-// 2 MiB then makes all of it resident, for a block that may need 16 KiB of it; and the kernel keeps what has been asked
-// for as mappings of their own, which mremap cannot move together.
+// Where the kernel gives huge pages on request (madvise), all of the window but its first chunk alone is told not to
+// have any (MADV_NOHUGEPAGE), and a region is let have one for as long as it is built. To the kernel it is one mapping
+// before and after: what differs in this is a mapping of its own, and mremap moves none together with another.
+//
+// Rejected: asking for huge pages when a chunk is mapped. The first touch of each 2 MiB then makes all of it resident,
+// for a block that may need 16 KiB of it.
 #pragma once
 
 #include <cstddef>
@@ -33,26 +36,37 @@ std::size_t tend_huge_pages() noexcept;
 // Pages of [first, first + count) were returned to the system. Thread-safe.
 void forget_huge_pages(std::uintptr_t first_page, std::uintptr_t count) noexcept;
 
-// Builds the region's huge page now, from what is there and zeroes; true when there is one. Thread-safe, whatever the
-// program does with the region meanwhile.
-bool build_huge_page(std::size_t region) noexcept;
+// Builds the region's huge page now, of free pages that the caller holds: it is touched. True when there is one. What
+// it took is processor time, as page faults would have been interrupted by other threads as often; but real time where
+// the kernel waits for others.
+bool build_huge_page(std::size_t region, std::uint64_t* took_ns) noexcept;
 
-// When to build a region ahead: an answer to how long it took before. Guarded by the page heap's lock.
+// What the kernel's policy is; once, before the program can be in a sandbox that knows no open(). Allocates nothing.
+void learn_huge_page_policy() noexcept;
+// The window has grown by [first, first + count), beyond the `pages_before` that it had. Under the page heap's lock.
+void note_window_grown(std::uintptr_t pages_before, std::uintptr_t first_page, std::uintptr_t count) noexcept;
+// Pages of [first, first + count) are a new mapping, which is to be as those around it. Thread-safe.
+void note_mapped_afresh(std::uintptr_t first_page, std::uintptr_t count) noexcept;
+
+// When to build a region ahead: for as long as it pays. A credit of time, to which each region that is built adds what
+// page faults would have taken and from which it takes what building it took; where it has run out, growth by page
+// faults earns an eighth of what that takes. So what is lost is an eighth of the time for growing, and `most_credit_ns`
+// at the most, whatever the kernel does; and what may be won is found again within some regions. Guarded by the page
+// heap's lock.
 class huge_page_pacing {
  public:
-  // The heap goes on to `pages` fresh ones. True when the region that they begin is to be built now.
-  bool wants_region(std::uint64_t pages) noexcept;
-  // What came of it: whether there is a huge page now, and the time that passed.
+  // The heap has gone on to `fresh_pages` by page faults. True when the next region is to be built now.
+  bool wants_region(std::uint64_t fresh_pages) noexcept;
+  // What came of it: whether there is a huge page now, and what it took.
   void note(bool is_huge, std::uint64_t took_ns) noexcept;
 
-  // 512 faults take 0.8 to 1.1 ms in a virtual machine, and some 0.3 on bare metal, where a huge page takes 0.1.
-  static constexpr std::uint64_t most_ns = 400'000;
-  static constexpr std::uint64_t least_skipped_bytes = std::uint64_t{8} << 20;
-  static constexpr std::uint64_t most_skipped_bytes = std::uint64_t{8} << 30;
+  // 512 faults take 0.6 to 1.1 ms in a virtual machine, and some 0.3 on bare metal, where a huge page takes 0.1.
+  static constexpr std::int64_t faults_ns = 400'000;
+  static constexpr std::int64_t most_credit_ns = 20 * faults_ns;
+  static constexpr std::int64_t share_for_trying = 8;
 
  private:
-  std::uint64_t left_to_skip_bytes_ = 0;
-  std::uint64_t next_skip_bytes_ = least_skipped_bytes;
+  std::int64_t credit_ns_ = most_credit_ns;
 };
 
 }  // namespace tenure::core

@@ -32,6 +32,8 @@ constexpr std::uint64_t notable_pages = notable_heap_bytes >> page_shift;
 // its own thread, which returns what has not been used.
 constexpr std::uint64_t least_small_bytes = notable_heap_bytes / 2;
 constexpr std::uint32_t region_pages = huge_page_bytes >> page_shift;
+// When no more is left of a region, and of all dirty pages, the next one is begun: it is there when it is needed.
+constexpr std::uint32_t last_region_pages = region_pages / 8;
 
 os::mutex lock;
 run_bins dirty;
@@ -40,7 +42,8 @@ std::uint64_t releasing_pages = 0;
 std::uint64_t used_pages = 0;
 std::uint32_t returning = 0;  // one thread returns pages at a time
 huge_page_pacing pacing;
-std::uint32_t begun_region = 0;  // its number, and 1; 0: none
+span* begun_region = nullptr;  // taken out of the clean runs
+bool is_ahead = false;         // the last one became a huge page, and no fresh page was needed since
 void (*change_callback)() = nullptr;
 
 void publish() noexcept {
@@ -131,31 +134,6 @@ span* take(span* run, std::uint32_t pages, std::uint32_t alignment, span_kind ki
   return run;
 }
 
-// A span of small blocks was cut from fresh pages. Where it begins a region, the rest of that is what the next ones are
-// cut from: free pages that are resident soon.
-void begin_region(const span* cut) noexcept {
-  if (has_begun_region() || used_pages < notable_pages) return;
-  if (__atomic_load_n(&telemetry::statistics().small_span_bytes, __ATOMIC_RELAXED) < least_small_bytes) return;
-  const std::uint32_t end = cut->first_page + cut->page_count;
-  const std::uint32_t region = (end - 1) / region_pages;
-  const std::uint32_t region_end = (region + 1) * region_pages;
-  if (region_end - end < region_pages / 4 * 3) return;
-  span* rest = neighbour(end, span_kind::free_clean);
-  if (rest == nullptr || rest->first_page + rest->page_count < region_end) return;
-  if (!pacing.wants_region(cut->page_count)) return;
-  clean.remove(rest);
-  if (!split_off(rest, region_end, rest->first_page + rest->page_count - region_end)) {
-    clean.add(rest);
-    return;
-  }
-  rest->page_count = region_end - end;
-  rest->kind = span_kind::free_dirty;
-  rest->map_released = false;
-  rest->free_since_ns = os::coarse_monotonic_ns();
-  add_run(rest);
-  __atomic_store_n(&begun_region, region + 1, __ATOMIC_RELEASE);
-}
-
 bool extend(std::uint32_t pages) noexcept {
   span* run = allocate_span_record();
   if (run == nullptr) return false;
@@ -163,6 +141,7 @@ bool extend(std::uint32_t pages) noexcept {
   if (wanted < least_growth_pages) wanted = least_growth_pages;
   if (wanted > most_growth_pages) wanted = most_growth_pages;
   if (wanted < pages) wanted = pages;
+  const std::uintptr_t mapped_before = window.mapped_pages;
   std::uintptr_t first = extend_window(wanted);
   if (first == ~std::uintptr_t{0} && wanted != pages) {
     wanted = pages;  // near a limit: ask for no more than what is needed
@@ -173,11 +152,31 @@ bool extend(std::uint32_t pages) noexcept {
     free_span_record(run);
     return false;
   }
+  note_window_grown(mapped_before, first, wanted);
   run->kind = span_kind::free_clean;
   run->first_page = static_cast<std::uint32_t>(first);
   run->page_count = static_cast<std::uint32_t>(wanted);
   add_run(run);
   return true;
+}
+
+// Takes a region of free pages that nobody has touched out of the lists, where a large heap grows: when a span of small
+// blocks was cut that is the first one on fresh pages, or the last step before them.
+void begin_region(const span* cut) noexcept {
+  if (cut->zeroed) is_ahead = false;
+  if (!cut->zeroed && (!is_ahead || dirty.pages() > last_region_pages)) return;
+  if (has_begun_region() || used_pages < notable_pages) return;
+  if (__atomic_load_n(&telemetry::statistics().small_span_bytes, __ATOMIC_RELAXED) < least_small_bytes) return;
+  if (!pacing.wants_region(cut->zeroed ? cut->page_count : 0)) return;
+  span* run = clean.best_fit(region_pages, region_pages, 0);
+  if (run == nullptr && extend(2 * region_pages - 1)) run = clean.best_fit(region_pages, region_pages, 0);
+  span* region = run == nullptr ? nullptr : take(run, region_pages, region_pages, span_kind::releasing);
+  if (region == nullptr) return;
+  TENURE_DCHECK(region->first_page % region_pages == 0);
+  region->zeroed = false;  // soon
+  used_pages -= region_pages;
+  releasing_pages += region_pages;
+  __atomic_store_n(&begun_region, region, __ATOMIC_RELEASE);
 }
 
 span* find_and_take(std::uint32_t pages, std::uint32_t alignment, span_kind kind, bool want_clean) noexcept {
@@ -206,11 +205,6 @@ bool ready() noexcept {
   totals.window_begin = window.begin;
   totals.window_end = page_address(window.page_count);
   return true;
-}
-
-void free_bits_of(span* of) noexcept {
-  if (of->free_bits != nullptr && of->free_bits != of->bits_inside) free_block_bits(of->free_bits, of->block_count);
-  if (of->absent_bits != nullptr) free_block_bits(of->absent_bits, of->block_count);
 }
 
 void after_release() noexcept {
@@ -307,6 +301,15 @@ void release_records() noexcept {
 // Pages or records are on their way to the system, and free again in a moment.
 bool more_comes() noexcept { return releasing_pages != 0 || record_pages_are_leaving(); }
 
+// A region that nobody builds yet is free pages again: who begun it may be who needs them now.
+bool give_up_begun_region() noexcept {
+  span* begun = __atomic_exchange_n(&begun_region, nullptr, __ATOMIC_ACQUIRE);
+  if (begun == nullptr) return false;
+  begun->zeroed = true;  // as it was: clean
+  put_back(begun, 0);
+  return true;
+}
+
 // Tries with the lock held, again for as long as it fails for want of what is on its way.
 template <class Attempt>
 void retry_while_more_comes(Attempt attempt) noexcept {
@@ -314,7 +317,8 @@ void retry_while_more_comes(Attempt attempt) noexcept {
     bool comes = false;
     {
       os::lock_guard held(lock);
-      comes = !attempt() && more_comes();
+      const bool done = attempt() || (give_up_begun_region() && attempt());
+      comes = !done && more_comes();
       publish();
     }
     if (likely(!comes)) return;
@@ -353,12 +357,12 @@ void check_bins(const run_bins& bins, span_kind kind) noexcept {
 }  // namespace
 
 span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kind kind, bool want_clean) noexcept {
-  TENURE_DCHECK(pages != 0 && is_power_of_two(alignment_pages));
+  TENURE_DCHECK(pages != 0 && alignment_pages != 0);
   bool grew = false;
   span* found = nullptr;
   retry_while_more_comes([&]() noexcept {
     if (!find_or_extend(pages, alignment_pages, kind, want_clean, &found, &grew)) return false;
-    if (found->zeroed && kind == span_kind::small) begin_region(found);
+    if (kind == span_kind::small) begin_region(found);
     return true;
   });
   TENURE_DCHECK(found == nullptr || found->page_count == pages);
@@ -366,16 +370,18 @@ span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kin
   return found;
 }
 
-bool has_begun_region() noexcept { return __atomic_load_n(&begun_region, __ATOMIC_RELAXED) != 0; }
+bool has_begun_region() noexcept { return __atomic_load_n(&begun_region, __ATOMIC_RELAXED) != nullptr; }
 
 void build_begun_region() noexcept {
-  const std::uint32_t begun = __atomic_exchange_n(&begun_region, 0, __ATOMIC_ACQUIRE);
-  if (begun == 0) return;
-  const std::uint64_t before_ns = os::monotonic_ns();
-  const bool is_huge = build_huge_page(begun - 1);
-  const std::uint64_t took_ns = os::monotonic_ns() - before_ns;
+  span* begun = __atomic_exchange_n(&begun_region, nullptr, __ATOMIC_ACQUIRE);
+  if (begun == nullptr) return;
+  std::uint64_t took_ns = 0;
+  const bool is_huge = build_huge_page(begun->first_page / region_pages, &took_ns);
   os::lock_guard held(lock);
   pacing.note(is_huge, took_ns);
+  put_back(begun, os::coarse_monotonic_ns());
+  is_ahead = is_huge;
+  publish();
 }
 
 void forget_huge_page_pacing() noexcept {
@@ -393,7 +399,7 @@ std::uint64_t* allocate_bits(std::uint32_t blocks) noexcept {
 void release_span(span* released, bool is_clean) noexcept {
   TENURE_CHECK(released->kind >= span_kind::small);
   lock.lock();
-  free_bits_of(released);
+  free_span_bits(released);
   used_pages -= released->page_count;
   span* run = released;
   const std::uint32_t first = run->first_page;
@@ -481,6 +487,7 @@ std::size_t return_pages(std::uint64_t age_ns) noexcept {
       const std::size_t bytes = std::size_t{run->page_count} << page_shift;
       void* begin = reinterpret_cast<void*>(page_address(run->first_page));
       run->zeroed = run->moved_in ? os::map_over(begin, bytes) : os::release(begin, bytes);
+      if (run->zeroed && run->moved_in) note_mapped_afresh(run->first_page, run->page_count);
       if (run->zeroed) run->moved_in = false;
       if (run->zeroed) forget_huge_pages(run->first_page, run->page_count);
       returned_bytes += run->zeroed ? bytes : 0;
@@ -564,6 +571,7 @@ void recover_page_heap_after_fork() noexcept {
   __atomic_store_n(&returning, 0, __ATOMIC_RELEASE);
   os::lock_guard held(lock);
   put_back_record_pages();
+  begun_region = nullptr;
   span* chain = nullptr;
   for (std::uintptr_t page = 0; page < window.mapped_pages;) {
     span* found = window.span_map[page];

@@ -6,8 +6,8 @@
 //   return  -> free_dirty, merged with dirty neighbours, dated
 //   decay   -> runs older than the `decay` option are taken out of the lists (kind releasing), the lock is let go, the
 //              kernel works, the lock is taken and the run comes back as free_clean, merged with clean neighbours.
-//   growth  -> the rest of the 2 MiB that a large heap begins becomes free_dirty at once, and a huge page
-//   (huge_pages.h)
+//   growth  -> a large heap is 2 MiB ahead of its small blocks: free_clean, releasing while the kernel makes them one
+//              huge page (huge_pages.h), free_dirty
 //
 // The decay runs on Tenure's own thread once there is enough to return (background.h), otherwise on the slow path that
 // finds it due; never on a fast path and never with a lock held while the kernel works.
@@ -23,7 +23,7 @@ namespace tenure::core {
 // A heap of this size is worth looking after: what it does not use goes back, what is dense gets huge pages.
 inline constexpr std::size_t notable_heap_bytes = std::size_t{32} << 20;
 
-// `pages` pages whose first address is a multiple of alignment_pages (a power of two). The span is `kind`, in the span
+// `pages` pages whose first address is a multiple of alignment_pages. The span is `kind`, in the span
 // map, with class 0. Null when the system refuses. `zeroed` tells whether the pages read as zero; when want_clean is
 // true, clean pages are preferred (calloc, a block about to receive pages by mremap).
 span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kind kind, bool want_clean) noexcept;
@@ -31,8 +31,9 @@ span* allocate_span(std::uint32_t pages, std::uint32_t alignment_pages, span_kin
 // Room for a bit for each block of a span, which release_span() gives back; not zeroed. Null when the system refuses.
 std::uint64_t* allocate_bits(std::uint32_t blocks) noexcept;
 
-// Whether allocate_span() has begun a region of a large heap that is to become a huge page; and makes it one, which may
-// take a while: outside of every section and lock. A thread that finds nothing to do any more returns at once.
+// Whether allocate_span() has taken a region out of a large heap's free pages that is to become a huge page; and makes
+// it one and puts it back, which may take a while: outside of every section and lock. A thread that finds nothing to do
+// any more returns at once.
 bool has_begun_region() noexcept;
 void build_begun_region() noexcept;
 // As at the start, for tests.

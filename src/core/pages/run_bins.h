@@ -59,8 +59,8 @@ void merge_history(span* into, const span* other) noexcept;
 
 // How many pages of the run lie before the first one at the alignment.
 inline std::uint32_t lead_pages(const span* run, std::uint32_t alignment, std::uintptr_t phase) noexcept {
-  const std::uintptr_t first = run->first_page + phase;
-  return static_cast<std::uint32_t>(align_up(first, alignment) - first);
+  const std::uintptr_t beyond = (run->first_page + phase) % alignment;
+  return beyond == 0 ? 0 : static_cast<std::uint32_t>(alignment - beyond);
 }
 
 }  // namespace tenure::core

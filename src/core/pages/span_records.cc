@@ -45,6 +45,11 @@ std::uint64_t* allocate_block_bits(std::uint32_t blocks) noexcept {
 
 void free_block_bits(std::uint64_t* bits, std::uint32_t blocks) noexcept { bits_pool(blocks).free(bits); }
 
+void free_span_bits(span* of) noexcept {
+  if (of->free_bits != nullptr && of->free_bits != of->bits_inside) free_block_bits(of->free_bits, of->block_count);
+  if (of->absent_bits != nullptr) free_block_bits(of->absent_bits, of->block_count);
+}
+
 bool collect_unused_record_pages() noexcept {
   bool some = false;
   for (record_pool& pool : pools) some = pool.collect_unused() || some;

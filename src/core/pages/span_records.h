@@ -20,6 +20,8 @@ void free_span_record(span* released) noexcept;
 // Room for a bit for each of so many blocks, most_span_blocks at the most; not zeroed. Null when the system refuses.
 std::uint64_t* allocate_block_bits(std::uint32_t blocks) noexcept;
 void free_block_bits(std::uint64_t* bits, std::uint32_t blocks) noexcept;
+// The records of bits that the span has.
+void free_span_bits(span* of) noexcept;
 
 // Three steps, so that the kernel works while the lock is free: takes the unused pages out (false: there are none worth
 // the call), gives them back, and makes them known again as pages without memory. One thread at a time.

@@ -97,6 +97,13 @@ TEST(SizeClass, SpansHoldEightBlocksAtLeastAndBatchesFitTheirCount) {
       // Wherever the span lies, its first block stands at a multiple of the size.
       EXPECT_GE((pages * page_size_bytes - (class_bytes[i] - 16)) / class_bytes[i], 7u) << i;
     }
+    // Nothing is left over where a span begins as it wants to; never where that would be much.
+    const bool is_whole = last * page_size_bytes % class_bytes[i] == 0;
+    if (span_alignment(i, last) != 1) {
+      EXPECT_TRUE(is_whole) << i;
+      EXPECT_EQ(span_alignment(i, last) * page_size_bytes % class_bytes[i], 0u) << i;
+    }
+    EXPECT_TRUE(is_whole || class_bytes[i] < 8192) << i;
     EXPECT_GE(largest_batch(i), 2u);
     EXPECT_LE(largest_batch(i), 256u);
   }

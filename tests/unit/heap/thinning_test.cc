@@ -5,12 +5,14 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 #include <thread>
 #include <vector>
 
 #include "core/heap/central_list.h"
 #include "core/os/virtual_memory.h"
+#include "core/pages/page_heap.h"
 #include "core/pages/page_map.h"
 #include "core/telemetry/telemetry.h"
 #include "support/dice.h"
@@ -73,6 +75,27 @@ class Thinning : public ::testing::Test {
     }
   }
 };
+
+// A span that is cut from pages of an earlier use is resident where no block of it was ever handed out.
+TEST_F(Thinning, WhatWasNeverHandedOutGoesBackWhereItIsResident) {
+  constexpr std::uint32_t pages = 64;
+  constexpr std::size_t bytes = 20480;
+  span* before = allocate_span(pages, 1, span_kind::large, false);
+  ASSERT_NE(before, nullptr);
+  std::memset(reinterpret_cast<void*>(page_address(before->first_page)), 1, pages * page_size_bytes);
+  release_span(before, false);
+  const std::vector<test::filled_block> kept = blocks_of(bytes, 1, [](int) { return true; });
+  span* home = find_span(kept[0].start);
+  ASSERT_NE(home, nullptr);
+  ASSERT_FALSE(home->zeroed);
+  ASSERT_LT(home->carved_count, home->block_count);
+  ASSERT_EQ(resident_bytes_of(home), home->page_count * page_size_bytes);
+  EXPECT_GT(thin(class_of(bytes)), 0u);
+  EXPECT_LE(resident_bytes_of(home), bytes + 2 * os::page_bytes());
+  EXPECT_EQ(thin(class_of(bytes)), 0u);
+  EXPECT_EQ(home->absent_count, home->free_count);
+  free_all(kept);
+}
 
 TEST_F(Thinning, WhatOneBlockPinsGoesBackButForItsOwnPages) {
   for (const std::size_t bytes : {1024u, 1792u, 3000u, 8192u, 20480u, 65536u}) {

@@ -6,6 +6,9 @@
 #include <unistd.h>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
 #include <vector>
 
 namespace tenure::os {
@@ -119,6 +122,30 @@ TEST_F(VirtualMemory, HintsDoNotChangeTheContent) {
   EXPECT_EQ(memory[0], 0x5a);
   EXPECT_EQ(memory[bytes - 1], 0x5a);
   EXPECT_TRUE(all_zero(memory + bytes, huge - bytes));
+}
+
+TEST_F(VirtualMemory, HugePagesAreOnRequestWhereTheKernelSaysSo) {
+  std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(huge_pages_are_on_request(), text == "always [madvise] never\n");
+}
+
+TEST_F(VirtualMemory, HugePagesComeOnlyWhereTheyAreLetIn) {
+  if (!huge_pages_are_on_request()) GTEST_SKIP() << "the kernel gives them to all, to nobody, or has none";
+  constexpr std::size_t huge = 2 << 20;
+  auto* memory = static_cast<char*>(map(3 * huge));
+  let_huge_pages_in(memory, 3 * huge, false);
+  char* inner = memory + huge - reinterpret_cast<std::uintptr_t>(memory) % huge;
+  inner[0] = 1;
+  EXPECT_LT(resident_percent(inner, huge), 100u);
+  ASSERT_TRUE(release(inner, huge));
+  let_huge_pages_in(inner, huge, true);
+  inner[1] = 1;
+  let_huge_pages_in(inner, huge, false);
+  const std::size_t percent = resident_percent(inner, huge);
+  EXPECT_EQ(inner[1], 1);
+  EXPECT_TRUE(all_zero(inner + 2, huge - 2));
+  if (percent != 100) GTEST_SKIP() << "the kernel had no huge page";
 }
 
 TEST_F(VirtualMemory, InjectedFailuresBeginAtTheNthCallAndLastUntilSwitchedOff) {

@@ -38,6 +38,17 @@ std::uint64_t rollup_kib(const std::string& field) {
   return 0;
 }
 
+// How many mappings the kernel keeps for the window's chunks.
+std::size_t window_mappings() {
+  std::ifstream file("/proc/self/maps");
+  std::size_t count = 0;
+  for (std::string line; std::getline(file, line);) {
+    const std::uintptr_t begin = std::stoull(line, nullptr, 16);
+    if (begin >= window.begin && begin < page_address(window.mapped_pages)) ++count;
+  }
+  return count;
+}
+
 void* memory_of(const span* of) { return reinterpret_cast<void*>(page_address(of->first_page)); }
 
 std::size_t look_often() {
@@ -58,6 +69,7 @@ bool kernel_collapses() {
 class huge_pages_test : public ::testing::Test {
  protected:
   void SetUp() override {
+    learn_huge_page_policy();
     if (!kernel_collapses()) GTEST_SKIP() << "the kernel has no MADV_COLLAPSE or no huge page to give";
   }
 };
@@ -146,40 +158,88 @@ class begun_region_test : public huge_pages_test {
 
 std::uintptr_t region_of(const span* of) { return of->first_page / region_pages; }
 
-TEST_F(begun_region_test, becomes_a_huge_page_with_what_was_written) {
+// The region that is on its way: the one run that is in no list and in nobody's use.
+std::uintptr_t begun_region() {
+  std::uintptr_t found = ~std::uintptr_t{0};
+  lock_page_heap();
+  visit_spans(
+      [](void* context, span* visited) {
+        if (visited->kind != span_kind::releasing) return;
+        EXPECT_EQ(visited->page_count, region_pages);
+        EXPECT_EQ(visited->first_page % region_pages, 0u);
+        *static_cast<std::uintptr_t*>(context) = region_of(visited);
+      },
+      &found, true);
+  unlock_page_heap();
+  return found;
+}
+
+TEST_F(begun_region_test, becomes_a_huge_page_of_zeroes) {
   ASSERT_TRUE(begins());
-  span* first = spans_.back();
-  EXPECT_TRUE(first->zeroed);
-  std::memset(memory_of(first), 7, 100);
+  const std::uintptr_t region = begun_region();
+  EXPECT_NE(region, region_of(spans_.back()));
   const std::uint64_t resident_before_kib = rollup_kib("Rss");
   const std::uint64_t huge_before_kib = rollup_kib("AnonHugePages");
+  const std::size_t mappings_before = window_mappings();
   build_begun_region();
   EXPECT_FALSE(has_begun_region());
+  EXPECT_EQ(window_mappings(), mappings_before);  // so that mremap goes on to move what is on both sides
   check_all();
   const std::uint64_t huge_kib = rollup_kib("AnonHugePages") - huge_before_kib;
   EXPECT_EQ(telemetry::statistics().huge_page_bytes, huge_kib * 1024);
   if (huge_kib == 0) GTEST_SKIP() << "the kernel had no huge page";
   EXPECT_EQ(huge_kib, huge_page_bytes / 1024);
   EXPECT_GE(rollup_kib("Rss"), resident_before_kib + 1900);
-  const auto* bytes = static_cast<const unsigned char*>(memory_of(first));
-  for (std::size_t i = 0; i < 4 * page_size_bytes; ++i) ASSERT_EQ(bytes[i], i < 100 ? 7 : 0) << i;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(page_address(region * region_pages));
+  for (std::size_t i = 0; i < huge_page_bytes; ++i) ASSERT_EQ(bytes[i], 0) << i;
 }
 
-TEST_F(begun_region_test, is_what_the_next_spans_are_cut_from) {
+TEST_F(begun_region_test, becomes_one_again_after_an_earlier_use) {
   ASSERT_TRUE(begins());
-  const span* first = spans_.back();
-  for (std::uint32_t page = first->first_page + 4; page + 4 <= (region_of(first) + 1) * region_pages; page += 4) {
+  const std::uintptr_t region = begun_region();
+  build_begun_region();
+  if (telemetry::statistics().huge_page_bytes == 0) GTEST_SKIP() << "the kernel had no huge page";
+  // It goes back in parts, so that a page table is left.
+  for (unsigned part = 0; part < 2; ++part) {
+    spans_.push_back(allocate_span(region_pages / 2, 1, span_kind::large, false));
+    ASSERT_NE(spans_.back(), nullptr);
+    EXPECT_EQ(region_of(spans_.back()), region);
+  }
+  for (unsigned part = 0; part < 2; ++part) {
+    release_span(spans_.back(), false);
+    spans_.pop_back();
+    return_pages(0);
+  }
+  EXPECT_EQ(telemetry::statistics().huge_page_bytes, 0u);
+  const std::uint64_t huge_before_kib = rollup_kib("AnonHugePages");
+  std::uint64_t took_ns = 0;
+  EXPECT_TRUE(build_huge_page(region, &took_ns));
+  EXPECT_GT(took_ns, 0u);
+  EXPECT_EQ(rollup_kib("AnonHugePages"), huge_before_kib + huge_page_bytes / 1024);
+  forget_huge_pages(region * region_pages, region_pages);
+}
+
+TEST_F(begun_region_test, is_what_the_next_spans_are_cut_from_until_the_next_one_is_there) {
+  ASSERT_TRUE(begins());
+  const std::uintptr_t region = begun_region();
+  build_begun_region();
+  const bool is_huge = telemetry::statistics().huge_page_bytes != 0;
+  for (std::uint32_t pages = 4; pages <= region_pages; pages += 4) {
     const span* next = cut();
     ASSERT_NE(next, nullptr);
-    EXPECT_EQ(region_of(next), region_of(first));
-    EXPECT_FALSE(next->zeroed);  // free pages that are resident soon
+    EXPECT_EQ(region_of(next), region);
+    EXPECT_FALSE(next->zeroed);  // free pages that may be resident
   }
-  EXPECT_NE(region_of(cut()), region_of(first));
+  if (!is_huge) GTEST_SKIP() << "the kernel had no huge page";
+  EXPECT_TRUE(has_begun_region());
+  const std::uintptr_t following = begun_region();
+  EXPECT_NE(following, region);
+  build_begun_region();
+  EXPECT_EQ(region_of(cut()), following);
 }
 
 TEST_F(begun_region_test, goes_back_to_the_system_where_nobody_uses_it) {
   ASSERT_TRUE(begins());
-  std::memset(memory_of(spans_.back()), 7, 100);
   const std::uint64_t resident_before_kib = rollup_kib("Rss");
   build_begun_region();
   if (telemetry::statistics().huge_page_bytes == 0) GTEST_SKIP() << "the kernel had no huge page";
@@ -222,9 +282,10 @@ TEST_F(begun_region_test, is_for_small_blocks_only) {
 }
 
 TEST_F(begun_region_test, loses_nothing_where_the_system_refuses) {
-  for (std::uint64_t nth = 1; nth <= 2; ++nth) {
+  for (std::uint64_t nth = 1; nth <= 3; ++nth) {
     forget_huge_page_pacing();
     ASSERT_TRUE(begins());
+    const std::uintptr_t region = begun_region();
     const std::uint64_t refusals = os::refused_calls();
     os::fail_from_nth_call(nth);
     build_begun_region();
@@ -232,23 +293,43 @@ TEST_F(begun_region_test, loses_nothing_where_the_system_refuses) {
     EXPECT_EQ(os::refused_calls(), refusals);  // a hint
     EXPECT_FALSE(has_begun_region());
     check_all();
-    const span* first = spans_.back();
-    EXPECT_EQ(region_of(cut()), region_of(first));
+    EXPECT_EQ(region_of(cut()), region);
+    release_span(spans_.back(), false);
+    spans_.pop_back();
+    return_pages(0);
   }
 }
 
-TEST_F(begun_region_test, is_built_on_both_sides_of_a_fork) {
+// The thread that begun it is the one that would build it, and does not wait for itself.
+TEST_F(begun_region_test, is_given_up_where_nothing_else_is_free) {
   ASSERT_TRUE(begins());
-  std::memset(memory_of(spans_.back()), 7, 100);
+  const std::uintptr_t region = begun_region();
+  os::fail_from_nth_call(1);
+  bool came_to_region = false;
+  while (span* each = allocate_span(4, 1, span_kind::large, true)) {
+    came_to_region = came_to_region || region_of(each) == region;
+    spans_.push_back(each);
+  }
+  os::fail_from_nth_call(0);
+  EXPECT_TRUE(came_to_region);
+  EXPECT_FALSE(has_begun_region());
+  check_all();
+}
+
+// The child has no thread that would put back what is on its way.
+TEST_F(begun_region_test, is_free_in_the_child_of_a_fork) {
+  ASSERT_TRUE(begins());
+  const std::uintptr_t region = begun_region();
   lock_page_heap();
   const pid_t child = ::fork();
   unlock_page_heap();
   if (child == 0) {
     recover_page_heap_after_fork();
+    check_all();
+    const bool was_free = !has_begun_region() && region_of(cut()) == region;
     build_begun_region();
     check_all();
-    const auto* bytes = static_cast<const unsigned char*>(memory_of(spans_.back()));
-    ::_exit(bytes[99] == 7 && bytes[100] == 0 ? 0 : 1);
+    ::_exit(was_free ? 0 : 1);
   }
   build_begun_region();
   int status = -1;
@@ -283,44 +364,64 @@ TEST_F(begun_region_test, is_built_by_threads_that_cut_and_release) {
   check_all();
 }
 
-constexpr std::uint64_t skipped_pages = huge_page_pacing::least_skipped_bytes >> page_shift;
-
-// Regions' worth of fresh pages until one is wanted.
-std::uint64_t regions_until_wanted(huge_page_pacing& pacing) {
-  std::uint64_t count = 1;
+// Regions of page faults until one is wanted.
+std::int64_t regions_until_wanted(huge_page_pacing& pacing) {
+  std::int64_t count = 0;
   while (!pacing.wants_region(region_pages)) ++count;
   return count;
 }
 
+constexpr auto faults_ns = static_cast<std::uint64_t>(huge_page_pacing::faults_ns);
+
 TEST(huge_page_pacing, goes_on_while_it_is_cheap) {
   huge_page_pacing pacing;
-  for (int i = 0; i < 10; ++i) {
-    EXPECT_TRUE(pacing.wants_region(4));
-    pacing.note(true, huge_page_pacing::most_ns);
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(pacing.wants_region(0));
+    pacing.note(true, faults_ns);
   }
 }
 
-TEST(huge_page_pacing, stays_away_for_longer_each_time_it_was_dear_or_refused) {
+TEST(huge_page_pacing, loses_a_share_of_growth_where_it_is_dear) {
   huge_page_pacing pacing;
-  ASSERT_TRUE(pacing.wants_region(4));
-  std::uint64_t expected = skipped_pages / region_pages;
-  for (int i = 0; i < 4; ++i) {
-    pacing.note(i % 2 == 0, huge_page_pacing::most_ns + 1);
-    EXPECT_EQ(regions_until_wanted(pacing), expected);
-    expected *= 4;
+  constexpr std::uint64_t dear_ns = 12 * faults_ns;
+  std::uint64_t lost_ns = 0;
+  constexpr std::int64_t regions = 10000;
+  for (std::int64_t i = 0; i < regions; ++i) {
+    if (!pacing.wants_region(region_pages)) continue;
+    pacing.note(true, dear_ns);
+    lost_ns += dear_ns - faults_ns;
   }
-  for (int i = 0; i < 20; ++i) pacing.note(false, 0);
-  EXPECT_EQ(regions_until_wanted(pacing), huge_page_pacing::most_skipped_bytes / huge_page_bytes);
+  const std::uint64_t share_ns = regions * faults_ns / huge_page_pacing::share_for_trying;
+  EXPECT_LE(lost_ns, share_ns + huge_page_pacing::most_credit_ns + dear_ns);
+  EXPECT_GE(lost_ns, share_ns - dear_ns);  // and goes on looking
 }
 
-TEST(huge_page_pacing, comes_back_when_it_is_cheap_again) {
+TEST(huge_page_pacing, stays_away_from_what_is_refused) {
   huge_page_pacing pacing;
-  for (int i = 0; i < 3; ++i) pacing.note(true, huge_page_pacing::most_ns * 10);
-  regions_until_wanted(pacing);
-  for (int i = 0; i < 3; ++i) pacing.note(true, huge_page_pacing::most_ns / 4);
-  EXPECT_EQ(regions_until_wanted(pacing), 1u);
-  pacing.note(true, huge_page_pacing::most_ns * 10);
-  EXPECT_EQ(regions_until_wanted(pacing), skipped_pages / region_pages);
+  int refused = 0;
+  while (pacing.wants_region(0) && refused < 1000) {
+    pacing.note(false, faults_ns / 4);
+    ++refused;
+  }
+  EXPECT_EQ(refused, 4 * huge_page_pacing::most_credit_ns / huge_page_pacing::faults_ns + 1);
+}
+
+TEST(huge_page_pacing, comes_back_after_some_growth_when_it_is_cheap_again) {
+  huge_page_pacing pacing;
+  for (int i = 0; i < 2; ++i) pacing.note(true, 12 * faults_ns);  // 22 of 20 used
+  EXPECT_EQ(regions_until_wanted(pacing), 2 * huge_page_pacing::share_for_trying - 1);
+  for (int i = 0; i < 40; ++i) pacing.note(true, faults_ns / 2);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(pacing.wants_region(0));
+    pacing.note(true, 11 * faults_ns);
+  }
+  EXPECT_TRUE(pacing.wants_region(0));
+}
+
+TEST(huge_page_pacing, takes_a_stopped_process_for_a_short_one) {
+  huge_page_pacing pacing;
+  pacing.note(true, ~std::uint64_t{0});
+  EXPECT_LE(regions_until_wanted(pacing), std::int64_t{8} * 1'000'000'000 / huge_page_pacing::faults_ns);
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST(RunBins, BestFitIsTheShortestThatHolds) {
     ASSERT_EQ(bins.pages(), pages_in_all);
     for (int i = 0; i < 50; ++i) {
       const std::uint32_t pages = 1 + random() % (i % 2 == 0 ? 64 : 1500);
-      const std::uint32_t alignment = 1u << random() % 9;
+      const std::uint32_t alignment = 1 + random() % 256;
       const span* best = nullptr;
       for (const auto& run : runs) {
         if (!holds(*run, pages, alignment, phase)) continue;
@@ -100,7 +100,7 @@ TEST(RunBins, LeadIsWhatLiesBeforeTheAlignment) {
   span run;
   for (std::uint32_t first = 0; first < 70; ++first) {
     run.first_page = first;
-    for (std::uint32_t alignment = 1; alignment <= 64; alignment *= 2) {
+    for (std::uint32_t alignment = 1; alignment <= 64; ++alignment) {
       for (std::uintptr_t phase : {0u, 1u, 5u, 64u}) {
         const std::uint32_t lead = lead_pages(&run, alignment, phase);
         ASSERT_LT(lead, alignment);
