@@ -6,6 +6,7 @@
 #include "core/heap/central_list.h"
 #include "core/heap/sampled.h"
 #include "core/os/clock.h"
+#include "core/os/processors.h"
 
 namespace tenure::core {
 namespace {
@@ -89,13 +90,29 @@ void settle(hot_cache& cache, class_state& state, std::size_t size_class, std::u
   state.until_sample -= allocated;
 }
 
+std::uint64_t thread_count() noexcept {
+  const std::uint64_t count = __atomic_load_n(&telemetry::statistics().thread_cache_count, __ATOMIC_RELAXED);
+  return count == 0 ? 1 : count;
+}
+
 // Up to this many bytes a list grows at each visit: an OS page, which its first block has touched anyway, or less where
 // many threads share the pages.
 std::uint64_t quick_bytes() noexcept {
   constexpr std::uint64_t page_bytes = 4096;
   constexpr std::uint64_t all_threads_bytes = 128 * 1024;
-  const std::uint64_t threads = __atomic_load_n(&telemetry::statistics().thread_cache_count, __ATOMIC_RELAXED);
+  const std::uint64_t threads = thread_count();
   return threads * page_bytes <= all_threads_bytes ? page_bytes : all_threads_bytes / threads;
+}
+
+// Whether a thread's lists may hold so much together: less where there are more threads than can run at once, which
+// wait for a processor longer than for a block.
+bool may_hold(std::uint64_t bytes) noexcept {
+  constexpr std::uint64_t least_share_bytes = 32 * 1024;
+  const auto most = static_cast<std::uint64_t>(value(option::thread_cache));
+  if (bytes <= least_share_bytes || bytes > most) return bytes <= most;
+  const std::uint64_t threads = thread_count();
+  const std::uint64_t processors = os::processor_count();
+  return threads <= processors || bytes <= most / threads * processors;
 }
 
 // Two batches; more of the largest blocks, so that not every third free meets the slow path.
@@ -112,7 +129,7 @@ bool double_capacity(thread_record& record, class_state& state, std::size_t size
                                 : state.capacity * 2 > most ? most
                                                             : state.capacity * 2;
   const std::uint64_t added = std::uint64_t{doubled - state.capacity} * class_bytes[size_class];
-  if (record.held_limit_bytes + added > static_cast<std::uint64_t>(value(option::thread_cache))) return false;
+  if (!may_hold(record.held_limit_bytes + added)) return false;
   state.visits = 0;
   record.held_limit_bytes += added;
   state.capacity = static_cast<std::uint16_t>(doubled);
@@ -296,10 +313,12 @@ block_chain fetch(thread_record& record, class_state& state, std::size_t size_cl
 }
 
 // A list that supplies itself grows only as far as it pays: what goes round should stay in the processor's cache.
-constexpr std::uint64_t most_going_round_bytes = 8192;
-
 bool goes_round(const class_state& state, std::size_t size_class) noexcept {
-  return std::uint64_t{batch_of(state)} * class_bytes[size_class] >= most_going_round_bytes;
+  constexpr std::uint64_t enough_bytes = 4096;
+  constexpr std::uint64_t most_bytes = 8192;
+  constexpr std::uint32_t enough_blocks = 16;
+  const std::uint64_t bytes = std::uint64_t{batch_of(state)} * class_bytes[size_class];
+  return bytes >= most_bytes || (bytes >= enough_bytes && batch_of(state) >= enough_blocks);
 }
 
 // Blocks for a list that is used up: what was set aside, what this thread has freed, or what the central list has.
@@ -336,11 +355,13 @@ void* take_sample(hot_cache& cache, thread_record& record, std::size_t size_clas
   return nullptr;
 }
 
-// The most frequent slow path, where all that it has to do is known beforehand: the list that free filled takes the
-// place of the one that malloc has used up. Null, and nothing has changed, where there is anything else: then the long
-// way, which comes to the same.
-void* exchange_lists(hot_cache& cache, thread_record& record, class_state& state, std::size_t size_class) noexcept {
-  if (!is_paired(size_class) || state.spare.count != 0 || state.interval_epoch != record.interval_epoch) return nullptr;
+}  // namespace
+
+// Where there is anything else to do, the long way comes to the same.
+void* exchange_lists(hot_cache& cache, thread_record& record, std::size_t size_class) noexcept {
+  class_state& state = record.classes[size_class];
+  TENURE_DCHECK(is_paired(size_class));
+  if (state.spare.count != 0 || state.interval_epoch != record.interval_epoch) return nullptr;
   const std::uint32_t count = freed_count(cache, state, size_class);
   const std::uint32_t batch = batch_of(state);
   if (count * 2 <= batch || count > batch || state.until_sample <= std::uint64_t{state.granted} + count) return nullptr;
@@ -357,13 +378,10 @@ void* exchange_lists(hot_cache& cache, thread_record& record, class_state& state
   return block;
 }
 
-}  // namespace
-
 // The slow path's work of malloc; the record's lock is held and there is nothing to pop.
 void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_class, std::size_t requested_bytes,
                   wire::allocation_entry entry) noexcept {
   class_state& state = record.classes[size_class];
-  if (void* block = exchange_lists(cache, record, state, size_class)) return block;
   note_slow_path(cache, record, state, size_class);
   settle(cache, state, size_class, 0);
   if (unlikely(state.until_sample == 1)) {

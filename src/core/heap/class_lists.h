@@ -15,6 +15,10 @@
 
 namespace tenure::core {
 
+// The most frequent slow path, of a class with two lists, where all that it has to do is known beforehand: the list
+// that free filled takes the place of the one that malloc has used up. Null, and nothing has changed, where there is
+// anything else to do.
+void* exchange_lists(hot_cache& cache, thread_record& record, std::size_t size_class) noexcept;
 // What is left of a malloc when there is nothing to pop. Null when the system refuses.
 void* refill_held(hot_cache& cache, thread_record& record, std::size_t size_class, std::size_t requested_bytes,
                   wire::allocation_entry entry) noexcept;

@@ -331,6 +331,9 @@ void initialize() noexcept {
 
 // Says so itself, so that whoever has nothing else to say need not come back here: its frame is none to walk.
 void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept {
+  if (likely(bytes <= largest_tabled_bytes)) {
+    if (void* found = exchange(hot.table[bytes])) return found;
+  }
   void* block = nullptr;
   if (unlikely(bytes > largest_small_bytes)) {
     bool zeroed = false;

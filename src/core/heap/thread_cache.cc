@@ -142,6 +142,16 @@ thread_record* own_record() noexcept {
   return record;
 }
 
+void* exchange(std::size_t size_class) noexcept {
+  TENURE_DCHECK(size_class <= last_paired_class);
+  hot_cache& cache = hot;
+  thread_record* record = cache.record;
+  if (unlikely(record == nullptr || cache.busy || record->recorded)) return nullptr;
+  if (unlikely(telemetry::is_recording() || telemetry::has_tallies())) return nullptr;
+  slow_path entered(cache);
+  return exchange_lists(cache, *record, size_class);
+}
+
 void* refill(std::size_t size_class, std::size_t requested_bytes, wire::allocation_entry entry) noexcept {
   TENURE_DCHECK(size_class != 0 && size_class < class_count);
   hot_cache& cache = hot;

@@ -147,6 +147,11 @@ struct thread_record {
 
 // Slow paths of the fast path in heap.h.
 
+// A block of the class, up to last_paired_class, when the list that malloc pops is empty: of those that the thread has
+// freed, where there are enough and nothing else is to be done. Null, and nothing has changed, otherwise: then
+// refill().
+void* exchange(std::size_t size_class) noexcept;
+
 // A block of the class when the list that malloc pops is empty. Null when the system refuses.
 void* refill(std::size_t size_class, std::size_t requested_bytes, wire::allocation_entry entry) noexcept;
 

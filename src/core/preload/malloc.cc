@@ -20,6 +20,9 @@ using wire::allocation_entry;
 }
 
 [[gnu::noinline]] void* malloc_slow(std::size_t bytes) noexcept {
+  if (likely(bytes <= largest_tabled_bytes)) {
+    if (void* found = exchange(hot.table[bytes])) return found;
+  }
   if (void* found = try_allocate_medium(bytes)) return found;
   return allocate_slow(bytes, allocation_entry::malloc);
 }

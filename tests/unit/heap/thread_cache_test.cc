@@ -1,11 +1,14 @@
 #include "core/heap/thread_cache.h"
 
+#include <algorithm>
+#include <barrier>
 #include <set>
 #include <thread>
 #include <vector>
 
 #include "core/base/options.h"
 #include "core/heap/central_list.h"
+#include "core/os/processors.h"
 #include "core/telemetry/telemetry.h"
 #include "support/dice.h"
 #include "unit/heap/heap_support.h"
@@ -155,6 +158,34 @@ TEST_P(ThreadCacheLimit, IsNeverPassed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Limits, ThreadCacheLimit, ::testing::Values(0, 1000, 64 * 1024, 512 * 1024, 4 << 20));
+
+TEST_F(ThreadCache, ManyThreadsHaveAShareEach) {
+  constexpr std::ptrdiff_t count = 64;
+  const std::uint64_t most = static_cast<std::uint64_t>(value(option::thread_cache));
+  const std::uint64_t before = figures().cached_bytes;
+  std::barrier together(count + 1);
+  std::vector<std::thread> threads;
+  for (std::ptrdiff_t number = 0; number < count; ++number) {
+    threads.emplace_back([&] {
+      std::vector<void*> blocks{test::allocate(16)};
+      together.arrive_and_wait();  // all are there before one of them grows
+      for (int round = 0; round < 40; ++round) {
+        for (std::size_t c = 1; c < class_count; c += 3) {
+          for (int i = 0; i < 16; ++i) blocks.push_back(test::allocate(class_bytes[c]));
+        }
+        test::free_all(blocks);
+      }
+      together.arrive_and_wait();
+      together.arrive_and_wait();
+    });
+  }
+  together.arrive_and_wait();
+  together.arrive_and_wait();
+  const std::uint64_t share = std::max<std::uint64_t>(most / count * os::processor_count(), 32 * 1024);
+  EXPECT_LE(figures().cached_bytes - before, count * std::min(share, most));
+  together.arrive_and_wait();
+  for (std::thread& each : threads) each.join();
+}
 
 TEST_F(ThreadCache, ClassesThatAreNoLongerUsedAreGivenUp) {
   in_a_thread([] {
