@@ -3,7 +3,7 @@
 //
 //   tenure-bench-heap --list
 //   LD_PRELOAD=/some/allocator.so tenure-bench-heap larson [--divide N]
-//   tenure-bench-heap burst
+//   tenure-bench-heap burst | scattered | scaling THREADS | strands | replay TRACE
 //
 // One workload a process, because a heap remembers: what an earlier workload left behind would be charged to the next.
 #include <cstdio>
@@ -41,31 +41,44 @@ const workload* find(const char* name) {
   return found;
 }
 
-void print_result(const workload& which, std::uint64_t operations, const reading& cost, std::uint64_t peak_bytes,
-                  std::uint64_t end_bytes) {
-  std::printf(
-      "{\"name\": \"%s\", \"operations\": %llu, \"wall_seconds\": %.6f, \"cpu_seconds\": %.6f, "
-      "\"peak_rss_bytes\": %llu, \"end_rss_bytes\": %llu, \"minor_faults\": %llu, \"major_faults\": %llu, "
-      "\"voluntary_switches\": %llu, \"malloc_from\": \"%s\", \"new_from\": \"%s\"}\n",
-      which.name, static_cast<unsigned long long>(operations), static_cast<double>(cost.wall_ns) / 1e9,
-      static_cast<double>(cost.cpu_ns) / 1e9, static_cast<unsigned long long>(peak_bytes),
-      static_cast<unsigned long long>(end_bytes), static_cast<unsigned long long>(cost.minor_faults),
-      static_cast<unsigned long long>(cost.major_faults), static_cast<unsigned long long>(cost.voluntary_switches),
-      provider_of("malloc"), provider_of("_Znwm"));
-}
-
 int run(const workload& which, std::uint64_t divisor) {
   const reading before = read_now();
   const std::uint64_t operations = which.run(divisor);
   const reading cost = read_now() - before;
-  print_result(which, operations, cost, peak_rss_bytes(), rss_bytes());
+  print_result(which.name, operations, cost, peak_rss_bytes(), rss_bytes());
   return 0;
 }
 
+// What is not part of the matrix: it sleeps, or is told in other figures than time and peak.
+struct extra {
+  const char* name;
+  const char* argument;  // what it wants; null: nothing
+  const char* what;
+  int (*run)(const char* argument);
+};
+
+constexpr extra extras[] = {
+    {"burst", nullptr, "1 GiB freed, then RSS each second for ten seconds", [](const char*) { return run_burst(); }},
+    {"scattered", nullptr, "4 GiB freed in random order but for 1 %, then RSS likewise",
+     [](const char*) { return run_scattered(); }},
+    {"scaling", "THREADS", "the same work divided among threads, and a thread's memory", run_scaling},
+    {"strands", nullptr, "1,000 threads start and end 100 times; what stays resident",
+     [](const char*) { return run_strands(); }},
+    {"replay", "TRACE", "what tenure-bench-trace has made of a recording, done again", run_replay},
+};
+
 int list_all() {
   for_each_workload([](const workload& each) { std::printf("%-20s %s\n", each.name, each.what); });
-  std::printf("%-20s %s\n", "burst", "1 GiB freed, then RSS each second for ten seconds (not part of the matrix)");
+  for (const extra& each : extras) std::printf("%-20s %s (not part of the matrix)\n", each.name, each.what);
   return 0;
+}
+
+const extra* find_extra(int count, char** arguments) {
+  for (const extra& each : extras) {
+    const int wanted = each.argument == nullptr ? 2 : 3;
+    if (count == wanted && std::strcmp(arguments[1], each.name) == 0) return &each;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -76,14 +89,16 @@ int main(int count, char** arguments) {
   if (count >= 2 && std::strcmp(arguments[1], "--list") == 0) {
     return list_all();
   }
-  if (count >= 2 && std::strcmp(arguments[1], "burst") == 0) {
-    return run_burst();
+  if (const extra* other = find_extra(count, arguments)) {
+    return other->run(arguments[2]);
   }
   const workload* which = count >= 2 ? find(arguments[1]) : nullptr;
   const bool divided = count == 4 && std::strcmp(arguments[2], "--divide") == 0;
   const std::uint64_t divisor = divided ? std::strtoull(arguments[3], nullptr, 10) : 1;
   if (!which || (count > 2 && !divided) || divisor == 0) {
-    std::fprintf(stderr, "usage: tenure-bench-heap --list | burst | WORKLOAD [--divide N]\n");
+    std::fprintf(stderr,
+                 "usage: tenure-bench-heap --list | burst | scattered | scaling THREADS | strands | replay TRACE\n"
+                 "       tenure-bench-heap WORKLOAD [--divide N]\n");
     return 2;
   }
   return run(*which, divisor);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -62,6 +63,19 @@ const char* provider_of(const char* symbol) {
   Dl_info info{};
   void* address = dlsym(RTLD_DEFAULT, symbol);
   return address && dladdr(address, &info) && info.dli_fname ? info.dli_fname : "";
+}
+
+void print_result(const char* name, std::uint64_t operations, const reading& cost, std::uint64_t peak_bytes,
+                  std::uint64_t end_bytes) {
+  std::printf(
+      "{\"name\": \"%s\", \"operations\": %llu, \"wall_seconds\": %.6f, \"cpu_seconds\": %.6f, "
+      "\"peak_rss_bytes\": %llu, \"end_rss_bytes\": %llu, \"minor_faults\": %llu, \"major_faults\": %llu, "
+      "\"voluntary_switches\": %llu, \"malloc_from\": \"%s\", \"new_from\": \"%s\"}\n",
+      name, static_cast<unsigned long long>(operations), static_cast<double>(cost.wall_ns) / 1e9,
+      static_cast<double>(cost.cpu_ns) / 1e9, static_cast<unsigned long long>(peak_bytes),
+      static_cast<unsigned long long>(end_bytes), static_cast<unsigned long long>(cost.minor_faults),
+      static_cast<unsigned long long>(cost.major_faults), static_cast<unsigned long long>(cost.voluntary_switches),
+      provider_of("malloc"), provider_of("_Znwm"));
 }
 
 }  // namespace tenure::bench

@@ -20,6 +20,10 @@ reading operator-(const reading& later, const reading& earlier);
 std::uint64_t peak_rss_bytes();
 std::uint64_t rss_bytes();
 
+// The line of JSON that a workload's figures are told in.
+void print_result(const char* name, std::uint64_t operations, const reading& cost, std::uint64_t peak_bytes,
+                  std::uint64_t end_bytes);
+
 // The file that a C symbol was bound to, as the dynamic loader sees it; an empty string where it cannot tell.
 const char* provider_of(const char* symbol);
 

@@ -10,25 +10,19 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import random
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from harness import allocators, execution, report  # noqa: E402 (the path must be set first)
+from harness import allocators, commandline, execution, plot, report, setting  # noqa: E402 (the path must be set first)
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=ROOT / "build/release", help="build folder (default build/release)")
-    parser.add_argument("--tenure", help="Tenure's library (default lib/libtenure-malloc.so of the build folder)")
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PATH", help="one more allocator's library")
-    parser.add_argument("--peers", metavar="FILE", help="a file of NAME=PATH lines")
-    parser.add_argument("--only", metavar="NAMES", help="of the allocators only these, separated by commas")
+    commandline.add_allocators(parser)
     parser.add_argument("--workloads", metavar="NAMES", help="only these, separated by commas")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="two rounds of a quarter of the work; not for documents")
@@ -39,11 +33,6 @@ def parse(arguments):
     parser.add_argument("--name", help="name of the result files (default heap- and the time)")
     parser.add_argument("--list", action="store_true", help="says which allocators and workloads there are")
     return parser.parse_args(arguments)
-
-
-def peer_list(options):
-    lines = pathlib.Path(options.peers).read_text().split() if options.peers else []
-    return lines + options.peer
 
 
 def pick_workloads(machine, names):
@@ -93,42 +82,17 @@ def measure(workloads, chosen, rounds, seed):
     return samples, failures
 
 
-def first_line(path, prefix=""):
-    try:
-        lines = pathlib.Path(path).read_text().splitlines()
-    except OSError:
-        return "unknown"
-    found = next((line for line in lines if line.startswith(prefix)), "unknown")
-    return found.partition(":")[2].strip() if prefix and ":" in found else found
-
-
-def command_line(words):
-    """As it was typed, but for the paths, which are of one machine alone."""
-    shown, named = ["bench/heap/run.py"], {"--peers": "FILE", "--build": "FOLDER", "--tenure": "LIBRARY"}
-    for before, word in zip(["", *words], words):
-        if before in named:
-            word = named[before]
-        elif before == "--peer":
-            word = word.partition("=")[0] + "=PATH"
-        shown.append(word)
-    return " ".join(shown)
-
-
 def describe(options, rounds, load_before):
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return {
-        "processor": first_line("/proc/cpuinfo", "model name"), "cores": os.cpu_count(), "kernel": platform.release(),
-        "huge_pages": first_line("/sys/kernel/mm/transparent_hugepage/enabled"),
-        "commit": commit.stdout.strip() or "unknown", "date": datetime.date.today().isoformat(),
-        "rounds": rounds, "quick": options.quick, "clock": options.clock, "seed": options.seed,
-        "load_before": load_before, "load_after": os.getloadavg()[0], "command": command_line(sys.argv[1:]),
+        **setting.facts(), "rounds": rounds, "quick": options.quick, "clock": options.clock, "seed": options.seed,
+        "load_before": load_before, "load_after": os.getloadavg()[0],
+        "command": setting.command_line("bench/heap/run.py", sys.argv[1:]),
     }
 
 
 def sentence(about):
     quick = " QUICK: a quarter of the work, not for documents." if about["quick"] else ""
-    return (f"{about['date']}, commit {about['commit']}, {about['processor']}, {about['cores']} cores, kernel "
-            f"{about['kernel']}, transparent huge pages {about['huge_pages']}; medians of {about['rounds']} "
+    return (f"{setting.sentence(about)}; medians of {about['rounds']} "
             f"interleaved rounds, {about['clock']} time; load {about['load_before']:.1f} before, "
             f"{about['load_after']:.1f} after; `{about.get('command', 'bench/heap/run.py')}`.{quick}")
 
@@ -140,11 +104,12 @@ def write_results(options, about, figures, paths, bursts):
     (folder / f"{name}.md").write_text(report.markdown(figures, sentence(about), bursts))
     summary = report.summary(figures, sentence(about), bursts)
     (folder / f"{name}.short.md").write_text(summary)
+    (folder / f"{name}.svg").write_text(plot.svg(figures, setting.sentence(about)))
     (folder / f"{name}.json").write_text(json.dumps(
         {"about": about, "allocators": paths, "samples": figures.samples, "failures": figures.failures,
          "burst": bursts}, indent=1))
     print(summary, end="")
-    print(f"Every figure: {folder / name}.md and .json; this: {name}.short.md", file=sys.stderr)
+    print(f"Every figure: {folder / name}.md, .svg and .json; this: {name}.short.md", file=sys.stderr)
 
 
 def list_all(machine, found, missing):
@@ -158,7 +123,7 @@ def list_all(machine, found, missing):
 
 
 def compare(options, machine, found, missing):
-    chosen = allocators.choose(found, options.only.split(",") if options.only else [])
+    chosen = commandline.chosen(options, found)
     for line in missing if not options.only else []:
         print(f"left out: {line}", file=sys.stderr)
     workloads = pick_workloads(machine, options.workloads.split(",") if options.workloads else [])
@@ -168,7 +133,7 @@ def compare(options, machine, found, missing):
     bursts = {}
     for one in chosen if options.burst else []:
         try:
-            bursts[one.name] = execution.run_burst(machine, one)
+            bursts[one.name] = execution.run_extra(machine, one, "burst")
         except execution.Failure as failure:
             bursts[one.name] = f"FAILED: {failure}"
     figures = report.Figures([one.name for one in workloads], [one.name for one in chosen], samples, failures)
@@ -193,12 +158,10 @@ def main():
     options = parse(sys.argv[1:])
     if options.recorded:
         return from_record(options)
-    machine = execution.Machine(options.build, 4 if options.quick else 1, options.clock)
+    machine = None
     try:
-        if not machine.bench.exists():
-            raise allocators.Unusable(f"{machine.bench} does not exist; build the release preset first")
-        library = options.tenure or pathlib.Path(options.build) / "lib/libtenure-malloc.so"
-        found, missing = allocators.find(library, peer_list(options))
+        machine = commandline.open_machine(options, 4 if options.quick else 1, options.clock)
+        found, missing = commandline.find_allocators(options)
         if options.list:
             list_all(machine, found, missing)
             return 0
@@ -207,7 +170,8 @@ def main():
         print(f"bench/heap: {sorry}", file=sys.stderr)
         return 2
     finally:
-        machine.close()
+        if machine:
+            machine.close()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,11 @@ workload_list exchange_workloads();
 workload_list zeroed_workloads();
 workload_list tree_workloads();
 
-// Not part of the matrix, as it sleeps for ten seconds and prints lines of its own.
+// Not part of the matrix, as each prints a line of its own; exit codes.
 int run_burst();
+int run_scattered();
+int run_scaling(const char* threads);
+int run_strands();
+int run_replay(const char* trace);
 
 }  // namespace tenure::bench

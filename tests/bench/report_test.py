@@ -56,13 +56,14 @@ class Report(unittest.TestCase):
 
     def test_the_burst_is_told_with_and_without_what_the_program_held_before(self):
         mebibyte = 1024 * 1024
-        said = {"live_bytes": 100 * mebibyte, "usable_bytes": 104 * mebibyte, "start_rss_bytes": 5 * mebibyte,
+        said = {"live_bytes": 100 * mebibyte, "usable_bytes": 104 * mebibyte,
+                "touched_page_bytes": 110 * mebibyte, "start_rss_bytes": 5 * mebibyte,
                 "rss_bytes_by_second": [400 * mebibyte] + [115 * mebibyte] * 10}
         other = {**said, "start_rss_bytes": 15 * mebibyte, "usable_bytes": 115 * mebibyte}
         lines = report.burst_lines({"tenure": said, "left": other, "right": "FAILED"})
         self.assertIn("| without the program's own 5.0 MiB |", lines[2])
-        self.assertEqual(lines[4], "| tenure | 100 | 400 | 115 | 115 | 115 | 1.15 | 1.10 | 1.11 |")
-        self.assertEqual(lines[5], "| left | 100 | 400 | 115 | 115 | 115 | 1.15 | 1.10 | 1.00 |")
+        self.assertEqual(lines[4], "| tenure | 100 | 400 | 115 | 115 | 115 | 1.15 | 1.10 | 1.11 | 1.05 |")
+        self.assertEqual(lines[5], "| left | 100 | 400 | 115 | 115 | 115 | 1.15 | 1.10 | 1.00 | 1.05 |")
         self.assertEqual(lines[6].count("|"), lines[4].count("|"))
 
     def test_the_short_table_names_a_failure_of_tenure(self):

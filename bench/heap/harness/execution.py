@@ -90,9 +90,12 @@ class Synthetic:
     def prove(self, allocator):
         pass  # Each sample carries its own proof.
 
+    def command(self):
+        """The command of one run and its variables."""
+        return [str(self.machine.bench), self.name, "--divide", str(self.machine.divisor)], {}
+
     def sample(self, allocator):
-        cost, printed = self.machine.run(allocator,
-                                         [str(self.machine.bench), self.name, "--divide", str(self.machine.divisor)])
+        cost, printed = self.machine.run(allocator, self.command()[0])
         said = json.loads(printed)
         if not same_file(said["malloc_from"], allocator.path):
             raise Failure(f"not engaged: malloc came from {said['malloc_from'] or 'nowhere'}")
@@ -130,6 +133,13 @@ class Program:
         check_bindings("\n".join(logs), allocator)
         for path in folder.glob(f"{log.name}.*"):
             path.unlink()
+
+    def command(self):
+        """The same; None of a server, which does nothing by itself."""
+        if hasattr(self.module, "run"):
+            return None
+        launch = self.module.prepare(self.input_folder("input"), self.machine.divisor)
+        return launch.command, launch.variables
 
     def sample(self, allocator):
         if hasattr(self.module, "run"):
@@ -189,16 +199,17 @@ def all_workloads(machine):
     found = []
     for line in listing.splitlines():
         name, _, what = line.partition(" ")
-        if name != "burst":
+        if "(not part of the matrix)" not in what:
             found.append(Synthetic(machine, name, what.strip()))
     for entry in sorted(pkgutil.iter_modules(programs.__path__), key=lambda one: one.name):
         found.append(Program(machine, importlib.import_module(f"programs.{entry.name}")))
     return found
 
 
-def run_burst(machine, allocator):
-    _, printed = machine.run(allocator, [str(machine.bench), "burst"])
+def run_extra(machine, allocator, *words):
+    """One of the workloads that are not part of the matrix; what it said, and what it cost."""
+    cost, printed = machine.run(allocator, [str(machine.bench), *words])
     said = json.loads(printed)
     if not same_file(said["malloc_from"], allocator.path):
         raise Failure(f"not engaged: malloc came from {said['malloc_from']}")
-    return said
+    return {**cost, **said}

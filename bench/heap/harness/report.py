@@ -117,23 +117,25 @@ def noise(figures):
 
 
 def burst_lines(bursts):
-    """The next to last column leaves out what the program holds before its first block, where that is least;
-    the last one takes the blocks at the size that the allocator gave them, and not at what was asked for."""
+    """One column leaves out what the program holds before its first block, where that is least; the last ones take
+    the blocks at the size that the allocator gave them, and the OS pages that they lie on, without which no allocator
+    can do that moves nothing."""
     starts = [said.get("start_rss_bytes", 0) for said in bursts.values() if not isinstance(said, str)]
     own = min(starts, default=0)
     rows = []
     for allocator, said in bursts.items():
         if isinstance(said, str):
-            rows.append([allocator, said] + [""] * 7)
+            rows.append([allocator, said] + [""] * 8)
             continue
         by_second, live = said["rss_bytes_by_second"], said["live_bytes"]
         cells = [f"{by_second[second] / MEBIBYTE:.0f}" for second in (0, 1, 5, 10)]
         ratios = [f"{(by_second[10] - left_out) / live:.2f}" for left_out in (0, own)]
-        usable = said.get("usable_bytes")
+        at_least = [said.get("usable_bytes"), said.get("touched_page_bytes")]
         rows.append([allocator, f"{live / MEBIBYTE:.0f}"] + cells + ratios +
-                    [f"{by_second[10] / usable:.2f}" if usable else "–"])
+                    [f"{by_second[10] / one:.2f}" if one else "–" for one in at_least])
     heads = ["allocator", "live MiB", "RSS at once", "1 s", "5 s", "10 s", "RSS / live after 10 s",
-             f"without the program's own {own / MEBIBYTE:.1f} MiB", "RSS / usable size of the live blocks"]
+             f"without the program's own {own / MEBIBYTE:.1f} MiB", "RSS / usable size of the live blocks",
+             "RSS / OS pages they lie on"]
     return ["## Burst: 1 GiB freed, then sleep", ""] + table(heads, rows) + [""]
 
 
