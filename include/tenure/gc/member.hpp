@@ -12,8 +12,8 @@
 // Thread-safety: as a raw pointer, one thread at a time; atomic_member<T> for more. Cost of a store: a test of the
 // phase and, in a generational heap, of the card, over that of a raw pointer; of a load: none.
 //
-// Two change places with swap(a, b), found by their class, as algorithms call it: std::swap(a, b) by its full name keeps
-// one on the stack meanwhile, where it keeps nothing alive.
+// Two change places with swap(a, b), found by their class, as algorithms call it: std::swap(a, b) by its full name
+// keeps one on the stack meanwhile, where it keeps nothing alive.
 //
 // In a destructor: members to objects that die together with this one are null, all others are good.
 #pragma once

@@ -189,8 +189,9 @@ bool is_in_destructor() noexcept {
 void reset_destructors_in_child() noexcept {
   queue().guard.reset();
   queue().thread.reset();
-  // One that was running will not return; what it did to its object is not known.
-  if (queue().running != nullptr) {
+  // One that another thread was running will not return; what it did to its object is not known. One that has forked
+  // itself goes on.
+  if (queue().running != nullptr && queue().runner != &this_thread()) {
     __atomic_store_n(reinterpret_cast<detail::type_descriptor**>(queue().running), &detail::descriptor_of<char>,
                      __ATOMIC_RELEASE);
     queue().running = nullptr;

@@ -1,6 +1,8 @@
 // A forked child has a heap that works: no cycle under way, no lock held, the other threads' locals gone.
 #include <gtest/gtest.h>
 
+#include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +95,48 @@ TEST(fork, the_child_runs_what_was_queued) {
   go.notify_all();
   heap.wait_for_destructors();
   EXPECT_EQ(ended, 1);
+}
+
+std::atomic<int> ends_in_child{0};
+struct forks {
+  std::atomic<pid_t>* child;
+  ~forks() {
+    const pid_t made = ::fork();
+    if (made != 0) {
+      *child = made;
+      child->notify_all();
+      return;
+    }
+    // The thread goes on with what is queued and waits for more; a second later all is well.
+    ends_in_child = 1;
+    ::signal(SIGALRM, [](int) { ::_exit(ends_in_child == 2 ? 7 : 1); });
+    sigset_t alarm_alone;
+    ::sigemptyset(&alarm_alone);
+    ::sigaddset(&alarm_alone, SIGALRM);
+    ::pthread_sigmask(SIG_UNBLOCK, &alarm_alone, nullptr);
+    ::alarm(1);
+  }
+};
+struct counts_in_child {
+  ~counts_in_child() {
+    if (ends_in_child != 0) ++ends_in_child;
+  }
+};
+
+// In the child a destructor that has forked returns, the next one runs, and both objects are freed.
+TEST(fork, a_destructor_may_fork) {
+  gc::heap heap({.name = "forking", .plan = gc::plan::mark_sweep});
+  std::atomic<pid_t> child{0};
+  {
+    const gc::local<forks> first = heap.make<forks>();
+    const gc::local<counts_in_child> second = heap.make<counts_in_child>();
+    first->child = &child;
+  }
+  heap.collect();
+  child.wait(0);
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child.load());
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
 }
 
 // Heaps come, are used and go while the process forks.
