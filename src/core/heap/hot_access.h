@@ -25,8 +25,11 @@ class hot_access {
   }
 
   [[gnu::always_inline]] std::size_t class_of(std::size_t bytes) const noexcept {
+    // Volatile, as is_no_start: else a compiler that takes the call out of a loop reads before the size was looked at.
     std::size_t size_class;
-    asm("movzbl %%fs:%c2(%1, %3), %k0" : "=r"(size_class) : "r"(offset_), "i"(offsetof(hot_cache, table)), "r"(bytes));
+    asm volatile("movzbl %%fs:%c2(%1, %3), %k0"
+                 : "=r"(size_class)
+                 : "r"(offset_), "i"(offsetof(hot_cache, table)), "r"(bytes));
     return size_class;
   }
 
@@ -57,9 +60,9 @@ class hot_access {
   // Whether the address is not a multiple of the class's block size; always for class 0.
   [[gnu::always_inline]] bool is_no_start(std::uintptr_t address, std::size_t size_class) const noexcept {
     bool off;
-    asm("imulq %%fs:%c3(%2, %4, 8), %0\n\tcmpq %%fs:%c3(%2, %4, 8), %0"
-        : "+r"(address), "=@ccae"(off)
-        : "r"(offset_), "i"(offsetof(hot_cache, inverse)), "r"(size_class));
+    asm volatile("imulq %%fs:%c3(%2, %4, 8), %0\n\tcmpq %%fs:%c3(%2, %4, 8), %0"
+                 : "+r"(address), "=@ccae"(off)
+                 : "r"(offset_), "i"(offsetof(hot_cache, inverse)), "r"(size_class));
     return off;
   }
 
