@@ -89,7 +89,7 @@ class cache : eviction::not_copied {
       return {};
     }
     if (entries_.log().hit(mine.number, identity)) [[unlikely]]
-      entries_.try_drain();
+      entries_.try_drain(mine.number);
     return found;
   }
   // Counted nowhere, and the policy does not hear of it.

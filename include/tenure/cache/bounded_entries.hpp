@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include <tenure/cache/building.hpp>
+#include <tenure/cache/departures.hpp>
 #include <tenure/cache/entry.hpp>
 #include <tenure/cache/entry_table.hpp>
 #include <tenure/cache/lock.hpp>
@@ -32,7 +34,6 @@ template <class entry, eviction::policy Policy>
 class bounded_entries : eviction::not_copied {
  public:
   static constexpr std::uint64_t no_limit = cache_memory::no_limit;
-  static constexpr std::uint64_t least_limit_bytes = 128 * 1024;
   static constexpr std::int64_t untimed = std::numeric_limits<std::int64_t>::min();  // for `now`: nothing expires
   using listener = std::function<void(entry&)>;
 
@@ -40,7 +41,7 @@ class bounded_entries : eviction::not_copied {
 
   // Throws std::invalid_argument for a limit that is too low. `object_bytes`: of the cache itself.
   bounded_entries(const cache_options& options, std::uint64_t bytes, std::uint64_t entries, std::uint64_t object_bytes)
-      : memory_(options.name, options.parent, checked(bytes, entries), make_room, this),
+      : memory_(options.name, options.parent, checked_limit(bytes, entries), make_room, this),
         is_in_bytes_(bytes != no_limit),
         entry_limit_(entries),
         first_reserve_(!is_in_bytes_               ? 0
@@ -63,8 +64,8 @@ class bounded_entries : eviction::not_copied {
     while (table_.visit(cursor, 1024, [&](entry& one) { gone.push(one, removal_cause::erased); })) {
     }
     release(gone);
-    free_waiting();
-    check_nobody_holds(memory_.name(), waiting_count_.load());
+    departures_.free_waiting();
+    check_nobody_holds(memory_.name(), departures_.waiting_count());
     memory_.give(counted_bytes_);
   }
 
@@ -78,9 +79,9 @@ class bounded_entries : eviction::not_copied {
   entry* find(std::uint64_t identity, hazard_slot& hazard, predicate is_it) noexcept {
     return table_.find(identity, hazard, is_it);
   }
-  void try_drain() {
+  void try_drain(std::uint32_t thread) {
     const std::unique_lock hold(lock_, std::try_to_lock);
-    if (hold.owns_lock()) drain();
+    if (hold.owns_lock()) drain(thread);
   }
 
   // --- changing
@@ -91,8 +92,9 @@ class bounded_entries : eviction::not_copied {
   template <class measure, class builder, class undo>
   entry* make(std::uint64_t identity, measure owned, builder build, undo take_back) {
     cache_memory::batch batch(memory_, is_in_bytes_ ? capacity() : no_limit);
-    building one(memory_);
+    building<entry> one(memory_);
     try {
+      static_cast<void>(my_hazards());  // so that it is there from now on
       one.block = memory_.allocate(sizeof(entry), alignof(entry));
       if (one.own(owned(nullptr))) {
         one.made = build(one.block);
@@ -115,7 +117,7 @@ class bounded_entries : eviction::not_copied {
     bool is_kept = false;
     while (!fresh.is_firm || have_firm_policy(gone)) {
       std::unique_lock hold(lock_);
-      drain();
+      drain(my_hazards().number);
       entry* const before = table_.find_held(fresh.identity, is_same);
       if (before == nullptr && table_.growth_bytes(fresh.identity) != 0) {
         const bool is_full = table_.is_full(fresh.identity);
@@ -130,43 +132,34 @@ class bounded_entries : eviction::not_copied {
       sweep(sweep_cursor_, now, gone);
       break;
     }
-    (is_kept ? puts_ : refusals_).fetch_add(1, std::memory_order_relaxed);
-    if (!is_kept) gone.push(fresh, removal_cause::refused);
+    if (!is_kept) {
+      refusals_.fetch_add(1, std::memory_order_relaxed);
+      gone.push(fresh, removal_cause::refused);
+    }
     release(gone);
     return is_kept;
   }
 
   template <class predicate>
   bool remove(std::uint64_t identity, removal_cause why, predicate is_it) {
-    removed gone;
-    {
-      const std::lock_guard hold(lock_);
-      drain();
-      entry* const one = table_.find_held(identity, is_it);
-      if (one == nullptr) return false;
-      take_out(*one, why, gone);
-    }
-    release(gone);
-    return true;
+    entry* one = nullptr;
+    change([&](removed& gone) {
+      one = table_.find_held(identity, is_it);
+      if (one != nullptr) take_out(*one, why, gone);
+    });
+    return one != nullptr;
   }
 
   void clear() {
-    removed gone;
-    {
-      const std::lock_guard hold(lock_);
-      drain();
+    change([&](removed& gone) {
       leaver leave(*this, removal_cause::erased, gone);
       while (policies_.evict_one(true, leave)) {
       }
-    }
-    release(gone);
+    });
   }
 
   void remove_expired(std::int64_t now) {
-    removed gone;
-    {
-      const std::lock_guard hold(lock_);
-      drain();
+    change([&](removed& gone) {
       // Taking out moves others up: where something was found, once more from the same place. At 0 it has gone round.
       std::uint64_t cursor = 0, before = 0;
       std::size_t found = 0;
@@ -175,25 +168,20 @@ class bounded_entries : eviction::not_copied {
         found = sweep(cursor, now, gone);
         if (found != 0) cursor = before;
       } while (found != 0 || cursor != 0);
-    }
-    release(gone);
+    });
   }
 
   // Bytes that came back.
   std::uint64_t trim(std::uint64_t bytes) { return trim(bytes, when_locked::wait, true); }
 
   void set_limit(std::uint64_t bytes, std::uint64_t entries) {
-    checked(bytes, entries);
+    checked_limit(bytes, entries);
     if ((bytes != no_limit) != is_in_bytes_) throw std::invalid_argument("tenure::cache: a limit in the other unit");
     memory_.set_limit(bytes);
-    removed gone;
-    {
-      const std::lock_guard hold(lock_);
+    change([&](removed& gone) {
       entry_limit_ = entries;
-      drain();
       set_capacity(gone);
-    }
-    release(gone);
+    });
     const std::uint64_t used = memory_.used_bytes();
     if (used > bytes) trim(used - bytes);
   }
@@ -204,9 +192,9 @@ class bounded_entries : eviction::not_copied {
   void add_shadow(std::unique_ptr<shadow> one) { shadows_.push_back(std::move(one)); }
   template <class visitor>
   void each_shadow(visitor see) {
-    const std::lock_guard hold(lock_);
-    drain();
-    for (const auto& one : shadows_) see(*one);
+    change([&](removed&) {
+      for (const auto& one : shadows_) see(*one);
+    });
   }
   template <class visitor>
   bool visit(std::uint64_t& cursor, std::size_t most, visitor see) {
@@ -223,11 +211,11 @@ class bounded_entries : eviction::not_copied {
     all.misses = log_.misses();
     all.puts = puts_.load();
     all.refusals = refusals_.load();
-    all.evictions = evictions_.load();
+    all.evictions = counted_[index_of(removal_cause::evicted)] + counted_[index_of(removal_cause::pressure)];
     all.pressure_evictions = pressure_evictions_;
     all.pressure_bytes = pressure_bytes_;
-    all.expirations = expirations_.load();
-    all.collections = collections_.load();
+    all.expirations = counted_[index_of(removal_cause::expired)];
+    all.collections = counted_[index_of(removal_cause::collected)];
     all.entries = table_.count();
     all.firm_entries = policies_.firm_count();
     all.used_bytes = memory_.used_bytes();
@@ -235,45 +223,18 @@ class bounded_entries : eviction::not_copied {
     all.limit_bytes = memory_.limit_bytes();
     all.table_bytes = table_bytes_;
     all.policy_bytes = policies_.side_bytes();
-    all.waiting_entries = waiting_count_.load();
+    all.waiting_entries = departures_.waiting_count();
   }
   void check() {
-    const std::lock_guard hold(lock_);
-    drain();
-    table_.check();
-    policies_.check();
-    eviction::structure_check(policies_.count() == table_.count(), "the table and the policy hold different entries");
-    eviction::structure_check(memory_.used_bytes() <= memory_.limit_bytes(), "a cache beyond its limit");
+    change([&](removed&) {
+      table_.check();
+      policies_.check();
+      eviction::structure_check(policies_.count() == table_.count(), "the table and the policy hold different entries");
+      eviction::structure_check(memory_.used_bytes() <= memory_.limit_bytes(), "a cache beyond its limit");
+    });
   }
 
  private:
-  // An entry that may come to nothing: then everything is given back.
-  struct building {
-    explicit building(cache_memory& from) noexcept : memory(&from) {}
-    building(const building&) = delete;
-    building& operator=(const building&) = delete;
-    ~building() {
-      if (made != nullptr) made->~entry();
-      if (owned != 0) memory->give(owned);
-      if (block != nullptr) memory->deallocate(block, sizeof(entry), alignof(entry));
-    }
-    bool own(std::uint64_t bytes) noexcept {
-      if (bytes > owned && !memory->take(bytes - owned)) return false;
-      if (bytes < owned) memory->give(owned - bytes);
-      owned = bytes;
-      return true;
-    }
-    entry* finished() noexcept {
-      block = nullptr;
-      made->owned_bytes = std::exchange(owned, 0);
-      return std::exchange(made, nullptr);
-    }
-    cache_memory* memory;
-    void* block = nullptr;
-    entry* made = nullptr;
-    std::uint64_t owned = 0;
-  };
-
   // What policies hand what they give up to: one type for all, so that each policy is compiled for it once.
   struct leaver {
     leaver(bounded_entries& from, removal_cause cause, removed& to) noexcept : of(from), why(cause), gone(to) {}
@@ -299,17 +260,9 @@ class bounded_entries : eviction::not_copied {
 
   // By then the policy knows what is asked for how often.
   static constexpr std::uint64_t quiet_hits_each = 8, quiet_hits_least = 4096;
-  // That many wait without anybody looking whether they still have to.
-  static constexpr std::uint64_t least_waiting = 8;
-
-  static std::uint64_t checked(std::uint64_t bytes, std::uint64_t entries) {
-    if (bytes < least_limit_bytes) throw std::invalid_argument("tenure::cache: a limit below 128 KiB");
-    if (entries == 0) throw std::invalid_argument("tenure::cache: a limit of no entries");
-    return bytes;
-  }
 
   template <class undo>
-  entry* refuse(building& one, undo& take_back) {
+  entry* refuse(building<entry>& one, undo& take_back) {
     if (one.made != nullptr) take_back(*one.made);
     refusals_.fetch_add(1, std::memory_order_relaxed);
     return nullptr;
@@ -321,6 +274,18 @@ class bounded_entries : eviction::not_copied {
     if (bytes > std::int64_t{std::numeric_limits<std::uint32_t>::max()}) return false;
     one.weight = static_cast<std::uint32_t>(bytes);
     return one.weight <= capacity();
+  }
+
+  // Under the lock, when the policy has heard of everything; what goes is released afterwards.
+  template <class function>
+  void change(function what) {
+    removed gone;
+    {
+      const std::lock_guard hold(lock_);
+      drain();
+      what(gone);
+    }
+    release(gone);
   }
 
   // --- under the lock
@@ -337,26 +302,39 @@ class bounded_entries : eviction::not_copied {
   }
   std::size_t policy_limit(std::uint64_t reserve) const noexcept { return is_in_bytes_ ? reserve : eviction::no_limit; }
 
+  // The hits of all threads, or of `thread` and of another one in turn.
+  void drain(std::uint32_t thread) {
+    log_.drain(thread, [this](const auto& told, std::size_t count) { hear_of(told, count); });
+    begin_quiet_if_due();
+  }
   void drain() {
-    log_.drain([this](const read_log::identities& told, std::size_t count) {
-      std::array<entry*, read_log::kept> found;
-      for (std::size_t i = 0; i < count; ++i) table_.prefetch(told[i]);
-      for (std::size_t i = 0; i < count; ++i) {
-        found[i] = table_.find_held(told[i], [](const entry&) { return true; });
-      }
-      for (std::size_t i = 0; i < count; ++i) {
-        if (found[i] == nullptr) continue;
-        policies_.hit(*found[i]);
-        for (const auto& one : shadows_) one->access(found[i]->identity, found[i]->weight);
-      }
-    });
+    log_.drain([this](const auto& told, std::size_t count) { hear_of(told, count); });
+    begin_quiet_if_due();
+  }
+  void hear_of(const read_log::identities& told, std::size_t count) {
+    std::array<entry*, read_log::kept> found;
+    for (std::size_t i = 0; i < count; ++i) table_.prefetch(told[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+      found[i] = table_.find_held(told[i], [](const entry&) { return true; });
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (found[i] == nullptr) continue;
+      policies_.hit(*found[i]);
+      for (const auto& one : shadows_) one->access(found[i]->identity, found[i]->weight);
+    }
+  }
+  void begin_quiet_if_due() {
     // Shadows are to see every request.
     if (shadows_.empty()) log_.begin_quiet_after(quiet_hits_each * table_.count() + quiet_hits_least);
   }
 
+  void count_put() noexcept { puts_.store(puts_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
+
+  static constexpr std::size_t index_of(removal_cause why) noexcept { return static_cast<std::size_t>(why); }
   void leave_table(typename Policy::node& node, removal_cause why, removed& gone) {
     auto& one = static_cast<entry&>(node);
     table_.erase(one);
+    ++counted_[index_of(why)];
     gone.push(one, why);
   }
   void take_out(entry& one, removal_cause why, removed& gone) {
@@ -380,6 +358,7 @@ class bounded_entries : eviction::not_copied {
       table_.insert(fresh);
     }
     if (before != nullptr) gone.push(*before, removal_cause::replaced);
+    if (is_kept) count_put();
     return is_kept;
   }
 
@@ -461,7 +440,7 @@ class bounded_entries : eviction::not_copied {
       lock_.unlock();
     }
     const std::uint64_t before = memory_.used_bytes();
-    free_waiting();
+    departures_.free_waiting();
     for (;;) {
       const std::uint64_t freed = before - std::min(before, memory_.used_bytes());
       if (freed >= bytes || !evict(bytes - freed, removal_cause::pressure, then, takes_firm)) return freed;
@@ -469,7 +448,7 @@ class bounded_entries : eviction::not_copied {
   }
   // Takes out what weighs so many bytes, or all; false when there was nothing to take out or to free.
   bool evict(std::uint64_t bytes, removal_cause why, when_locked then, bool takes_firm) {
-    const bool has_freed = free_waiting();
+    const bool has_freed = departures_.free_waiting();
     removed gone;
     {
       std::unique_lock hold(lock_, std::defer_lock);
@@ -500,65 +479,13 @@ class bounded_entries : eviction::not_copied {
   // Told, and freed or left to wait for their readers.
   void release(removed& gone) {
     if (gone.empty()) return publish();
-    removed free;
-    while (entry* const one = gone.pop()) {
-      if (one->cause == removal_cause::expired) expirations_.fetch_add(1, std::memory_order_relaxed);
-      if (one->cause == removal_cause::collected) collections_.fetch_add(1, std::memory_order_relaxed);
-      if (one->cause == removal_cause::evicted || one->cause == removal_cause::pressure) {
-        evictions_.fetch_add(1, std::memory_order_relaxed);
-      }
-      if (told_ && one->cause != removal_cause::refused) told_(*one);
-      if (one->is_in_use()) {
-        wait_for_readers(*one);
-      } else {
-        free.push(*one, one->cause);
-      }
+    if (told_) {
+      gone.for_each([this](entry& one) {
+        if (one.cause != removal_cause::refused) told_(one);
+      });
     }
-    destroy(free);
-    // Somebody may have let go of what waits, and nobody else looks where the bound is no matter of bytes.
-    if (waiting_count_.load(std::memory_order_relaxed) >= waiting_looked_at_.load(std::memory_order_relaxed))
-      free_waiting();
+    departures_.depart(gone);
     publish();
-  }
-
-  void destroy(removed& free) {
-    cache_memory::batch batch(memory_);
-    while (entry* const one = free.pop()) {
-      const std::uint64_t owned = one->owned_bytes;
-      one->~entry();
-      if (owned != 0) memory_.give(owned);
-      memory_.deallocate(one, sizeof(entry), alignof(entry));
-    }
-  }
-
-  void wait_for_readers(entry& one) {
-    const std::lock_guard hold(waiting_lock_);
-    waiting_.push(one, one.cause);
-    waiting_count_.fetch_add(1, std::memory_order_relaxed);
-  }
-
-  // False when all are still held.
-  bool free_waiting() {
-    if (waiting_count_.load(std::memory_order_relaxed) == 0) return false;
-    removed free, held;
-    {
-      const std::lock_guard hold(waiting_lock_);
-      while (entry* const one = waiting_.pop()) {
-        if (one->is_in_use()) {
-          held.push(*one, one->cause);
-        } else {
-          free.push(*one, one->cause);
-          waiting_count_.fetch_sub(1, std::memory_order_relaxed);
-        }
-      }
-      while (entry* const one = held.pop()) waiting_.push(*one, one->cause);
-      // As much again may come before the next look, so that each that waits is looked at a few times only.
-      waiting_looked_at_.store(2 * waiting_count_.load(std::memory_order_relaxed) + least_waiting,
-                               std::memory_order_relaxed);
-    }
-    const bool has_freed = !free.empty();
-    destroy(free);
-    return has_freed;
   }
 
   // What is set aside for the policy is held by the cache, and not in use.
@@ -586,13 +513,11 @@ class bounded_entries : eviction::not_copied {
   std::uint64_t sweep_cursor_ = 0;
   std::uint64_t pressure_evictions_ = 0, pressure_bytes_ = 0;
   tenure_shrinker shrinker_ = 0;
-
-  cache_lock waiting_lock_;
-  removed waiting_;
-  std::atomic<std::uint64_t> waiting_count_{0};
-  std::atomic<std::uint64_t> waiting_looked_at_{least_waiting};
-
-  std::atomic<std::uint64_t> puts_{0}, refusals_{0}, evictions_{0}, expirations_{0}, collections_{0};
+  departures<entry> departures_{memory_};
+  // By cause, of what was in the policy.
+  std::array<std::uint64_t, static_cast<std::size_t>(removal_cause::refused) + 1> counted_{};
+  std::atomic<std::uint64_t> puts_{0};  // written under the lock
+  std::atomic<std::uint64_t> refusals_{0};
 };
 
 }  // namespace tenure::detail

@@ -97,8 +97,7 @@ struct cache_entry : node {
   // It never gets into a cache, and is not counted: the last pin frees it. Its maker's pin is the first.
   void detach() noexcept { pins.store(detached + 1, std::memory_order_relaxed); }
   bool is_detached() const noexcept { return (pins.load(std::memory_order_relaxed) & detached) != 0; }
-  // Hazards first: a reader pins before it lets its hazard go.
-  bool is_in_use() const noexcept { return is_held(this) || pins.load(std::memory_order_acquire) != 0; }
+  bool is_pinned() const noexcept { return pins.load(std::memory_order_acquire) != 0; }
 
   // Of an entry that comes to nothing: what its constructor was given is as it was.
   void give_back(K& named, V* from) noexcept {
@@ -148,6 +147,11 @@ class removed_entries : eviction::not_copied {
     return one;
   }
   bool empty() const noexcept { return first_ == nullptr; }
+  // Those that are there; none may be taken out meanwhile.
+  template <class function>
+  void for_each(function see) const {
+    for (entry* one = first_; one != nullptr; one = one->next) see(*one);
+  }
 
  private:
   entry* first_ = nullptr;

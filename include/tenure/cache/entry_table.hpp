@@ -1,12 +1,15 @@
 // Entries by identity, found without a lock: shards of open addressing with linear probing.
 //
-//   shard   [ version | slots* ]  ->  [ tag:16 | entry*:48 ]...       0: free
+//   shard   [ version | slots* ]  ->  [ home:8 | tag:8 | entry*:48 ]...       0: free
 //
 // One thread at a time changes the table (the cache's lock); any number look. A reader takes a hazard slot for what it
 // has found and looks again (hazards.hpp). A removal moves entries up, so that a reader may miss one that is there: it
 // looks at the version of the shard before and after, and does not believe a miss in between. An array that has become
 // too small is emptied, gives its pages back and stays as addresses until the table goes, since somebody may be in it;
 // all of them together are smaller than the one in use.
+//
+// Of an entry's place the slot has the lowest bits, which tell how far it has been moved on: to close a gap nobody has
+// to look at the entries behind it.
 //
 // Cost: 8 bytes a slot, between a third and three quarters of which are in use.
 #pragma once
@@ -43,6 +46,7 @@ class entry_table : eviction::not_copied {
   // Slots follow the head.
   struct slots {
     std::size_t mask;
+    bool has_far = false;  // some entry may lie 255 slots or more behind its place
     std::atomic<word>& at(std::size_t index) noexcept { return reinterpret_cast<std::atomic<word>*>(this + 1)[index]; }
   };
   static constexpr std::size_t bytes_of(std::size_t count) noexcept { return sizeof(slots) + count * sizeof(word); }
@@ -191,6 +195,9 @@ class entry_table : eviction::not_copied {
         const word here = all.at(index).load(std::memory_order_relaxed);
         if (here == 0) continue;
         ++count;
+        eviction::structure_check(
+            distance_at(all, index, here) == ((index - home(entry_of(here)->identity)) & all.mask),
+            "how far an entry lies behind its place");
         for (std::size_t at = home(entry_of(here)->identity) & all.mask; at != index; at = (at + 1) & all.mask) {
           eviction::structure_check(all.at(at).load(std::memory_order_relaxed) != 0,
                                     "an entry behind a gap of the table");
@@ -207,7 +214,15 @@ class entry_table : eviction::not_copied {
     return tag_of_identity(one.identity) << 48 | reinterpret_cast<std::uintptr_t>(&one);
   }
   static std::uint64_t tag_of(word one) noexcept { return one >> 48; }
-  static std::uint64_t tag_of_identity(std::uint64_t identity) noexcept { return identity & 0xffff; }
+  static std::uint64_t tag_of_identity(std::uint64_t identity) noexcept {
+    return (home(identity) & 0xff) << 8 | (identity & 0xff);
+  }
+  // How far behind its place what is at `index` lies.
+  static std::size_t distance_at(const slots& all, std::size_t index, word one) noexcept {
+    if (all.has_far) [[unlikely]]
+      return (index - home(entry_of(one)->identity)) & all.mask;
+    return (index - static_cast<std::size_t>(one >> 56)) & all.mask & 0xff;
+  }
   static entry* entry_of(word one) noexcept { return reinterpret_cast<entry*>(one & 0xffffffffffffu); }
   static std::size_t home(std::uint64_t identity) noexcept { return static_cast<std::size_t>(identity >> 16); }
   shard& shard_of(std::uint64_t identity) noexcept { return shards_[identity >> 61]; }
@@ -261,17 +276,19 @@ class entry_table : eviction::not_copied {
   }
 
   static void put(slots& all, word one) noexcept {
-    std::size_t index = home(entry_of(one)->identity) & all.mask;
-    while (all.at(index).load(std::memory_order_relaxed) != 0) index = (index + 1) & all.mask;
-    all.at(index).store(one);
+    std::size_t index = home(entry_of(one)->identity) & all.mask, distance = 0;
+    for (; all.at(index).load(std::memory_order_relaxed) != 0; ++distance) index = (index + 1) & all.mask;
+    if (distance >= 255) all.has_far = true;
+    all.at(index).store(one, std::memory_order_release);
   }
 
+  // Each slot that an entry leaves, by going or by moving, is stored in one order with what readers do: one who looks
+  // there once more finds that out before the hazards are looked at.
   static void close_gap(slots& all, std::size_t gap) noexcept {
     for (std::size_t index = (gap + 1) & all.mask;; index = (index + 1) & all.mask) {
       const word one = all.at(index).load(std::memory_order_relaxed);
       if (one == 0) break;
-      const std::size_t wanted = home(entry_of(one)->identity) & all.mask;
-      if (((index - wanted) & all.mask) >= ((index - gap) & all.mask)) {
+      if (distance_at(all, index, one) >= ((index - gap) & all.mask)) {
         all.at(gap).store(one);
         TENURE_CACHE_STEP();
         gap = index;
@@ -280,8 +297,9 @@ class entry_table : eviction::not_copied {
     all.at(gap).store(0);
   }
 
+  // Before the stores to slots, each of which is a release.
   static void begin_change(shard& in) noexcept {
-    in.version.store(in.version.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+    in.version.store(in.version.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   static void end_change(shard& in) noexcept {
     in.version.store(in.version.load(std::memory_order_relaxed) + 1, std::memory_order_release);

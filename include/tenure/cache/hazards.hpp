@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <tenure/api.h>
 
@@ -42,8 +43,10 @@ static_assert(sizeof(hazard_record) == 64);
 
 // The record of this thread. Throws std::bad_alloc.
 TENURE_API hazard_record& join_hazards();
-// Whether a thread holds it. What is no longer to be found anywhere, and is not held, will not be held.
-TENURE_API bool is_held(const void* entry) noexcept;
+// Which of them a thread holds, a bit for each from the lowest on, at most hazard_batch. What is no longer to be found
+// anywhere, and is not held, will not be held.
+inline constexpr std::size_t hazard_batch = 32;
+TENURE_API std::uint32_t held_among(std::span<const void* const> entries) noexcept;
 
 inline hazard_record& my_hazards() {
   static thread_local hazard_record* mine = nullptr;

@@ -84,6 +84,7 @@ class TENURE_API cache_memory final : public std::pmr::memory_resource {
   batch* taking_batch() const noexcept;
   bool reserve(std::uint64_t bytes) noexcept;
   bool try_reserve(std::uint64_t bytes) noexcept;
+  void raise_peak(std::uint64_t used) noexcept;
   bool charge(std::uint64_t bytes) noexcept;
 
   std::atomic<std::uint64_t> used_{0};

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <stdexcept>
 #include <string_view>
 
 #include <tenure/account.hpp>
@@ -63,6 +64,16 @@ enum class removal_cause : std::uint8_t {
   pressure,   // of the budget, or trim()
   refused,    // was never in the cache; listeners are not told
 };
+
+namespace detail {
+
+inline std::uint64_t checked_limit(std::uint64_t bytes, std::uint64_t entries) {
+  if (bytes < 128 * 1024) throw std::invalid_argument("tenure::cache: a limit below 128 KiB");
+  if (entries == 0) throw std::invalid_argument("tenure::cache: a limit of no entries");
+  return bytes;
+}
+
+}  // namespace detail
 
 // Each exact, though not all of one moment while others use the cache.
 struct cache_statistics {

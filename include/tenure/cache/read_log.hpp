@@ -64,24 +64,16 @@ class read_log {
   template <class receiver>
   void drain(receiver receive) {
     const std::size_t used = used_.load(std::memory_order_relaxed);
-    for (std::size_t index = 0; index < used; ++index) {
-      stripe& one = stripes_[index];
-      const std::uint64_t end = one.told.load(std::memory_order_relaxed);
-      std::uint64_t begin = one.drained.load(std::memory_order_relaxed);
-      if (begin == end) continue;
-      if (end - begin > kept) begin = end < kept ? 0 : end - kept;  // written over, or `told` was set back
-      identities told;
-      std::size_t count = 0;
-      for (std::uint64_t place = begin; place != end; ++place) {
-        std::atomic<std::uint64_t>& at = one.identities[place % kept];
-        told[count] = at.load(std::memory_order_relaxed);
-        at.store(0, std::memory_order_relaxed);
-        if (told[count] != 0) ++count;
-      }
-      one.drained.store(end, std::memory_order_relaxed);
-      quiet_ += count;
-      receive(told, count);
-    }
+    for (std::size_t index = 0; index < used; ++index) drain_one(stripes_[index], receive);
+  }
+  // What the stripe of a thread has, and one of the others in turn, so that nothing stays for ever.
+  template <class receiver>
+  void drain(std::uint32_t thread, receiver receive) {
+    const std::size_t used = used_.load(std::memory_order_relaxed);
+    const std::size_t own = index_of(thread);
+    if (own < used) drain_one(stripes_[own], receive);
+    if (++turn_ >= used) turn_ = 0;
+    if (turn_ != own && turn_ < used) drain_one(stripes_[turn_], receive);
   }
 
  private:
@@ -96,8 +88,30 @@ class read_log {
   static constexpr std::size_t own_stripes = 24;
   static constexpr std::size_t shared_stripes = 8;
 
+  template <class receiver>
+  void drain_one(stripe& one, receiver& receive) {
+    const std::uint64_t end = one.told.load(std::memory_order_relaxed);
+    std::uint64_t begin = one.drained.load(std::memory_order_relaxed);
+    if (begin == end) return;
+    if (end - begin > kept) begin = end < kept ? 0 : end - kept;  // written over, or `told` was set back
+    identities told;
+    std::size_t count = 0;
+    for (std::uint64_t place = begin; place != end; ++place) {
+      std::atomic<std::uint64_t>& at = one.identities[place % kept];
+      told[count] = at.load(std::memory_order_relaxed);
+      at.store(0, std::memory_order_relaxed);
+      if (told[count] != 0) ++count;
+    }
+    one.drained.store(end, std::memory_order_relaxed);
+    quiet_ += count;
+    receive(told, count);
+  }
+
+  static constexpr std::size_t index_of(std::uint32_t thread) noexcept {
+    return thread < own_stripes ? thread : own_stripes + thread % shared_stripes;
+  }
   stripe& stripe_of(std::uint32_t thread) noexcept {
-    const std::size_t index = thread < own_stripes ? thread : own_stripes + thread % shared_stripes;
+    const std::size_t index = index_of(thread);
     std::size_t used = used_.load(std::memory_order_relaxed);
     while (index >= used && !used_.compare_exchange_weak(used, index + 1, std::memory_order_relaxed)) {
     }
@@ -122,6 +136,7 @@ class read_log {
   alignas(64) std::atomic<bool> is_thin_{false};
   std::atomic<std::size_t> used_{0};  // stripes, counted from the first
   std::uint64_t quiet_ = 0;           // hits since something came
+  std::size_t turn_ = 0;              // the stripe that was drained besides a thread's own
 };
 
 }  // namespace tenure::detail

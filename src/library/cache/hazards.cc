@@ -54,16 +54,20 @@ hazard_record& join_hazards() {
   return record;
 }
 
-bool is_held(const void* entry) noexcept {
-  for (const hazard_record* one = newest.load(std::memory_order_seq_cst); one != nullptr; one = one->next) {
-    for (const hazard_slot& slot : one->held) {
-      TENURE_CACHE_STEP();
-      if (slot.load(std::memory_order_seq_cst) == entry) return true;
-    }
+std::uint32_t held_among(std::span<const void* const> entries) noexcept {
+  TENURE_CHECK(entries.size() <= hazard_batch);
+  std::uint32_t held = 0;
+  const auto look_at = [&](const hazard_slot& slot) {
     TENURE_CACHE_STEP();
-    if (one->passing.load(std::memory_order_seq_cst) == entry) return true;
+    const void* const one = slot.load(std::memory_order_seq_cst);
+    if (one == nullptr) return;
+    for (std::size_t i = 0; i < entries.size(); ++i) held |= (one == entries[i] ? 1u : 0u) << i;
+  };
+  for (const hazard_record* one = newest.load(std::memory_order_seq_cst); one != nullptr; one = one->next) {
+    for (const hazard_slot& slot : one->held) look_at(slot);
+    look_at(one->passing);
   }
-  return false;
+  return held;
 }
 
 }  // namespace tenure::detail

@@ -16,7 +16,7 @@
 namespace tenure::detail {
 namespace {
 
-thread_local cache_memory::batch* innermost = nullptr;
+constinit thread_local cache_memory::batch* innermost __attribute__((tls_model("initial-exec"))) = nullptr;
 
 // While others are asked to go, listeners and destructors run, and what they take is no part of the thread's batch.
 class outside_of_batches {
@@ -76,11 +76,14 @@ bool cache_memory::try_reserve(std::uint64_t bytes) noexcept {
   do {
     if (bytes > limit || used > limit - bytes) return false;
   } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
-  used += bytes;
+  raise_peak(used + bytes);
+  return true;
+}
+
+void cache_memory::raise_peak(std::uint64_t used) noexcept {
   std::uint64_t peak = peak_bytes();
   while (used > peak && !peak_.compare_exchange_weak(peak, used, std::memory_order_relaxed)) {
   }
-  return true;
 }
 
 bool cache_memory::reserve(std::uint64_t bytes) noexcept {
@@ -120,8 +123,10 @@ void cache_memory::give(std::uint64_t bytes) noexcept {
 }
 
 void* cache_memory::do_allocate(std::size_t bytes, std::size_t alignment) {
-  const std::uint64_t most = most_of(bytes, alignment);
-  if (!reserve(most)) throw std::bad_alloc();
+  // Where there is no bound in bytes nothing has to be reserved.
+  const bool is_bounded = limit_bytes() != no_limit;
+  const std::uint64_t most = is_bounded ? most_of(bytes, alignment) : 0;
+  if (is_bounded && !reserve(most)) throw std::bad_alloc();
   void* block = nullptr;
   const bool is_plain = alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
   try {
@@ -131,17 +136,16 @@ void* cache_memory::do_allocate(std::size_t bytes, std::size_t alignment) {
     throw;
   }
   const std::uint64_t real = block_bytes(block);
-  bool fits = real <= most || reserve(real - most);
+  const bool is_counted = real <= most || reserve(real - most);
   if (real < most) used_.fetch_sub(most - real, std::memory_order_relaxed);
   batch* const open = taking_batch();
-  if (fits && open != nullptr) {
+  if (is_counted && open != nullptr) {
     open->net_ += static_cast<std::int64_t>(real);
-  } else if (fits) {
-    fits = charge(real);
+    return block;
   }
-  if (fits) return block;
+  if (is_counted && charge(real)) return block;
   is_plain ? ::operator delete(block) : ::operator delete(block, std::align_val_t(alignment));
-  used_.fetch_sub(std::min(real, most), std::memory_order_relaxed);
+  used_.fetch_sub(is_counted ? real : most, std::memory_order_relaxed);
   throw std::bad_alloc();
 }
 
