@@ -139,15 +139,18 @@ class TENURE_API arena final : public memory_resource {
     const void* at;         // where the pointer is
     const void* points_to;  // what it holds
     const char* place;      // "stack", "heap block", or the name that was given
+    unsigned thread = 0;    // of another thread's stack, or its registers: the kernel's number of that thread
   };
   struct place {
     const char* name;
     const void* begin;
     std::size_t bytes;
   };
-  // Words on the calling thread's stack, in live blocks of Tenure's heaps (all of the program's where malloc is
-  // Tenure's), and in `places`, that are addresses of used memory of this arena. Conservative: a number may look like
-  // an address, and a word on the stack may be dead. Stops at `limit`. Cost: a look at every word of the heap.
+  // Words on the stacks of all threads and in the registers of the others, in live blocks of Tenure's heaps (all of the
+  // program's where malloc is Tenure's), and in `places`, that are addresses of used memory of this arena.
+  // Conservative: a number may look like an address, and a word on a stack may be dead. Stops at `limit`. Cost: a look
+  // at every word of the heap. The other threads stand still while their stacks are looked at, and waiting system calls
+  // of theirs may return EINTR; they are left out where that cannot be (tenure_walk_stacks()).
   std::vector<escape> find_escapes(std::span<const place> places = {}, std::size_t limit = 100) const;
   // The same as a message, with the call sites of the objects where checks are on. The number found.
   std::size_t report_escapes(std::span<const place> places = {}) const;

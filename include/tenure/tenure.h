@@ -97,6 +97,12 @@ typedef struct tenure_walk_result {
 } tenure_walk_result;
 TENURE_API int tenure_walk(tenure_walk_visitor visit, void* context, tenure_walk_result* result);
 
+/* Stops all other threads for a moment and calls visit for the stack of each, from its pointer on, and for its
+ * registers; stops when it returns 0. visit takes no lock and allocates nothing: they may hold any lock meanwhile.
+ * System calls that wait may return EINTR. 0 when it could not be done: they cannot be listed, another scan goes on. */
+typedef int (*tenure_stack_visitor)(void* context, const void* begin, size_t bytes, unsigned thread_id);
+TENURE_API int tenure_walk_stacks(tenure_stack_visitor visit, void* context);
+
 /* --- changing ---------------------------------------------------------------------------------------------------- */
 
 /* Gives what is cached and free back to the system now: the calling thread's cache, batches, free pages. Bytes

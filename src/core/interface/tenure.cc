@@ -15,6 +15,7 @@
 #include "core/interface/live_core.h"
 #include "core/interface/report.h"
 #include "core/os/virtual_memory.h"
+#include "core/scan/stacks.h"
 
 using namespace tenure::core;
 
@@ -32,6 +33,16 @@ struct walk_adapter {
 bool adapt_walk(void* context, const live_block& block) noexcept {
   auto* adapter = static_cast<walk_adapter*>(context);
   return adapter->visit(adapter->context, block.address, block.bytes, block.heap_name) != 0;
+}
+
+struct stack_adapter {
+  tenure_stack_visitor visit;
+  void* context;
+};
+
+bool adapt_stack(void* context, std::uintptr_t begin, std::uintptr_t end, std::uint32_t thread) noexcept {
+  const auto* const adapter = static_cast<const stack_adapter*>(context);
+  return adapter->visit(adapter->context, reinterpret_cast<const void*>(begin), end - begin, thread) != 0;
 }
 
 void fill(const heap_figures& figures, tenure_statistics* to) noexcept {
@@ -121,6 +132,11 @@ TENURE_EXPORT int tenure_walk(tenure_walk_visitor visit, void* context, tenure_w
   if (!walk_live_blocks(adapt_walk, &adapter, &totals)) return 0;
   if (result != nullptr) *result = {totals.blocks, totals.bytes, totals.unread_lists};
   return 1;
+}
+
+TENURE_EXPORT int tenure_walk_stacks(tenure_stack_visitor visit, void* context) {
+  stack_adapter adapter{visit, context};
+  return visit_other_stacks(adapt_stack, &adapter) ? 1 : 0;
 }
 
 TENURE_EXPORT std::size_t tenure_purge() { return purge(); }

@@ -33,6 +33,9 @@ inline std::uintptr_t interrupted_stack_pointer(const ucontext_t& context) noexc
 #endif
 }
 
+// What a function may use below its stack pointer: x86-64's ABI says so, and elsewhere it is no harm.
+inline constexpr std::uintptr_t red_zone_bytes = 128;
+
 // What a signal handler returns to. On aarch64 the kernel brings its own.
 #if defined(__x86_64__)
 [[gnu::naked]] inline void return_from_handler() noexcept {

@@ -56,4 +56,12 @@ memory_range own_range_at(std::size_t place) noexcept {
   return {begin, __atomic_load_n(&ranges[place].end, __ATOMIC_RELAXED)};
 }
 
+bool is_own_memory(std::uintptr_t address) noexcept {
+  for (std::size_t place = 0; place < own_range_count(); ++place) {
+    const memory_range range = own_range_at(place);
+    if (address >= range.begin && address < range.end) return true;
+  }
+  return false;
+}
+
 }  // namespace tenure::os

@@ -24,5 +24,6 @@ void disown_memory(const void* begin) noexcept;
 // Places of the table that were ever used, and what is at one: nothing where its end is 0.
 std::size_t own_range_count() noexcept;
 memory_range own_range_at(std::size_t place) noexcept;
+bool is_own_memory(std::uintptr_t address) noexcept;
 
 }  // namespace tenure::os

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/base/check.h"
+#include "core/os/own_memory.h"
 #include "core/os/virtual_memory.h"
 
 namespace tenure::core {
@@ -67,6 +68,12 @@ bool parse_mapping(const char* line, std::size_t length, mapping* result) noexce
   result->is_main_stack = static_cast<std::size_t>(end - at) == sizeof stack_name - 1 &&
                           std::memcmp(at, stack_name, sizeof stack_name - 1) == 0;
   return true;
+}
+
+memory_map::~memory_map() {
+  if (mappings_ == nullptr) return;
+  os::disown_memory(mappings_);
+  os::unmap(mappings_, most_mappings * sizeof(mapping));
 }
 
 bool memory_map::add(const char* line, std::size_t length) noexcept {

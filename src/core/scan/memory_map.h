@@ -32,6 +32,11 @@ class memory_map {
   // The kernel's own limit is 65530, and some distributions raise it so far.
   static constexpr std::size_t most_mappings = std::size_t{1} << 20;
 
+  memory_map() noexcept = default;
+  ~memory_map();
+  memory_map(const memory_map&) = delete;
+  memory_map& operator=(const memory_map&) = delete;
+
   // False when it cannot be read, or there are more of them, or there is no memory for it.
   bool read() noexcept;
   std::size_t count() const noexcept { return count_; }

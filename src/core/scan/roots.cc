@@ -12,21 +12,14 @@
 namespace tenure::core {
 namespace {
 
-// What the x86-64 ABI lets a function use below its stack pointer.
-constexpr std::uintptr_t red_zone_bytes = 128;
+using os::red_zone_bytes;
 
 bool may_hold_roots(const mapping& one) noexcept { return one.is_readable && one.is_writable && !one.is_shared; }
 
 bool has_answered(const os::stopped_thread& one) noexcept { return one.stack_pointer != 0; }
 
 // Of the heap's own thread, which looks at pages and holds none of their blocks.
-bool is_own(std::uintptr_t stack_pointer) noexcept {
-  for (std::size_t i = 0; i < os::own_range_count(); ++i) {
-    const os::memory_range range = os::own_range_at(i);
-    if (stack_pointer >= range.begin && stack_pointer < range.end) return true;
-  }
-  return false;
-}
+bool is_own(std::uintptr_t stack_pointer) noexcept { return os::is_own_memory(stack_pointer); }
 
 std::uintptr_t own_pointer() noexcept { return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer()); }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
@@ -30,7 +31,6 @@ namespace tenure::core {
 namespace {
 
 constexpr std::size_t stack_bytes = 128 * 1024;
-constexpr std::uint64_t stop_patience_ns = 500'000'000;
 
 // The sanitizers keep books on threads and memory that a copy would read as the program's.
 #if defined(TENURE_THREAD_SANITIZER) || defined(TENURE_ADDRESS_SANITIZER)
@@ -320,12 +320,6 @@ wire::leak_scan_header empty_answer(wire::scan_refusal refusal) noexcept {
   errno = saved_errno;
 }
 
-bool begin_scan() noexcept {
-  const auto own = static_cast<std::uint32_t>(::syscall(SYS_getpid));
-  return __atomic_exchange_n(&scanning_process, own, __ATOMIC_ACQ_REL) != own;
-}
-void end_scan() noexcept { __atomic_store_n(&scanning_process, 0, __ATOMIC_RELEASE); }
-
 void run_thread() noexcept {
   scan(answer_file, answer_wish, false);
   end_scan();
@@ -345,12 +339,31 @@ void start_scan(int file, std::uint64_t wish) noexcept {
 
 }  // namespace
 
+bool begin_scan() noexcept {
+  const auto own = static_cast<std::uint32_t>(::syscall(SYS_getpid));
+  return __atomic_exchange_n(&scanning_process, own, __ATOMIC_ACQ_REL) != own;
+}
+void end_scan() noexcept { __atomic_store_n(&scanning_process, 0, __ATOMIC_RELEASE); }
+
+// A look at stacks is over in moments: another scan may go on for longer, and the program is not held up for it.
+static bool begin_scan_in_time() noexcept {
+  const std::uint64_t end_ns = os::monotonic_ns() + stop_patience_ns;
+  while (!begin_scan()) {
+    if (os::monotonic_ns() >= end_ns) return false;
+    const timespec pause{0, 1'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+  return true;
+}
+
 void prepare_scans() noexcept { telemetry::on_scan_wish(start_scan); }
 
 [[gnu::noinline]] void scan_at_exit() noexcept {
-  if (!telemetry::wants_scan_at_exit() || !begin_scan()) return;
+  if (!telemetry::wants_scan_at_exit()) return;
+  const bool is_ours = begin_scan_in_time();
   const int file = telemetry::create_scan_file();
   if (file < 0) return;
+  if (!is_ours) return give_answer(file, empty_answer(wire::scan_refusal::already_scanning));
   // The locks are held further out on this stack.
   if (hot.busy) return give_answer(file, empty_answer(wire::scan_refusal::inside_the_heap));
   // What functions further out keep in registers comes to lie in this frame, above scan()'s.

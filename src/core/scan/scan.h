@@ -15,10 +15,17 @@
 // threads have left behind are none.
 #pragma once
 
+#include <cstdint>
+
 namespace tenure::core {
 
 // Once, before anybody may attach.
 void prepare_scans() noexcept;
+
+// One scan at a time, of whatever kind: false where one goes on.
+bool begin_scan() noexcept;
+void end_scan() noexcept;
+inline constexpr std::uint64_t stop_patience_ns = 500'000'000;
 
 // When the program's destructors have run, if the session wants it; returns when the answer is there. The calling
 // thread holds no lock of the heap's.

@@ -1,8 +1,9 @@
 // Who still points into an arena: a conservative look at words that could be addresses.
 //
-//   stack of this thread ─┐
-//   live heap blocks ─────┼─▶ words ──▶ in used memory of the arena? ──▶ escape
-//   places of the caller ─┘
+//   stack of this thread ──────────┐
+//   other threads, standing still ─┤
+//   live heap blocks ──────────────┼─▶ words ──▶ in used memory of the arena? ──▶ escape
+//   places of the caller ──────────┘
 //
 // Memory is read by the kernel (process_vm_readv), so what another thread unmaps meanwhile is skipped. The arena's own
 // records hold addresses of its chunks; they are left out.
@@ -44,7 +45,8 @@ struct scan {
                        [&](const range& one) { return address >= one.begin && address < one.end; });
   }
 
-  void look_at(std::uintptr_t begin, std::size_t bytes, const char* place) {
+  // Other threads may stand still meanwhile, with any lock in their hands: nothing is allocated here.
+  void look_at(std::uintptr_t begin, std::size_t bytes, const char* place, unsigned thread = 0) {
     constexpr std::size_t word_bytes = sizeof(std::uintptr_t);
     std::array<std::uintptr_t, 1024> words;  // below what is looked at of this thread's stack
     const std::uintptr_t end = (begin + bytes) & ~(word_bytes - 1);
@@ -57,8 +59,8 @@ struct scan {
       if (got < static_cast<ssize_t>(word_bytes)) return;
       for (std::size_t i = 0; i < static_cast<std::size_t>(got) / word_bytes && !is_full(); ++i) {
         if (!lies_in(targets, words[i]) || lies_in(left_out, at + i * word_bytes)) continue;
-        found->push_back(
-            {reinterpret_cast<const void*>(at + i * word_bytes), reinterpret_cast<const void*>(words[i]), place});
+        found->push_back({reinterpret_cast<const void*>(at + i * word_bytes), reinterpret_cast<const void*>(words[i]),
+                          place, thread});
       }
       at += static_cast<std::size_t>(got);
     }
@@ -71,6 +73,12 @@ struct scan {
     return self->is_full() ? 0 : 1;
   }
 };
+
+int look_at_other_stack(void* context, const void* begin, std::size_t bytes, unsigned thread) {
+  auto* const looking = static_cast<scan*>(context);
+  looking->look_at(reinterpret_cast<std::uintptr_t>(begin), bytes, "stack", thread);
+  return looking->is_full() ? 0 : 1;
+}
 
 range stack_above(const void* frame) {
   pthread_attr_t attributes;
@@ -105,6 +113,7 @@ std::vector<arena::escape> arena::find_escapes(std::span<const place> places, st
   looking.left_out.push_back(storage_of(looking.left_out));
   looking.left_out.back() = storage_of(looking.left_out);
   looking.look_at(stack.begin, stack.end - stack.begin, "stack");
+  if (!looking.is_full()) tenure_walk_stacks(look_at_other_stack, &looking);
   if (!looking.is_full()) tenure_walk(scan::look_at_block, &looking, nullptr);
   return result;
 }
@@ -117,8 +126,13 @@ std::size_t arena::report_escapes(std::span<const place> places) const {
     const auto address = reinterpret_cast<std::uintptr_t>(found[i].points_to);
     const resources::sited_object* object = checked_ ? checked_->find(address) : nullptr;
     std::array<char, 160> what{};
-    std::snprintf(what.data(), what.size(), "escape from an arena: a word at %p (%s) points to it", found[i].at,
-                  found[i].place);
+    if (found[i].thread != 0) {
+      std::snprintf(what.data(), what.size(), "escape from an arena: a word at %p (stack of thread %u) points to it",
+                    found[i].at, found[i].thread);
+    } else {
+      std::snprintf(what.data(), what.size(), "escape from an arena: a word at %p (%s) points to it", found[i].at,
+                    found[i].place);
+    }
     resources::write_message(what.data(), found[i].points_to, object == nullptr ? 0 : object->bytes, kind(), name(),
                              {{"allocated", object == nullptr ? nullptr : &object->site}, {"looked for", &here}});
   }

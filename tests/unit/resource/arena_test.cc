@@ -1,13 +1,18 @@
 // Arenas: marks and destructors against a stack of expectations, what is kept over rounds, merging, sealing, escapes.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include <tenure/arena.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "core/base/sanitizers.h"
 #include "unit/resource/resource_support.h"
@@ -285,6 +290,84 @@ TEST(Arena, FindsWhoStillPointsIntoIt) {
   EXPECT_EQ(tested.find_escapes(places, 0).size(), 0u);
   tenure_heap_destroy(heap);
 }
+
+// ThreadSanitizer's threads are not stopped, and AddressSanitizer's variables lie on no stack.
+#if !defined(TENURE_ADDRESS_SANITIZER) && !defined(TENURE_THREAD_SANITIZER)
+// Keeps the address on its stack while somebody looks; or only what it was hidden as.
+[[gnu::noinline]] void hold_on_stack(std::uintptr_t hidden, bool is_shown, std::atomic<int>& step) {
+  volatile std::uintptr_t on_stack = hidden;
+  if (is_shown) on_stack = ~hidden;
+  step = 1;
+  while (step != 2) std::this_thread::yield();
+  static_cast<void>(on_stack);
+}
+
+// The other thread is told the address inverted, so that nobody but its one word has it.
+TEST(Arena, FindsWhoPointsIntoItFromAnotherThread) {
+  for (const bool is_shown : {true, false}) {
+    arena tested({.name = "request", .checks = resource_checks::on});
+    const std::uintptr_t hidden = ~reinterpret_cast<std::uintptr_t>(allocate_early(tested));
+    std::atomic<int> step = 0;
+    std::atomic<unsigned> id = 0;
+    std::thread other([&, hidden] {
+      id = static_cast<unsigned>(::syscall(SYS_gettid));
+      hold_on_stack(hidden, is_shown, step);
+    });
+    while (step != 1) std::this_thread::yield();
+    std::size_t there = 0;
+    for (const arena::escape& one : tested.find_escapes()) there += one.thread == id ? 1 : 0;
+    EXPECT_EQ(there != 0, is_shown);
+    ::testing::internal::CaptureStderr();
+    tested.report_escapes();
+    const std::string text = ::testing::internal::GetCapturedStderr();
+    const std::string told = "(stack of thread " + std::to_string(id) + ") points to it: 0x";
+    EXPECT_EQ(text.find(told) != std::string::npos, is_shown) << text;
+    step = 2;
+    other.join();
+  }
+}
+struct coroutine {
+  std::uintptr_t hidden;
+  std::atomic<int>& step;
+  ucontext_t own{}, caller{};
+  static inline coroutine* running = nullptr;
+  static void run() { hold_on_stack(running->hidden, true, running->step); }
+};
+
+// A stack that the program has made within other memory: what lies far above it is no stack.
+TEST(Arena, TakesNoOtherMemoryForTheStackOfACoroutine) {
+  constexpr std::size_t stack_bytes = 256 << 10, mapped_bytes = 4 << 20;
+  arena tested({.name = "request", .checks = resource_checks::on});
+  const std::uintptr_t hidden = ~reinterpret_cast<std::uintptr_t>(allocate_early(tested));
+  void* const mapped = ::mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  auto* const far = reinterpret_cast<volatile std::uintptr_t*>(static_cast<char*>(mapped) + (3 << 20));
+  *far = ~hidden;
+  std::atomic<int> step = 0;
+  std::thread other([&, hidden] {
+    coroutine one{hidden, step};
+    coroutine::running = &one;
+    ::getcontext(&one.own);
+    one.own.uc_stack.ss_sp = mapped;
+    one.own.uc_stack.ss_size = stack_bytes;
+    one.own.uc_link = &one.caller;
+    ::makecontext(&one.own, coroutine::run, 0);
+    ::swapcontext(&one.caller, &one.own);
+  });
+  while (step != 1) std::this_thread::yield();
+  std::size_t on_stack = 0, beyond = 0;
+  for (const arena::escape& one : tested.find_escapes()) {
+    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(one.at) - reinterpret_cast<std::uintptr_t>(mapped);
+    on_stack += offset < stack_bytes ? 1 : 0;
+    beyond += offset >= stack_bytes && offset < mapped_bytes ? 1 : 0;
+  }
+  EXPECT_GE(on_stack, 1u);
+  EXPECT_EQ(beyond, 0u);
+  step = 2;
+  other.join();
+  ::munmap(mapped, mapped_bytes);
+}
+#endif
 
 }  // namespace
 }  // namespace tenure
