@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string_view>
 
 #include <tenure/api.h>
@@ -177,6 +178,7 @@ class TENURE_API slot_depot {
   void push_magazine(slot_header* first) noexcept;
   slot_header* open_slots(std::uint32_t wanted);
   void open_segment(unsigned segment);
+  std::align_val_t alignment_of(std::size_t segment) const noexcept;
   void publish(magazine* of) noexcept;
   void retire(magazine* of) noexcept;
   void count_against_limit();

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/base/bits.h"
+#include "core/base/yield_point.h"
 #include "library/pool/buffer_store.h"
 #include "library/pool/lease_words.h"
 #include "library/resource/call_sites.h"
@@ -30,6 +31,7 @@ void check_options(const buffer_pool_options& of) {
 namespace detail {
 
 void note_sliced(buffer_header* of) noexcept {
+  TENURE_YIELD_POINT();
   of->sliced_at.store(as_address(__builtin_return_address(0)), std::memory_order_release);
   of->store->note_sliced(of);
 }
@@ -75,6 +77,7 @@ buffer_pool::~buffer_pool() {
   while (store_->is_in_use()) {
     if (store_->report_left(resources::capture_site())) return;  // what comes back later finds its store still there
     // Nobody has the buffer any more: another thread is bringing it back.
+    TENURE_YIELD_POINT();
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   delete store_;

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "core/base/check.h"
+#include "core/base/yield_point.h"
 #include "library/pool/buffer_store.h"
 #include "library/resource/call_sites.h"
 
@@ -124,7 +125,9 @@ std::vector<buffer_store::seen_buffer> buffer_store::in_use() const {
   for (const header_chunk* chunk = chunks_; chunk != nullptr; chunk = chunk->next) {
     for (const buffer_header& each : chunk->headers) {
       const std::uint32_t generation = each.generation.load(std::memory_order_acquire);
+      TENURE_YIELD_POINT();
       const seen_buffer seen = look_at(each);
+      TENURE_YIELD_POINT();
       if (seen.holds != 0 && each.generation.load(std::memory_order_acquire) == generation) all.push_back(seen);
     }
   }

@@ -7,6 +7,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "core/base/yield_point.h"
 #include "library/resource/checks.h"
 #include "library/resource/upstream.h"
 
@@ -249,9 +250,11 @@ buffer_header* buffer_store::take(std::size_t bytes, std::uint64_t caller) {
     const std::lock_guard held(own.lock);
     count_take(own, buffer, true);
   }
+  TENURE_YIELD_POINT();
   buffer->taken_at.store(caller, std::memory_order_relaxed);
   buffer->sliced_at.store(0, std::memory_order_relaxed);
   buffer->generation.store(buffer->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  TENURE_YIELD_POINT();
   buffer->is_leased.store(true, std::memory_order_relaxed);
   if (has_checks_) note_taken(buffer);
   buffer->holds.store(buffer_header::one_reference, std::memory_order_release);

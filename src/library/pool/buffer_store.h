@@ -25,6 +25,7 @@
 #include <tenure/buffer_pool.hpp>
 
 #include "library/resource/call_site.h"
+#include "library/resource/step_mutex.h"
 
 namespace tenure::detail {
 
@@ -73,7 +74,7 @@ class buffer_store {
     std::uint32_t fewest = 0;  // since the last round
   };
   struct alignas(64) shard {
-    mutable std::mutex lock;
+    mutable resources::step_mutex lock;
     std::array<kept_class, class_count> classes;
     std::uint64_t allowance_bytes = 0;  // reserved and not kept
     std::uint64_t kept_bytes = 0;
@@ -109,7 +110,7 @@ class buffer_store {
   void count_take(shard& in, buffer_header* buffer, bool is_made) noexcept;
   void count_return(shard& in, std::uint64_t bytes) noexcept;
   void tell_account(shard& of) noexcept;
-  using all_locks = std::array<std::unique_lock<std::mutex>, shard_count>;
+  using all_locks = std::array<std::unique_lock<resources::step_mutex>, shard_count>;
   all_locks lock_all() const;
   template <class HowMany>
   std::uint64_t drain(HowMany how_many) noexcept;
@@ -145,11 +146,11 @@ class buffer_store {
   alignas(64) std::atomic<std::uint64_t> reserved_bytes_{0};
   std::atomic<std::uint64_t> going_{0};  // neither kept any more nor given back yet
 
-  alignas(64) mutable std::mutex headers_lock_;
+  alignas(64) mutable resources::step_mutex headers_lock_;
   header_chunk* chunks_ = nullptr;
   std::size_t chunk_count_ = 0;
   buffer_header* free_headers_ = nullptr;
-  mutable std::mutex sites_lock_;
+  mutable resources::step_mutex sites_lock_;
   std::map<const buffer_header*, sites> sites_;
 
   std::mutex thread_lock_;

@@ -2,6 +2,8 @@
 
 #include <tenure/object_pool.hpp>
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -24,6 +26,9 @@ constinit thread_local magazine_set* current_magazines __attribute__((tls_model(
 bool wants_checks(resource_checks wish) noexcept { return resources::wants_checks(wish); }
 
 namespace {
+
+constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
+constexpr std::size_t huge_from_bytes = 4 * huge_page_bytes;
 
 // Which pools there are by id, and the magazines of all threads: for a thread's end, a pool's end, and for figures.
 struct directory {
@@ -138,7 +143,7 @@ slot_depot::~slot_depot() {
     std::byte* const segment = segments_[i].load(std::memory_order_relaxed);
     if (segment == nullptr) continue;
     bytes += (std::size_t{first_segment_slots} << i) * slot_bytes_;
-    ::operator delete (segment, std::align_val_t{slot_alignment_});
+    ::operator delete(segment, alignment_of(i));
   }
   if (bytes != 0) account_.release(bytes, 0);
 }
@@ -185,16 +190,25 @@ slot_header* slot_depot::pop_magazine() noexcept {
   }
 }
 
+// Of a large segment, that of huge pages: what ends objects in any order meets a page of it each time.
+std::align_val_t slot_depot::alignment_of(std::size_t segment) const noexcept {
+  const std::size_t bytes = (std::size_t{first_segment_slots} << segment) * slot_bytes_;
+  return std::align_val_t{bytes >= huge_from_bytes ? std::max(slot_alignment_, huge_page_bytes) : slot_alignment_};
+}
+
 void slot_depot::open_segment(unsigned segment) {
   if (segment >= segment_capacity) throw std::bad_alloc();
   const std::size_t slots = std::size_t{first_segment_slots} << segment;
   const std::size_t bytes = slots * slot_bytes_;
   if (!account_.try_charge(bytes)) throw std::bad_alloc();
-  void* memory = ::operator new (bytes, std::align_val_t{slot_alignment_}, std::nothrow);
+  void* memory = ::operator new(bytes, alignment_of(segment), std::nothrow);
   if (memory == nullptr) {
     account_.release(bytes);
     throw std::bad_alloc();
   }
+  // Slots are opened one after the other, so that what is touched of it for nothing is the last huge page's rest.
+  // Refused where the kernel has none: small ones then.
+  if (bytes >= huge_from_bytes) ::madvise(memory, bytes / huge_page_bytes * huge_page_bytes, MADV_HUGEPAGE);
   segments_[segment].store(static_cast<std::byte*>(memory), std::memory_order_release);
 }
 
