@@ -50,7 +50,8 @@ struct resource_statistics {
 };
 
 // Whether a resource looks for misuse: double release, release of what is not its own, use after return. `by_build`
-// does in a library that was built for debugging. Costs are told by each resource.
+// does in a library that was built for debugging, and in any other where the option check_resources is on. Costs are
+// told by each resource.
 enum class resource_checks { by_build, off, on };
 
 // A block in use; of a resource that does not know single blocks (an arena), a range of them.

@@ -1,8 +1,10 @@
 #include "library/resource/checks.h"
 
 #include <sys/mman.h>
+#include <tenure/tenure.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <new>
 
 #include "core/base/check.h"
@@ -10,10 +12,12 @@
 namespace tenure::resources {
 
 bool wants_checks(resource_checks wish) noexcept {
+  if (wish != resource_checks::by_build) return wish == resource_checks::on;
 #ifdef NDEBUG
-  return wish == resource_checks::on;
+  std::int64_t is_wanted = 0;
+  return tenure_option_get("check_resources", &is_wanted) != 0 && is_wanted != 0;
 #else
-  return wish != resource_checks::off;
+  return true;
 #endif
 }
 

@@ -221,6 +221,16 @@ TEST(ObjectPool, EndsMisuseInAMessage) {
                "destroyed again\n(.|\n)*at 0x");
 }
 
+TEST(ObjectPool, LooksForMisuseInAnyBuildWhereTheOptionSaysSo) {
+  ASSERT_EQ(tenure_option_set("check_resources", 1), 1);
+  object_pool<counted> pool({.name = "hardened"});
+  ASSERT_EQ(tenure_option_set("check_resources", 0), 1);
+  counted* object = make_here(pool);
+  pool.destroy(object);
+  EXPECT_DEATH(pool.destroy(object),
+               "not in use: 0x.*pool \"hardened\"(.|\n)*created\n(.|\n)*at 0x(.|\n)*destroyed first\n(.|\n)*at 0x");
+}
+
 // With checks on what is written into an object that has ended is found when its slot is used again, and at the pool's
 // end; one whose constructor threw half way is no such write.
 TEST(ObjectPool, FindsWritesIntoObjectsThatHaveEnded) {

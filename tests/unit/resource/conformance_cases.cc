@@ -36,6 +36,7 @@ struct usual_case {
   static constexpr bool counts_whole = true;    // what it counts as used is what visit_live() tells
   static constexpr bool keeps = true;           // memory that trim() can give back
   static constexpr bool ends_all = true;        // at its end blocks in use go back to the upstream
+  static constexpr bool has_checks = false;     // misuse ends in a message with sites
 };
 
 // A resource and those below it, which end after it.
@@ -55,6 +56,7 @@ std::shared_ptr<Top> put_on(std::shared_ptr<Below> below, MakeTop make_top) {
 // A case with the checks of debug builds.
 template <class Case>
 struct checked : Case {
+  static constexpr bool has_checks = true;
   static auto make(counting_upstream& upstream) { return Case::make(upstream, resource_checks::on); }
 };
 
@@ -341,7 +343,8 @@ conformance_case row(const char* name) {
           .grows = Case::grows,
           .counts_whole = Case::counts_whole,
           .keeps = Case::keeps,
-          .ends_all = Case::ends_all};
+          .ends_all = Case::ends_all,
+          .has_checks = Case::has_checks};
 }
 
 const conformance_case all_cases[] = {

@@ -230,6 +230,22 @@ TEST_P(Resource, GivesEverythingBackAtItsEnd) {
   EXPECT_EQ(upstream_.live_blocks(), 0u);
 }
 
+// Made within, so that the child that dies has handed its blocks out itself.
+TEST_P(Resource, EndsMisuseInAMessageWithTheObjectAndBothSites) {
+  if (!is_.has_checks || !is_.takes_back) GTEST_SKIP() << "looks for none";
+  const auto misuse = [this](bool is_twice) {
+    const auto home = is_.make(upstream_), other = is_.make(upstream_);
+    void* const block = home->allocate(48, 16);
+    (is_twice ? home : other)->deallocate(block, 48, 16);
+    home->deallocate(block, 48, 16);
+  };
+  const std::string object = "[^\n]*: 0x[^\n]*[0-9]+ bytes, [a-z_ ]+ \"[^\"]+\"(.|\n)*";
+  const std::string site = "\n(.|\n)*at 0x(.|\n)*";
+  EXPECT_DEATH(misuse(true), "(double release|no longer)" + object + "allocated" + site + "released first" + site +
+                                 "released again" + site);
+  EXPECT_DEATH(misuse(false), "release" + object + "allocated there" + site + "released here" + site);
+}
+
 TEST_P(Resource, IsEqualToItselfAlone) {
   const auto other = is_.make(upstream_);
   EXPECT_TRUE(tested_->is_equal(*tested_));
