@@ -1,9 +1,10 @@
 // Interners beside a set of strings and Boost's flyweights.
 //
-//   intern/known/*     a string that is there, found and, where it is counted, let go of; 1,000 and 100,000 of them
+//   intern/known/*     a string that is there, found and, where it is counted, let go of; 1,000 and 100,000 of them.
+//                      `asking_alone` reads and hashes the string that is asked for, and looks nowhere
 //   intern/entry/*     bytes for each of 100,000 strings of 8 to 24 bytes, beyond the strings
 //
-// Strings are asked for in random order, from a buffer of their own.
+// Strings are asked for in random order, each thread's from a text of its own.
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 #include <tenure/flyweight.hpp>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <random>
 #include <string>
 #include <unordered_set>
@@ -34,21 +36,40 @@ std::vector<std::string> make_words(std::size_t count) {
   return words;
 }
 
+// The strings in random order, as they lie in a text: one behind the other, so that what is measured is the finding and
+// not the fetching of what is asked for.
+struct text {
+  text(const std::vector<std::string>& words, std::uint64_t seed) {
+    std::vector<std::uint32_t> order(words.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), std::mt19937_64(seed));
+    for (const std::uint32_t one : order) letters += words[one];
+    std::size_t at = 0;
+    for (const std::uint32_t one : order) {
+      tokens.emplace_back(letters.data() + at, words[one].size());
+      at += words[one].size();
+    }
+  }
+  text(const text&) = delete;
+  text& operator=(const text&) = delete;
+  std::string letters;
+  std::vector<std::string_view> tokens;
+};
+
 template <class Set>
 void known(benchmark::State& state) {
-  const auto words = make_words(static_cast<std::size_t>(state.range(0)));
+  const std::vector<std::string> words = make_words(static_cast<std::size_t>(state.range(0)));
   static std::unique_ptr<Set> set;
   if (state.thread_index() == 0) {
     set = std::make_unique<Set>();
     for (const std::string& word : words) set->keep(word);
   }
-  std::vector<std::string_view> order(words.begin(), words.end());
-  std::shuffle(order.begin(), order.end(), std::mt19937_64(static_cast<std::uint64_t>(state.thread_index())));
+  const text asked(words, static_cast<std::uint64_t>(state.thread_index()));
   std::size_t next = 0;
   for (auto _ : state) {
-    auto one = set->find(order[next]);
+    auto one = set->find(asked.tokens[next]);
     benchmark::DoNotOptimize(one);
-    if (++next == order.size()) next = 0;
+    if (++next == asked.tokens.size()) next = 0;
   }
   if (state.thread_index() == 0) set.reset();
 }
@@ -71,6 +92,12 @@ void entry(benchmark::State& state) {
     state.counters["bytes_each"] = static_cast<double>(taken - text_bytes) / count;
   }
 }
+
+// What is paid before any set is asked: the string is fetched, and its bytes are read.
+struct asking_alone {
+  void keep(const std::string&) {}
+  std::size_t find(std::string_view word) { return std::hash<std::string_view>()(word); }
+};
 
 struct permanent {
   static constexpr std::size_t symbol_bytes = 0;
@@ -125,17 +152,23 @@ struct boost_flyweight {
 #endif
 
 template <class Set>
-void add(const std::string& name) {
+void add_known(const std::string& name) {
   benchmark::RegisterBenchmark(("intern/known/" + name).c_str(), known<Set>)
       ->Arg(1'000)
       ->Arg(100'000)
       ->Threads(1)
       ->Threads(2)
       ->Threads(16);
+}
+
+template <class Set>
+void add(const std::string& name) {
+  add_known<Set>(name);
   benchmark::RegisterBenchmark(("intern/entry/" + name).c_str(), entry<Set>)->Iterations(1);
 }
 
 const bool registered = [] {
+  add_known<asking_alone>("asking_alone");
   add<permanent>("tenure_interner");
   add<counted>("tenure_counted_interner");
   add<std_set>("std_unordered_set_and_mutex");
