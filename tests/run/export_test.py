@@ -180,11 +180,40 @@ class ExportTest(RecordingCase):
             shown = "alloc_space" if value == "alloc" else "inuse_space"
             self.assertIn(f"{shown}/bytes[dflt]", types)
 
+    def test_what_was_freed_is_told_by_the_stacks_that_freed_it(self):
+        self.assertNotIn("freed_by", self.whole["by_function"][0])
+        self.assertEqual({row["frees_blocks"] for row in self.rows()}, {""})
+        self.record(KNOWN, "keep", 1, "churn", 2, "hand", 5, options=("--free-stacks",))
+        whole = self.only(self.report())
+        freed = whole["freed"]
+        lines = self.folded("--value", "freed")
+        self.assertEqual(sum(lines.values()), freed["bytes"])
+        # Most blocks of make_blocks are freed by another function, on another thread.
+        made = next(group for group in whole["by_function"] if group["name"].startswith("make_blocks"))
+        self.assertEqual(made["freed_by"][0]["name"], "main")
+        self.assertEqual(sum(one["freed"]["blocks"] for one in made["freed_by"]), made["freed"]["blocks"])
+        rows = self.rows()
+        self.assertEqual(sum(int(row["frees_blocks"]) for row in rows), freed["blocks"])
+        self.assertEqual(sum(int(row["allocated_blocks"]) for row in rows), whole["allocated"]["blocks"])
+        profiles = json.loads(self.export("speedscope"))["profiles"]
+        self.assertEqual([one["endValue"] for one in profiles if one["name"].startswith("freed here")],
+                         [freed["bytes"]])
+        self.assertIn(b"Who frees it", self.tenure("report", self.recording).stdout)
+        if shutil.which("go"):
+            self.export("pprof", "-o", self.folder / "heap.pb.gz")
+            said = subprocess.run(["go", "tool", "pprof", "-raw", self.folder / "heap.pb.gz"], capture_output=True,
+                                  text=True, check=True, timeout=200).stdout
+            self.assertIn("free_space/bytes", said)
+
+    def rows(self):
+        return list(csv.DictReader(io.StringIO(self.export("csv").decode(), newline="")))
+
     def test_wrong_input_is_one_sentence(self):
         for words, code, sentence in (
                 (["export", self.recording], 2, b"needs a format"),
                 (["export", "-f", "svg", self.recording], 2,
                  b"--format takes folded, speedscope, dhat, heaptrack, csv or pprof"),
+                (["export", "-f", "folded", "--value", "freed", self.recording], 2, b"record it with --free-stacks"),
                 (["export", "-f", "csv"], 2, b"needs one recording"),
                 (["export", "-f", "csv", "--process", "1", self.recording], 2, b"has no process 1"),
                 (["export", "-f", "csv", self.folder / "nothing"], 2, b"cannot be read"),

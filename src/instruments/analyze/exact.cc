@@ -26,6 +26,7 @@ struct open_process {
   std::uint64_t peak_time_ns = 0;
   std::optional<std::uint64_t> at_ns;  // the only moment of interest; without it, every new peak is one
   bool is_past = false;                // that moment
+  std::unordered_map<std::uint64_t, exact_amount> freed;  // by stack of the allocation and of the free
 };
 
 void put_down(open_site& site, std::uint64_t moment) {
@@ -54,6 +55,7 @@ void take(open_process& into, const record::event& one, const live_block& block)
     if (!into.at_ns) ++into.moment;
   } else {
     site.totals.freed += amount;
+    if (one.stack != record::no_stack) into.freed[std::uint64_t{block.stack} << 32 | one.stack] += amount;
     if (block.thread != one.thread) site.totals.freed_elsewhere += amount;
     site.totals.lifetime_ns += one.time_ns > block.time_ns ? one.time_ns - block.time_ns : 0;
     site.live -= amount;
@@ -131,7 +133,7 @@ void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) 
     const std::string name = chain.empty() ? "[no stack]" : chain[0].what->function;
     const auto [place, is_new] = by_name.emplace(name, process.by_function.size());
     if (is_new) {
-      process.by_function.push_back({name, 0, {}, {}});
+      process.by_function.push_back({name, 0, {}, {}, {}});
       heaviest.push_back(0);
     }
     site.function = static_cast<std::uint32_t>(place->second);
@@ -155,6 +157,50 @@ void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) 
   }
   process.by_function = std::move(sorted);
   for (exact_site& site : process.sites) site.function = place_of[site.function];
+}
+
+bool is_heavier(const exact_amount& left, const exact_amount& right) { return left.bytes > right.bytes; }
+
+// Who freed each group's blocks, and what was freed on each stack. While sites are as the groups number them.
+void add_frees(exact_process& process, const open_process& from, symbols::symbolizer& symbolizer) {
+  constexpr std::size_t freers_kept = 5;
+  if (from.freed.empty()) return;
+  frame_resolver frames(process.profile, symbolizer);
+  std::unordered_map<std::uint32_t, std::uint32_t> group_of;
+  for (const exact_site& site : process.sites) group_of[site.stack] = site.function;
+  // In an order that does not hang on the table's.
+  std::vector<std::pair<std::uint64_t, exact_amount>> pairs(from.freed.begin(), from.freed.end());
+  std::sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) {
+    return std::pair(b.second.bytes, a.first) < std::pair(a.second.bytes, b.first);
+  });
+  std::unordered_map<std::uint32_t, std::size_t> place_of;
+  for (const auto& [stacks, amount] : pairs) {
+    const auto free_stack = static_cast<std::uint32_t>(stacks);
+    const auto [place, is_new] = place_of.emplace(free_stack, process.frees.size());
+    if (is_new) {
+      const auto chain = frames.user_chain(free_stack, 1);
+      process.frees.push_back({free_stack, chain.empty() ? "[no stack]" : chain[0].what->function, {}});
+    }
+    exact_free& here = process.frees[place->second];
+    here.amount += amount;
+    std::vector<exact_freer>& freed_by =
+        process.by_function[group_of.at(static_cast<std::uint32_t>(stacks >> 32))].freed_by;
+    const auto same =
+        std::find_if(freed_by.begin(), freed_by.end(), [&](auto& one) { return one.name == here.function; });
+    if (same != freed_by.end()) {
+      same->amount += amount;
+    } else {
+      freed_by.push_back({here.function, amount, free_stack, {}});
+    }
+  }
+  std::stable_sort(process.frees.begin(), process.frees.end(),
+                   [](auto& a, auto& b) { return is_heavier(a.amount, b.amount); });
+  for (exact_group& group : process.by_function) {
+    std::stable_sort(group.freed_by.begin(), group.freed_by.end(),
+                     [](auto& a, auto& b) { return is_heavier(a.amount, b.amount); });
+    if (group.freed_by.size() > freers_kept) group.freed_by.resize(freers_kept);
+    for (exact_freer& one : group.freed_by) one.chain = frames.shown_chain(one.stack);
+  }
 }
 
 }  // namespace
@@ -199,6 +245,7 @@ exact_report analyze_exactly(collect::recording_reader& reader, symbols::symboli
     std::stable_sort(process.sites.begin(), process.sites.end(), is_greater);
     walk.tell("finding names", static_cast<double>(i) / static_cast<double>(walk.size()));
     group_by_function(process, symbolizer);
+    add_frees(process, open[i], symbolizer);
     if (options.resolves_all_frames) frame_resolver(process.profile, symbolizer).resolve_all();
     report.processes.push_back(std::move(process));
   }

@@ -6,7 +6,8 @@
 //   moment 1 ──────────── moment 2 (a new peak: moment 1 is forgotten) ──────────── end
 //              A changes             A changes: puts down what it held at moment 2; B never does, and holds it still
 //
-// What is kept is one entry a stack and one a live block.
+// What is kept is one entry a stack and one a live block, and where stacks of frees were recorded one for each two
+// stacks of which one frees what the other allocates.
 #pragma once
 
 #include <cstdint>
@@ -51,11 +52,27 @@ struct exact_site {
   exact_site& operator+=(const exact_site& other);
 };
 
+// What one function freed of a group's blocks.
+struct exact_freer {
+  std::string name;
+  exact_amount amount;
+  std::uint32_t stack = no_index;  // of the frees, the heaviest
+  std::vector<frame> chain;        // of that stack, from the user frame outward
+};
+
 struct exact_group {
   std::string name;
   std::uint32_t stack_count = 0;
   exact_site totals;
-  std::vector<frame> chain;  // of totals.stack, from the user frame outward
+  std::vector<frame> chain;           // of totals.stack, from the user frame outward
+  std::vector<exact_freer> freed_by;  // where stacks of frees were recorded: by bytes, greatest first, at most a few
+};
+
+// What was freed on one stack.
+struct exact_free {
+  std::uint32_t stack = no_index;
+  std::string function;  // the one that a report would name
+  exact_amount amount;
 };
 
 struct exact_process {
@@ -72,6 +89,7 @@ struct exact_process {
   std::uint64_t end_ns = 0;              // of what was looked at
   std::vector<exact_site> sites;         // one a stack, by bytes at the moment, greatest first
   std::vector<exact_group> by_function;  // the same order
+  std::vector<exact_free> frees;         // by bytes, greatest first; empty unless stacks of frees were recorded
 };
 
 struct exact_report {

@@ -281,9 +281,10 @@ inline constexpr auto options_of_export = with_selection(std::array<option_entry
     {.name = "value",
      .kind = value_kind::choice,
      .value_name = "VALUE",
-     .choices = "peak|inuse|alloc",
-     .summary = "What stacks are weighed by: what they held at the peak (the default), what they never freed, or what "
-                "they allocated. The other formats hold all three; pprof those of the peak or of the end as in use."},
+     .choices = "peak|inuse|alloc|freed",
+     .summary = "What stacks are weighed by: what they held at the peak (the default), what they never freed, what "
+                "they allocated, or what was freed there, where frees were recorded with their stacks. The other "
+                "formats hold all of them; pprof those of the peak or of the end as in use."},
     {.name = "unit",
      .kind = value_kind::choice,
      .value_name = "UNIT",

@@ -27,6 +27,7 @@ using exporting::exact_measure;
 
 exact_measure measure_named(const std::string& value) {
   if (value == "alloc") return exact_measure::allocated;
+  if (value == "freed") return exact_measure::freed;
   return value == "inuse" ? exact_measure::at_end : exact_measure::at_moment;
 }
 
@@ -94,6 +95,10 @@ std::optional<std::string> unwritable(const analyze::exact_report& report, const
                    recording);
   if (options.format == "pprof" || options.value == "alloc")
     return missing(report.source, collect::gap_allocated, "what was allocated", recording);
+  const bool knows_frees = std::any_of(report.processes.begin(), report.processes.end(),
+                                       [](const analyze::exact_process& one) { return !one.frees.empty(); });
+  if (options.value == "freed" && !knows_frees)
+    return fmt::format("{} does not tell where blocks were freed: record it with --free-stacks.", recording);
   return std::nullopt;
 }
 

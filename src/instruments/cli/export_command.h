@@ -12,7 +12,7 @@ namespace tenure::cli {
 struct export_options {
   recording_query query;
   std::string format;  // folded, speedscope, dhat, heaptrack, csv, pprof
-  std::string value;   // peak, inuse, alloc
+  std::string value;   // peak, inuse, alloc, freed
   bool in_blocks = false;
   std::optional<std::filesystem::path> output;  // standard output without it
 };

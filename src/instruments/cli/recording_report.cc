@@ -96,6 +96,33 @@ std::string owners(const exact_process& process, const exact_report& report, con
   return text;
 }
 
+// Where stacks of frees were recorded: one row a function, who freed most of what it had allocated.
+std::string who_frees_it(const exact_process& process, const recording_report_options& options, const palette& paint) {
+  constexpr int name_width = 40;
+  std::vector<const exact_group*> order;
+  for (const exact_group& group : process.by_function)
+    if (!group.freed_by.empty()) order.push_back(&group);
+  if (order.empty()) return "";
+  std::stable_sort(order.begin(), order.end(), [](const exact_group* a, const exact_group* b) {
+    return a->totals.freed.bytes > b->totals.freed.bytes;
+  });
+  if (order.size() > options.top) order.resize(options.top);
+  std::vector<table_row> rows;
+  for (const exact_group* const group : order) {
+    const analyze::exact_freer& most = group->freed_by.front();
+    const double freed = static_cast<double>(std::max<std::uint64_t>(group->totals.freed.bytes, 1));
+    rows.push_back({{size_of(group->totals.freed.bytes), std::to_string(group->totals.freed.blocks),
+                     shorten_function(group->name, name_width),
+                     analyze::format_share(static_cast<double>(most.amount.bytes) / freed),
+                     shorten_function(most.name, name_width)},
+                    chain_text(most.chain)});
+  }
+  return fmt::format("\n{}Who frees it{}  the function that freed most of each, and how much of it\n", paint.bold,
+                     paint.reset) +
+         format_table({{"freed"}, {"blocks"}, {"allocated in", true}, {"share"}, {"freed in", true}}, rows, paint,
+                      options.columns);
+}
+
 // Of an imported recording that is of one moment.
 std::string sums_section(const exact_process& process, const exact_report& report,
                          const recording_report_options& options, const palette& paint) {
@@ -135,7 +162,7 @@ std::string process_section(const exact_process& process, const exact_report& re
   text += fmt::format("  {:<12}  {}\n", left_head(options), amount_text(process.totals.at_end));
   text += losses_text(process.losses, process.is_complete, process.stray_frees, paint);
   if (process.events != 0 || !process.sites.empty()) text += owners(process, report, options, paint);
-  return text;
+  return text + who_frees_it(process, options, paint);
 }
 
 void write_site(json_writer& json, const exact_report& report, const analyze::exact_site& site) {
@@ -187,6 +214,16 @@ void write_process(json_writer& json, const exact_report& report, const exact_pr
     json.member("name", group.name);
     figure("stacks", group.stack_count);
     write_site(json, report, group.totals);
+    if (!process.frees.empty()) {
+      json.begin_array("freed_by");
+      for (const analyze::exact_freer& one : group.freed_by) {
+        json.begin_object();
+        json.member("name", one.name);
+        write_amount(json, "freed", one.amount);
+        json.end_object();
+      }
+      json.end_array();
+    }
     json.end_object();
   }
   json.end_array();

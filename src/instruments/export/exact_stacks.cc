@@ -28,8 +28,10 @@ std::size_t sequence_length(std::string_view text, std::size_t at) {
 }  // namespace
 
 const std::string& measure_names::of(exact_measure by) const {
-  static const std::string allocated = "allocated";
-  return by == exact_measure::allocated ? allocated : by == exact_measure::at_moment ? at_moment : at_end;
+  static const std::string allocated = "allocated", freed = "freed here";
+  if (by == exact_measure::allocated) return allocated;
+  if (by == exact_measure::freed) return freed;
+  return by == exact_measure::at_moment ? at_moment : at_end;
 }
 
 bool is_heap(const collect::module& of) {

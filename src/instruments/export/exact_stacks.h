@@ -9,15 +9,25 @@
 
 namespace tenure::exporting {
 
-enum class exact_measure { allocated, at_moment, at_end };
+enum class exact_measure { allocated, at_moment, at_end, freed };
 
-inline const analyze::exact_amount& measure_of(const analyze::exact_site& site, exact_measure by) {
-  return by == exact_measure::allocated   ? site.allocated
-         : by == exact_measure::at_moment ? site.at_moment
-                                          : site.at_end;
+// visit(stack, amount) for each stack that has any of the measure. What was freed is told by the stacks that freed it.
+template <class Visit>
+void for_each_stack(const analyze::exact_process& process, exact_measure by, Visit&& visit) {
+  if (by == exact_measure::freed) {
+    for (const analyze::exact_free& one : process.frees) visit(one.stack, one.amount);
+    return;
+  }
+  for (const analyze::exact_site& site : process.sites) {
+    const analyze::exact_amount& amount = by == exact_measure::allocated   ? site.allocated
+                                          : by == exact_measure::at_moment ? site.at_moment
+                                                                           : site.at_end;
+    if (amount.blocks != 0) visit(site.stack, amount);
+  }
 }
 
-// "allocated", "held at the peak", "never freed"; of a report that is of another moment or window, its own words.
+// "allocated", "held at the peak", "never freed", "freed here"; of a report that is of another moment or window, its
+// own words.
 struct measure_names {
   std::string at_moment = "held at the peak";
   std::string at_end = "never freed";

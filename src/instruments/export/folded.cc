@@ -10,11 +10,9 @@ std::string write_folded(const analyze::exact_report& report, exact_measure by, 
   std::map<std::string, std::uint64_t> lines;
   for (const analyze::exact_process& process : report.processes) {
     const std::string root = report.processes.size() > 1 ? process_name(process.profile) + ";" : "";
-    for (const analyze::exact_site& site : process.sites) {
-      const analyze::exact_amount& amount = measure_of(site, by);
-      if (amount.blocks != 0)
-        lines[root + folded_stack(process.profile, site.stack)] += in_blocks ? amount.blocks : amount.bytes;
-    }
+    for_each_stack(process, by, [&](std::uint32_t stack, const analyze::exact_amount& amount) {
+      lines[root + folded_stack(process.profile, stack)] += in_blocks ? amount.blocks : amount.bytes;
+    });
   }
   std::string text;
   for (const auto& [stack, value] : lines) text += fmt::format("{} {}\n", stack, value);

@@ -79,7 +79,7 @@ struct row {
   std::uint32_t stack = analyze::no_index;
   std::uint32_t thread = analyze::no_index;
   std::optional<std::uint64_t> requested_bytes;
-  std::array<std::int64_t, 4> values;  // in the order of the sample types
+  std::array<std::int64_t, 6> values{};  // in the order of the sample types
 };
 
 // One process, from samples or from a recording.
@@ -87,6 +87,7 @@ struct source {
   const process_profile* process = nullptr;
   std::vector<row> rows;
   std::uint64_t interval_bytes = 0;
+  bool knows_frees = false;
 };
 
 // Whatever was seen of the heap's own library, and the entry points. pprof drops what lies inward of a match as well.
@@ -152,6 +153,12 @@ std::vector<row> rows_of(const analyze::exact_process& process, bool at_peak) {
                     {static_cast<std::int64_t>(site.allocated.blocks), static_cast<std::int64_t>(site.allocated.bytes),
                      static_cast<std::int64_t>(in_use.blocks), static_cast<std::int64_t>(in_use.bytes)}});
   }
+  for (const analyze::exact_free& one : process.frees)
+    rows.push_back(
+        {one.stack,
+         analyze::no_index,
+         std::nullopt,
+         {0, 0, 0, 0, static_cast<std::int64_t>(one.amount.blocks), static_cast<std::int64_t>(one.amount.bytes)}});
   return rows;
 }
 
@@ -159,7 +166,9 @@ class pprof_writer {
  public:
   // The first source is the main program's.
   pprof_writer(const std::vector<source>& sources, const pprof_options& options)
-      : sources_(sources), options_(options) {
+      : sources_(sources),
+        options_(options),
+        knows_frees_(std::any_of(sources.begin(), sources.end(), [](const source& one) { return one.knows_frees; })) {
     string("");  // the table begins with it
   }
 
@@ -190,6 +199,10 @@ class pprof_writer {
     write_value_type(profile_field::sample_type, "alloc_space", "bytes");
     write_value_type(profile_field::sample_type, "inuse_objects", "count");
     write_value_type(profile_field::sample_type, "inuse_space", "bytes");
+    if (knows_frees_) {
+      write_value_type(profile_field::sample_type, "free_objects", "count");
+      write_value_type(profile_field::sample_type, "free_space", "bytes");
+    }
     write_value_type(profile_field::period_type, "space", "bytes");
   }
 
@@ -323,7 +336,7 @@ class pprof_writer {
 
     protozero::pbf_writer message(writer_, profile_field::sample);
     message.add_packed_uint64(sample_field::location_id, locations.begin(), locations.end());
-    message.add_packed_int64(sample_field::value, one.values.begin(), one.values.end());
+    message.add_packed_int64(sample_field::value, one.values.begin(), one.values.end() - (knows_frees_ ? 0 : 2));
     if (one.requested_bytes) {
       protozero::pbf_writer label(message, sample_field::label);
       label.add_int64(label_field::key, bytes_key);
@@ -346,6 +359,7 @@ class pprof_writer {
 
   const std::vector<source>& sources_;
   pprof_options options_;
+  bool knows_frees_;  // then there are two sample types more
   std::string content_;
   protozero::pbf_writer writer_{content_};
   std::vector<std::string> strings_;
@@ -379,7 +393,7 @@ std::expected<std::string, std::string> write_pprof(const analyze::exact_report&
       std::max<std::uint64_t>(1, report.source ? report.source->sample_interval_bytes : 1);
   std::vector<source> sources;
   for (const analyze::exact_process& process : report.processes)
-    sources.push_back({&process.profile, rows_of(process, options.at_peak), interval_bytes});
+    sources.push_back({&process.profile, rows_of(process, options.at_peak), interval_bytes, !process.frees.empty()});
   return write(sources, main_process_of(report), options);
 }
 

@@ -2,7 +2,8 @@
 //
 //   sample types   alloc_objects/count, alloc_space/bytes, inuse_objects/count, inuse_space/bytes (shown by default):
 //                  the four that pprof knows as a heap profile. Values are unbiased sample by sample before summing;
-//                  those of a recording are counts.
+//                  those of a recording are counts. Where stacks of frees were recorded, free_objects/count and
+//                  free_space/bytes follow, by the stacks that freed
 //   a sample       one stack, one requested size, one thread, one process; of a recording one stack, one process
 //   labels         bytes (of one block), thread, process
 //   locations      one an address, with its inlined functions, innermost first; the outermost is the one that links

@@ -9,7 +9,8 @@
 namespace tenure::exporting {
 namespace {
 
-constexpr std::array measures = {exact_measure::allocated, exact_measure::at_moment, exact_measure::at_end};
+constexpr std::array measures = {exact_measure::allocated, exact_measure::at_moment, exact_measure::at_end,
+                                 exact_measure::freed};
 
 class frame_list {
  public:
@@ -50,14 +51,13 @@ std::string profile_of(const analyze::exact_process& process, exact_measure by, 
                        frame_list& frames) {
   std::string samples, weights;
   std::uint64_t total = 0;
-  for (const analyze::exact_site& site : process.sites) {
-    const std::uint64_t bytes = measure_of(site, by).bytes;
-    if (bytes == 0) continue;
+  for_each_stack(process, by, [&](std::uint32_t stack, const analyze::exact_amount& amount) {
+    if (amount.bytes == 0) return;
     const char* const comma = total == 0 ? "" : ",";
-    samples += comma + numbers_of(process.profile, site.stack, frames);
-    weights += fmt::format("{}{}", comma, bytes);
-    total += bytes;
-  }
+    samples += comma + numbers_of(process.profile, stack, frames);
+    weights += fmt::format("{}{}", comma, amount.bytes);
+    total += amount.bytes;
+  });
   return fmt::format(
       R"({{"type":"sampled","name":{},"unit":"bytes","startValue":0,"endValue":{},"samples":[{}],"weights":[{}]}})",
       json_string(names.of(by) + ", " + process_name(process.profile)), total, samples, weights);
@@ -71,6 +71,7 @@ std::string write_speedscope(const analyze::exact_report& report, exact_measure 
   std::size_t count = 0, shown_first = 0;
   for (std::uint32_t i = 0; i < report.processes.size(); ++i) {
     for (const exact_measure one : measures) {
+      if (one == exact_measure::freed && report.processes[i].frees.empty()) continue;
       if (one == by && i == main_process_of(report)) shown_first = count;
       profiles += (count++ == 0 ? "" : ",\n") + profile_of(report.processes[i], one, names, frames);
     }
