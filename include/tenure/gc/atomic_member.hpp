@@ -76,7 +76,7 @@ class atomic_member final : detail::slot_class {
     into.refresh(pointer);
   }
   void stored(T* target) const noexcept {
-    if (target == nullptr) return;
+    if (target == nullptr) return detail::nulled(&pointer_);
     detail::published(detail::untyped(target));
     TENURE_GC_STEP();
     detail::mark_card(&pointer_);

@@ -16,9 +16,11 @@
 //   mark_compact        as mark_sweep, and then moves objects together in as few blocks as they fit into
 //   semispace           as mark_sweep, and then copies what is alive to other blocks, breadth first
 //   immix               as mark_sweep, and empties sparse blocks when that is worth it, of types that may be moved
+//   refcount            counts what leads to each object when a cycle runs, in which threads that store wait: what
+//                       nothing leads to goes without a look at what lives, rings when a full cycle traces
 //
-// A heap of the last three belongs to one thread; of mark_compact and semispace it holds only types that may be moved,
-// which the compiler checks (heap_of.hpp).
+// A heap of mark_compact, semispace or immix belongs to one thread; of the first two it holds only types that may be
+// moved, which the compiler checks (heap_of.hpp).
 //
 // Thread-safety: all of it, except that nobody may use a heap while it is destroyed. A heap may be destroyed when no
 // local or root leads to its objects (otherwise the program ends with a message): weak references become null, and the
@@ -40,7 +42,7 @@
 
 namespace tenure::gc {
 
-enum class plan : std::uint8_t { nogc, mark_sweep, sticky_concurrent, mark_compact, semispace, immix };
+enum class plan : std::uint8_t { nogc, mark_sweep, sticky_concurrent, mark_compact, semispace, immix, refcount };
 
 // Of such plans heaps are made by heap_of, which checks types.
 constexpr bool moves_all(plan of) noexcept { return of == plan::mark_compact || of == plan::semispace; }

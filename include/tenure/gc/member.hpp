@@ -59,7 +59,7 @@ class member final : detail::slot_class {
     return *this;
   }
   member& operator=(std::nullptr_t) noexcept {
-    detail::store_word(&pointer_, static_cast<T*>(nullptr));
+    detail::store_null(pointer_);
     return *this;
   }
   member& operator=(T* pointer) noexcept {
@@ -100,7 +100,7 @@ class member final : detail::slot_class {
   // The new place first: while the pointer is in neither, a collector could miss it.
   void take(member& other) noexcept {
     set(other.get());
-    detail::store_word(&other.pointer_, static_cast<T*>(nullptr));
+    detail::store_null(other.pointer_);
   }
 
   T* pointer_;

@@ -121,7 +121,7 @@ void before_allocation(heap_state& heap) noexcept {
     heap.figures.put_off.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  if (!plan.in_background) return run_cycle(heap, cycle_kind::full);
+  if (!plan.in_background) return run_cycle(heap, is_full_due(heap) ? cycle_kind::full : cycle_kind::young);
   request_cycle(heap);
   wait_for_collector(heap, growth);
 }

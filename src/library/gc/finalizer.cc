@@ -83,6 +83,7 @@ void for_each_queued(const heap_state& heap, void (*visit)(void* context, char* 
   };
   for (char* cell : queue().pending) visit_own(cell);
   for (char* cell : queue().destroyed) visit_own(cell);
+  if (queue().running != nullptr) visit_own(queue().running);
 }
 
 void destroy_object(char* cell) noexcept {

@@ -32,8 +32,8 @@ void run_destructors_here() noexcept;
 bool is_in_destructor() noexcept;
 void reset_destructors_in_child() noexcept;
 lock& destructors_lock() noexcept;
-// With that lock held, of one heap: whether one of its destructors is running, and those that are due, which are not
-// moved: visit(cell).
+// With that lock held, of one heap: whether one of its destructors is running, and the objects whose destructors are
+// due, run, or have run: visit(cell).
 bool is_destroying(const heap_state& heap) noexcept;
 void for_each_queued(const heap_state& heap, void (*visit)(void* context, char* cell), void* context) noexcept;
 

@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "library/gc/collect.h"
+#include "library/gc/counting.h"
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/fork.h"
@@ -21,6 +22,10 @@ namespace {
 
 heap_state* make_state(heap_options options, gc::plan plan, std::uint32_t number) {
   options.plan = plan;
+  if (plan == plan::refcount) {
+    const holding guard(cycle_lock());
+    prepare_counting();
+  }
   auto* made = new heap_state(options);
   made->number = number;
   window& all = window::get();
@@ -90,6 +95,8 @@ heap::~heap() {
     resolve_weak_cells(*state_);
     abandon(take_guarded(*state_));
     queue_dead(*state_);
+    // They lead to one another no more.
+    if (is_counted(*state_)) counting(*state_).count_anew();
   }
   run_destructors_here();
   watch* mourners;

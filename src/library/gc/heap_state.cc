@@ -7,6 +7,7 @@
 #include <new>
 
 #include "core/base/check.h"
+#include "library/gc/counting.h"
 
 namespace tenure::gc {
 
@@ -180,6 +181,11 @@ void remove_heap(heap_state& removed) noexcept {
     }
   }
   window& all = window::get();
+  if (is_counted(removed)) {
+    all.for_each_block(removed.number, [](std::size_t block, const block_header& header) {
+      forget_counted_blocks(block, std::max(header.run_blocks, 1u));
+    });
+  }
   for (block_list& list : removed.lists) {
     for (const std::uint32_t block : list.blocks) all.give_run(block, 1, false);
   }
@@ -346,6 +352,7 @@ heap_statistics statistics_of(const heap_state& heap) noexcept {
 
 void free_cell(const cell_place& at) noexcept {
   heap_state* heap = heap_by_number(at.header->heap_number);
+  if (is_counted(*heap)) forget_counted(*heap, at);
   const bool small = at.header->state.load(std::memory_order_relaxed) == block_state::cells;
   const std::size_t list = small ? detail::list_of(at.header->kind, detail::class_of(at.header->cell_bytes, 1)) : 0;
   const holding guard(small ? heap->lists[list].guard : heap->large_guard);

@@ -111,6 +111,12 @@ struct heap_state {
   std::atomic<unsigned> soft_ms_per_free_mib;
   bool memory_is_short = false;  // soft references keep nothing; with the cycle lock held
 
+  // Of a plan that counts references, with the cycle lock held (counting.h): objects whose count is, or was, 0, and
+  // targets that are counted once too often.
+  std::vector<char*> uncounted;
+  std::vector<char*> owed;
+  bool counts_are_lost = false;
+
   // Of a plan that moves objects: the thread that allocates here; null: none yet, or it has ended.
   std::atomic<const thread_state*> owner{nullptr};
 

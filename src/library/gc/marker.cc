@@ -8,6 +8,7 @@
 
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
+#include "library/gc/object_slots.h"
 
 namespace tenure::gc {
 
@@ -133,25 +134,11 @@ void marker::trace_words(char* first, std::size_t bytes) noexcept {
 void marker::trace_range(const cell_place& at, const char* first, const char* end) noexcept {
   type_descriptor* type = type_of(at.cell);
   if (type == nullptr || type->list == nullptr) return;
-  char* payload = at.cell + type->payload_offset;
-  const std::size_t count = element_count(*type, at.cell);
-  if (count == 0) return;
-  const std::uint32_t* offsets = slots_of(*type, payload);
-  const std::size_t step = type->element_bytes;
-  if (offsets == nullptr) return trace_words(payload, count * step);
-  // The element before the first whole one may reach into the range.
-  std::size_t element = first <= payload ? 0 : static_cast<std::size_t>(first - payload) / step;
-  for (; element < count && payload + element * step < end; ++element) {
-    for (std::uint32_t i = 0; i < type->slot_count; ++i) {
-      const char* slot = payload + element * step + offsets[i];
-      if (slot < first || slot >= end) continue;
-      if (void* target = read_slot(slot)) push(target, type);
-    }
-    for (std::uint32_t i = 0; i < type->pair_count; ++i) {
-      char* pair = payload + element * step + offsets[type->slot_count + i];
-      if (pair >= first && pair < end) trace_pair(*type, pair);
-    }
-  }
+  const auto follow = [&](char* slot) {
+    if (void* target = read_slot(slot)) push(target, type);
+  };
+  const bool known = for_each_slot_within(at, first, end, follow, [&](char* pair) { trace_pair(*type, pair); });
+  if (!known) trace_words(at.cell + type->payload_offset, element_count(*type, at.cell) * type->element_bytes);
 }
 
 void marker::trace_pair(const type_descriptor& type, char* words) noexcept {

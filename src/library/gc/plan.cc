@@ -6,6 +6,7 @@
 #include "core/base/yield_point.h"
 #include "library/gc/cards.h"
 #include "library/gc/compaction.h"
+#include "library/gc/counting.h"
 #include "library/gc/cycle.h"
 #include "library/gc/ephemerons.h"
 #include "library/gc/finalizer.h"
@@ -29,7 +30,10 @@ void begin_black_allocation(heap_state& heap) noexcept {
   heap.cycle.fetch_add(1, std::memory_order_release);
 }
 
-void scan_roots(heap_state& heap, marker& into) noexcept {
+// What locals and roots lead to, of whatever heap: visit(target). Cells that threads have at hand are black from here
+// on.
+template <class Visit>
+void for_each_target_outside(heap_state& heap, Visit visit) noexcept {
   heap.unused_cells = 0;
   heap.unused_bytes = 0;
   {
@@ -38,10 +42,14 @@ void scan_roots(heap_state& heap, marker& into) noexcept {
       TENURE_YIELD_POINT();
       // First the words, then the slots: a cell leaves its word only when its address is in a slot.
       blacken_words(*at, heap);
-      for_each_slot(*at, [&](void* target) { into.push(target, nullptr); });
+      for_each_slot(*at, visit);
     }
   }
-  for_each_root([&](void* target) { into.push(target, nullptr); });
+  for_each_root(visit);
+}
+
+void scan_roots(heap_state& heap, marker& into) noexcept {
+  for_each_target_outside(heap, [&](void* target) { into.push(target, nullptr); });
   mark_queued(heap, into);
 }
 
@@ -77,8 +85,8 @@ void bury(heap_state& heap, watch* mourners) noexcept {
   free_destroyed();
 }
 
-// With the world stopped.
-void mark_and_sweep(heap_state& heap) {
+// With the world stopped: what is alive is marked, and what is not is resolved. Who is told when memory is free.
+watch* mark_all(heap_state& heap) {
   begin_black_allocation(heap);
   set_active_heap(&heap);
   clear_marks(heap);
@@ -88,12 +96,49 @@ void mark_and_sweep(heap_state& heap) {
   keep_soft(heap, marks);
   marks.drain_all();
   if (heap.verify) verify_marks(heap);
-  bury(heap, resolve(heap, marks, cycle_kind::full));
+  return resolve(heap, marks, cycle_kind::full);
 }
+
+void mark_and_sweep(heap_state& heap) { bury(heap, mark_all(heap)); }
 
 void mark_sweep_cycle(heap_state& heap, cycle_kind) {
   const stopped_world stopped(&heap);
   mark_and_sweep(heap);
+}
+
+// What is dead by its count. All pairs are resolved, for keys of any age may have died.
+watch* count_all(heap_state& heap, counting& counts) {
+  begin_black_allocation(heap);
+  set_active_heap(&heap);
+  for_each_target_outside(heap, [&](void* target) { counts.hold(target); });
+  {
+    const holding guard(destructors_lock());
+    for_each_queued(
+        heap, [](void* by, char* cell) { static_cast<counting*>(by)->hold(cell); }, &counts);
+  }
+  counts.take_changes();
+  counts.find_dead();
+  marker marks(heap);
+  keep_soft(heap, marks);
+  marks.drain_all();
+  if (heap.verify) verify_marks(heap);
+  watch* mourners = resolve(heap, marks, cycle_kind::full);
+  counts.take_back();
+  return mourners;
+}
+
+void refcount_cycle(heap_state& heap, cycle_kind kind) {
+  const stopped_world stopped(&heap);
+  counting counts(heap);
+  watch* mourners;
+  if (kind == cycle_kind::full || heap.counts_are_lost) {
+    mourners = mark_all(heap);
+    counts.count_anew();
+  } else {
+    mourners = count_all(heap, counts);
+  }
+  if (heap.verify) counts.check();
+  bury(heap, mourners);
 }
 
 // What the calling thread holds for objects to come is where objects may move to.
@@ -176,6 +221,7 @@ constexpr plan_traits all_traits[] = {
     {"mark_compact", true, false, true, false, moving_cycle<compact_all>},
     {"semispace", true, false, true, false, moving_cycle<copy_all>},
     {"immix", true, false, true, false, moving_cycle<empty_sparse>},
+    {"refcount", true, true, false, false, refcount_cycle},
 };
 
 }  // namespace

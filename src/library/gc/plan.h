@@ -7,6 +7,7 @@
 //   threads, on storing  nothing   nothing                  shade while it marks, mark the card always
 //   after a cycle        -         nothing is marked        what survived is marked, hence old
 //
+// refcount goes as mark_sweep in full cycles, and by its counts in young ones (counting.h).
 // mark_compact, semispace and immix go as mark_sweep does and then move objects (relocation.h).
 #pragma once
 

@@ -109,8 +109,7 @@ void relocation::pin_for(const cell_place& at) noexcept {
     for_each_slot_of(at, pin_slot, pin_slot);
   } else if (type == nullptr || (type->needs_object && !type->listed.load(std::memory_order_acquire))) {
     // Its layout is not known yet: whatever looks like a pointer.
-    const std::size_t bytes = at.header->reciprocal != 0 ? at.header->cell_bytes : at.header->large_bytes;
-    for (std::size_t word = sizeof(void*); word + sizeof(void*) <= bytes; word += sizeof(void*)) {
+    for (std::size_t word = sizeof(void*); word + sizeof(void*) <= bytes_of(at); word += sizeof(void*)) {
       pin_slot(at.cell + word);
     }
   } else if (type->pair_count != 0) {

@@ -17,7 +17,7 @@
 #include <cstdint>
 
 #include "library/gc/heap_state.h"
-#include "library/gc/marker.h"
+#include "library/gc/object_slots.h"
 
 namespace tenure::gc {
 
@@ -77,25 +77,6 @@ void relocate(heap_state& heap, void (*choose)(relocation& by)) noexcept;
 void claim(heap_state& heap) noexcept;
 // A thread ends: what was its own is nobody's.
 void disown(const thread_state& ended) noexcept;
-
-// Each slot of the object in the cell, and each pair: slot(char*), pair(char*). False, and none, when its layout is not
-// known yet.
-template <class Slot, class Pair>
-bool for_each_slot_of(const cell_place& at, Slot slot, Pair pair) {
-  detail::type_descriptor* type = type_of(at.cell);
-  if (type == nullptr) return false;
-  if (type->list == nullptr) return true;
-  std::size_t count = element_count(*type, at.cell);
-  if (count == 0) return true;
-  char* element = at.cell + type->payload_offset;
-  const std::uint32_t* offsets = slots_of(*type, element);
-  if (offsets == nullptr) return false;
-  for (; count != 0; --count, element += type->element_bytes) {
-    for (std::uint32_t i = 0; i < type->slot_count; ++i) slot(element + offsets[i]);
-    for (std::uint32_t i = 0; i < type->pair_count; ++i) pair(element + offsets[type->slot_count + i]);
-  }
-  return true;
-}
 
 // Each object of the heap that the sweep has left, of kinds that have slots or of all: visit(place).
 template <class Visit>

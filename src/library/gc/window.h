@@ -56,7 +56,8 @@ struct alignas(64) block_header {
 struct mark_words {
   std::atomic<std::uint64_t> marked;
   std::atomic<std::uint64_t> born_marked;
-  std::atomic<std::uint64_t> shaded;  // where a plan moves objects, of which none is ever shaded: pinned
+  std::atomic<std::uint64_t>
+      shaded;  // where a plan moves objects, of which none is ever shaded: pinned, and where counts are kept: held
 
   std::uint64_t alive() const noexcept {
     return marked.load(std::memory_order_relaxed) | born_marked.load(std::memory_order_relaxed);
@@ -105,6 +106,7 @@ class window {
   }
 
   bool holds(const void* address) const noexcept { return reinterpret_cast<std::uintptr_t>(address) - first_ < bytes_; }
+  std::size_t bytes() const noexcept { return bytes_; }
   std::size_t block_of(const void* address) const noexcept {
     return (reinterpret_cast<std::uintptr_t>(address) - first_) >> block_shift;
   }

@@ -98,7 +98,9 @@ INSTANTIATE_TEST_SUITE_P(
                     setting{"semispace", gc::plan::semispace, 0, true, true},
                     setting{"semispace_every_third", gc::plan::semispace, 3, true, true},
                     setting{"immix", gc::plan::immix, 0, true, true, false},
-                    setting{"immix_every_third", gc::plan::immix, 3, true, true}),
+                    setting{"immix_every_third", gc::plan::immix, 3, true, true},
+                    setting{"refcount", gc::plan::refcount, 0, true, true},
+                    setting{"refcount_every_third", gc::plan::refcount, 3, true, true}),
     [](const testing::TestParamInfo<setting>& of) { return std::string(of.param.name); });
 
 TEST(plan, nogc_never_frees) {

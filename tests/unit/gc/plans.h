@@ -27,6 +27,7 @@ inline constexpr named_plan all_collecting[] = {
     {gc::plan::mark_compact, "mark_compact", true},
     {gc::plan::semispace, "semispace", true},
     {gc::plan::immix, "immix", true},
+    {gc::plan::refcount, "refcount", false},
 };
 
 inline const named_plan& named(gc::plan plan) {

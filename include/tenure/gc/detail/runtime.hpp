@@ -46,6 +46,7 @@ inline constexpr unsigned card_shift = 9;
 
 struct alignas(64) barrier_state {
   std::atomic<std::uint32_t> phase{0};
+  std::atomic<std::uint32_t> tells_nulls{0};  // a heap counts references: cards are marked for nulls as well
   std::atomic<std::uintptr_t> card_first{0};  // address that the first card stands for
   std::atomic<std::uintptr_t> card_bytes{0};  // how many bytes have cards; 0: no heap needs them
   std::atomic<std::uint8_t*> cards{nullptr};
@@ -122,11 +123,25 @@ void store_word(T** where, T* value) noexcept {
   __atomic_store_n(where, value, __ATOMIC_RELEASE);
 }
 
+// After a null was stored at `where`.
+inline void nulled(const void* where) noexcept {
+  if (barrier.tells_nulls.load(std::memory_order_relaxed) == 0) [[likely]]
+    return;
+  compiler_fence();
+  TENURE_GC_STEP();
+  mark_card(where);
+}
+template <class T>
+void store_null(T*& where) noexcept {
+  store_word(&where, static_cast<T*>(nullptr));
+  nulled(&where);
+}
+
 // The write barrier: store, shade while somebody marks, then remember the card. In this order.
 template <class T>
 void store_member(T*& where, T* target) noexcept {
   store_word(&where, target);
-  if (target == nullptr) return;
+  if (target == nullptr) return nulled(&where);
   published(untyped(target));
   TENURE_GC_STEP();
   mark_card(&where);

@@ -25,7 +25,7 @@ namespace tenure::gc::detail {
 template <class T>
 void forget_slots(T& element) noexcept {
   if constexpr (slot_type<T>) {
-    store_word(reinterpret_cast<void**>(&element), static_cast<void*>(nullptr));
+    store_null(*reinterpret_cast<void**>(&element));
   } else if constexpr (has_slots<T>) {
     constexpr slot_counts counts = slots_in<T>;
     std::uint32_t offsets[counts.slots + counts.pairs];
@@ -33,7 +33,7 @@ void forget_slots(T& element) noexcept {
     slot_list sink{reinterpret_cast<std::uintptr_t>(first), offsets, counts};
     list_slots(element, sink);
     for (std::size_t i = 0; i < counts.slots; ++i) {
-      store_word(reinterpret_cast<void**>(first + offsets[i]), static_cast<void*>(nullptr));
+      store_null(*reinterpret_cast<void**>(first + offsets[i]));
     }
     for (std::size_t i = 0; i < counts.pairs; ++i) {
       store_pair(*reinterpret_cast<pair_words*>(first + offsets[counts.slots + i]), nullptr, nullptr);
