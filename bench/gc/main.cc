@@ -13,7 +13,8 @@ namespace {
 
 int usage() {
   std::fputs(
-      "usage: gc_benchmark binary_trees|gcbench|lru managed|unique|shared|boehm SIZE\n       gc_benchmark primitives\n"
+      "usage: gc_benchmark binary_trees|gcbench|lru managed|unique|shared|boehm SIZE\n       gc_benchmark "
+      "primitives|plans\n"
       "       gc_benchmark marking LIVE_MIB\n       gc_benchmark pauses LIVE_MIB THREADS OPERATIONS [hogs]\n"
       "Exit code 3: not built with the Boehm collector.\n",
       stderr);
@@ -25,6 +26,10 @@ int usage() {
 int main(int count, char** arguments) {
   if (count == 2 && std::strcmp(arguments[1], "primitives") == 0) {
     bench::primitives();
+    return 0;
+  }
+  if (count == 2 && std::strcmp(arguments[1], "plans") == 0) {
+    bench::plans();
     return 0;
   }
   if (count == 3 && std::strcmp(arguments[1], "marking") == 0) {
