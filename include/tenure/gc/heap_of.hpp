@@ -8,6 +8,9 @@
 // word on the stack or in a register that looks like its address, its destructor being due, a key of an ephemeron. What
 // leads to it otherwise is changed when it moves: members, roots, weak, soft and phantom references, guardians.
 //
+// Raw pointers elsewhere are not seen: in coroutine frames, on the stacks of fibers that are suspended, in a T* field
+// of a managed object, in memory of malloc. There a root, a pin or a member is wanted.
+//
 // A heap whose plan moves objects (immix is one as well) belongs to the thread that allocates in it; when that thread
 // ends, to the next. Another thread that allocates there meanwhile ends the program with a message, and none may read
 // its objects, destructors excepted: objects do not wait for whoever looks at them. A cycle moves nothing when it is

@@ -40,7 +40,12 @@ class local final : detail::root_class {
   noexcept : local(static_cast<T*>(other.get())) {}
   template <class U>
   requires std::is_convertible_v<U*, T*> local(const root<U>& other)
-  noexcept : local(static_cast<T*>(other.get())) {}
+  noexcept : local() {
+    // Objects are not moved between the look at the root and the store to the slot, whatever thread the root is of.
+    const detail::operation held;
+    pointer_ = static_cast<T*>(other.get());
+    held.keep(slot_, detail::untyped(pointer_));
+  }
   template <class U>
   requires std::is_convertible_v<U*, T*> local(const local<U>& other)
   noexcept : local(static_cast<T*>(other.get())) {}

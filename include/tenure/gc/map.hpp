@@ -30,6 +30,7 @@
 #include <tenure/gc/detail/tree.hpp>
 #include <tenure/gc/make.hpp>
 #include <tenure/gc/members.hpp>
+#include <tenure/gc/relocatable.hpp>
 
 namespace tenure::gc {
 
@@ -181,6 +182,10 @@ class map final : public detail::keyed<map<K, V, Compare>, K, V, Compare> {
     const local<node> made =
         base::template make<node>(std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
                                   std::forward_as_tuple(std::forward<Arguments>(arguments)...));
+    if constexpr (detail::is_known_by_address<K>) {
+      // What the key leads to may have been moved before the node had it.
+      return {add(made, find_place(made->pair.first)), true};
+    }
     return {add(made, found), true};
   }
   template <class... Arguments>

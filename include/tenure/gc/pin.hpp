@@ -23,7 +23,7 @@ class pin final : detail::root_class {
   pin() noexcept = default;
   explicit pin(const local<T>& object) { hold(object.get()); }
   explicit pin(const member<T>& object) { hold(local<T>(object).get()); }
-  explicit pin(const root<T>& object) { hold(object.get()); }
+  explicit pin(const root<T>& object) { hold(local<T>(object).get()); }
   pin(pin&& other) noexcept
       : pointer_(std::exchange(other.pointer_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
   pin& operator=(pin other) noexcept {

@@ -16,7 +16,7 @@
 //   std::unique_ptr, shared_ptr, weak_ptr, vector,
 //   atomic                                            yes
 //   the containers of tenure::gc                      if their elements may
-//   aggregate                                         if its fields may
+//   aggregate                                         if its fields may, and it has no destructor but theirs
 //   class with TENURE_GC_MEMBERS                      if it needs no destructor and its members and bases may
 //   all else, and with virtual bases                  no
 //
@@ -77,6 +77,11 @@ constexpr bool all_relocatable(type_list<T...>, type_list<Seen...>) {
   return (may_relocate<std::remove_cv_t<T>, Seen...>() && ...);
 }
 
+template <class... T>
+constexpr bool all_trivially_destructible(type_list<T...>) {
+  return (std::is_trivially_destructible_v<T> && ...);
+}
+
 template <class T, class... Seen>
 constexpr bool class_may_relocate() {
   using seen = type_list<T, Seen...>;
@@ -94,7 +99,9 @@ constexpr bool class_may_relocate() {
   } else if constexpr (!is_standard<T>() && !access::has_list<T> && std::is_aggregate_v<T> && !std::is_union_v<T> &&
                        !has_aggregate_base<T>) {
     if constexpr (field_count<T> <= most_fields) {
-      return all_relocatable(fields_of<T>{}, seen{});
+      // A destructor that no field has asked for is the author's own.
+      return all_relocatable(fields_of<T>{}, seen{}) &&
+             (std::is_trivially_destructible_v<T> || !all_trivially_destructible(fields_of<T>{}));
     } else {
       return false;
     }

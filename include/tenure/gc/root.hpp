@@ -29,7 +29,7 @@ class root final : detail::root_class {
   requires std::is_convertible_v<U*, T*> root(const local<U>& other) { set(other.get()); }
   template <class U>
   requires std::is_convertible_v<U*, T*> root(const member<U>& other) { set(local<T>(other).get()); }
-  root(const root& other) { set(other.get()); }
+  root(const root& other) { copy(other); }
   root(root&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
   ~root() {
     if (slot_ != nullptr) detail::give_root_slot(slot_);
@@ -37,7 +37,7 @@ class root final : detail::root_class {
 
   // NOLINTNEXTLINE(bugprone-unhandled-self-assignment): storing what is there already is harmless
   root& operator=(const root& other) {
-    set(other.get());
+    copy(other);
     return *this;
   }
   root& operator=(root&& other) noexcept {
@@ -71,6 +71,13 @@ class root final : detail::root_class {
   friend bool operator==(const root& a, std::nullptr_t) noexcept { return a.get() == nullptr; }
 
  private:
+  // In an operation: objects are not moved between the look at one slot and the store to the other.
+  void copy(const root& other) {
+    if (other.slot_ == nullptr) return set(nullptr);
+    if (slot_ == nullptr) slot_ = detail::take_root_slot(nullptr);
+    const detail::operation held;
+    held.keep(slot_, other.slot_->load(std::memory_order_relaxed));
+  }
   // A null root needs no slot until it has had a target.
   void set(T* pointer) {
     if (slot_ != nullptr) {

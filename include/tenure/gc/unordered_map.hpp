@@ -36,6 +36,7 @@
 #include <tenure/gc/make.hpp>
 #include <tenure/gc/member.hpp>
 #include <tenure/gc/members.hpp>
+#include <tenure/gc/relocatable.hpp>
 
 namespace tenure::gc {
 
@@ -172,6 +173,14 @@ class unordered_map final : public detail::keyed<unordered_map<K, V, Hash, Equal
                                                                                       Arguments&&... arguments) {
     const std::size_t hash = mix(key);
     if (node* found = find_node(key, hash)) return {{table_.get(), found}, false};
+    if constexpr (detail::is_known_by_address<K>) {
+      // What the key leads to may be moved until the node has it.
+      const local<node> made = base::template make<node>(std::size_t{0}, std::piecewise_construct,
+                                                         std::forward_as_tuple(std::forward<Key>(key)),
+                                                         std::forward_as_tuple(std::forward<Arguments>(arguments)...));
+      made->hash = mix(made->pair.first);
+      return {add(made), true};
+    }
     return {add(base::template make<node>(hash, std::piecewise_construct, std::forward_as_tuple(std::forward<Key>(key)),
                                           std::forward_as_tuple(std::forward<Arguments>(arguments)...))),
             true};

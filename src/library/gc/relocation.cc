@@ -211,8 +211,10 @@ void relocate(heap_state& heap, void (*choose)(relocation& by)) noexcept {
   if (is_destroying(heap)) return;
   relocation by(heap);
   for_each_side_lock([](lock& each) { each.acquire(); });
+  // One past the end of an object, as the end of a full array, is an address of the next one or of nothing.
   const auto pin_word = [](void* to, std::uintptr_t word) {
-    static_cast<relocation*>(to)->pin(reinterpret_cast<void*>(word));  // NOLINT(performance-no-int-to-ptr)
+    static_cast<relocation*>(to)->pin(reinterpret_cast<void*>(word));      // NOLINT(performance-no-int-to-ptr)
+    static_cast<relocation*>(to)->pin(reinterpret_cast<void*>(word - 1));  // NOLINT(performance-no-int-to-ptr)
   };
   if (for_each_stack_word(pin_word, &by)) {
     by.pin_all();

@@ -28,12 +28,14 @@ class copying {
   copying(const copying&) = delete;
   copying& operator=(const copying&) = delete;
 
-  void copy(const cell_place& at) noexcept {
-    if (is_full_ || !by_.is_movable(at)) return;
+  // True when it was copied.
+  bool copy(const cell_place& at) noexcept {
+    if (is_full_ || !by_.is_movable(at)) return false;
     cell_place to;
     // After the first that has no room none is copied: the slots of copies are final once they have been looked at.
     is_full_ = !next_cell(at.header->list, to) || !by_.move(at, to);
     if (!is_full_) ++spaces_[at.header->list].fill.cell;
+    return !is_full_;
   }
   void copy_target(void* target) noexcept {
     if (!by_.all().holds(target)) return;
@@ -117,8 +119,7 @@ void copy_all(relocation& by) {
   copies.scan();
   // Of types that may not be moved, and what nothing else has led to.
   for_each_object(by.heap(), is_any, [&](const cell_place& at) {
-    copies.copy(at);
-    copies.scan();
+    if (copies.copy(at)) copies.scan();
   });
   by.entered_are_followed();
 }

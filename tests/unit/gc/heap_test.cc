@@ -233,4 +233,33 @@ TEST(heap, the_standard_heap_is_there) {
   gc::heap::standard().check();
 }
 
+// Pages of a block are returned, and its objects keep what they say.
+TEST(fragmentation, is_told_and_free_pages_go_back) {
+  struct page {
+    std::uint64_t words[2000] = {};
+  };
+  gc::heap heap({.name = "pages"});
+  std::vector<gc::root<page>> kept;
+  for (std::uint64_t i = 0; i < 64; ++i) {
+    const gc::local<page> each = heap.make<page>();
+    each->words[1999] = i;
+    if (i % 4 == 0) kept.emplace_back(each);
+  }
+  heap.collect();
+  std::size_t free_bytes = 0;
+  std::size_t sparse_blocks = 0;
+  for (const gc::cell_usage& each : heap.usage()) {
+    if (each.cell_bytes < sizeof(page)) continue;
+    free_bytes += each.free_bytes;
+    sparse_blocks += each.sparse_blocks;
+    EXPECT_EQ(each.used_bytes + each.free_bytes, each.blocks * 64 * 1024);
+  }
+  EXPECT_GE(free_bytes, 16 * 2 * sizeof(page));
+  EXPECT_GE(sparse_blocks, 15u);
+  const std::size_t returned = heap.return_free_pages();
+  EXPECT_GE(returned, 16 * 2 * sizeof(page));
+  for (std::size_t i = 0; i < kept.size(); ++i) ASSERT_EQ(kept[i]->words[1999], i * 4);
+  for (int i = 0; i < 64; ++i) ASSERT_EQ(heap.make<page>()->words[7], 0u);
+}
+
 }  // namespace

@@ -1,6 +1,7 @@
 // What moves when a plan moves objects, what stays, and that nobody who leads to it notices.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -297,6 +298,79 @@ TEST_P(relocation, objects_of_several_sizes_and_owners_of_memory) {
   }
 }
 
+// The end of a full array is where the next object begins.
+TEST_P(relocation, what_only_its_end_is_known_of_stays) {
+  std::vector<gc::root<shelf>> shelves;
+  std::array<const gc::member<item>*, 64> ends{};
+  apart([&] {
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      shelves.emplace_back(heap_.make<shelf>());
+      for (int k = 0; k < 30; ++k) heap_.make_array<gc::member<item>>(5 + i % 8);
+      gc::vector<gc::member<item>>& items = shelves.back()->items;
+      do items.push_back(nullptr);
+      while (items.size() != items.capacity());
+      ends[i] = &*items.begin() + items.size();
+    }
+  });
+  heap_.collect();
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    const gc::vector<gc::member<item>>& items = shelves[i]->items;
+    ASSERT_EQ(&*items.begin() + items.size(), ends[i]);
+  }
+}
+
+// The key is a member of an object; what it leads to moves when the node is made.
+TEST_P(relocation, keys_out_of_members_are_found_again) {
+  test::any_heap heap({.name = "keys",
+                       .plan = GetParam(),
+                       .collect_every_allocations = 1,
+                       .verify = true,
+                       .poison = true,
+                       .always_evacuate = true});
+  gc::root<shelf> made(heap.make<shelf>());
+  gc::root<item> first(heap.make<item>());
+  for (int i = 0; i < 60; ++i) {
+    apart([&] {
+      first->next = heap.make<item>();
+      first->next->next = heap.make<item>();
+    });
+    made->numbers[first->next] = i;
+    made->ordered[first->next] = i;
+    made->numbers.insert_or_assign(first->next->next, i + 1000);
+    ASSERT_EQ(made->numbers.at(first->next), i);
+    ASSERT_EQ(made->ordered.at(first->next), i);
+    ASSERT_EQ(made->numbers.at(first->next->next), i + 1000);
+  }
+  ASSERT_EQ(made->numbers.size(), 120u);
+  ASSERT_EQ(made->ordered.size(), 60u);
+}
+
+// Another thread copies roots, and looks at objects by way of locals.
+TEST_P(relocation, another_thread_may_copy_roots) {
+  const gc::root<item> shared = make_chain(200);
+  std::atomic<bool> is_over{false};
+  std::atomic<std::uint64_t> wrong{0};
+  std::thread other([&] {
+    while (!is_over) {
+      const gc::root<item> copy(shared);
+      gc::root<item> assigned;
+      assigned = copy;
+      const gc::pin<item> pinned(assigned);
+      const gc::local<item> seen(assigned);
+      if (seen->id != 0 || seen->check != 0 || pinned.get() != seen.get()) ++wrong;
+      if (seen->next->id != 1 || seen->next->check != 31) ++wrong;
+    }
+  });
+  for (int i = 0; i < 300; ++i) {
+    make(~std::uint64_t{0});
+    heap_.collect();
+  }
+  is_over = true;
+  other.join();
+  EXPECT_EQ(wrong.load(), 0u);
+  expect_chain(shared, 200);
+}
+
 // The heap is another thread's: what it has in hand is not seen from here.
 TEST_P(relocation, a_cycle_of_another_thread_moves_nothing) {
   const gc::root<item> first = make_chain(5000);
@@ -450,35 +524,6 @@ TEST(relocation_of_plans, heaps_that_move_all_are_made_by_heap_of) {
   EXPECT_EQ(heap.statistics().live_objects, 2u);
 }
 
-// Pages of a block are returned, and its objects keep what they say.
-TEST(fragmentation, is_told_and_free_pages_go_back) {
-  struct page {
-    std::uint64_t words[2000] = {};
-  };
-  gc::heap heap({.name = "pages"});
-  std::vector<gc::root<page>> kept;
-  for (std::uint64_t i = 0; i < 64; ++i) {
-    const gc::local<page> each = heap.make<page>();
-    each->words[1999] = i;
-    if (i % 4 == 0) kept.emplace_back(each);
-  }
-  heap.collect();
-  std::size_t free_bytes = 0;
-  std::size_t sparse_blocks = 0;
-  for (const gc::cell_usage& each : heap.usage()) {
-    if (each.cell_bytes < sizeof(page)) continue;
-    free_bytes += each.free_bytes;
-    sparse_blocks += each.sparse_blocks;
-    EXPECT_EQ(each.used_bytes + each.free_bytes, each.blocks * 64 * 1024);
-  }
-  EXPECT_GE(free_bytes, 16 * 2 * sizeof(page));
-  EXPECT_GE(sparse_blocks, 15u);
-  const std::size_t returned = heap.return_free_pages();
-  EXPECT_GE(returned, 16 * 2 * sizeof(page));
-  for (std::size_t i = 0; i < kept.size(); ++i) ASSERT_EQ(kept[i]->words[1999], i * 4);
-  for (int i = 0; i < 64; ++i) ASSERT_EQ(heap.make<page>()->words[7], 0u);
-}
-
 // What may be moved.
 struct plain {
   int number;
@@ -501,6 +546,10 @@ class listed {
   int value_;
   gc::member<listed> next_;
 };
+struct ending {
+  ~ending() { *at = 0; }
+  int* at;
+};
 struct forbidden {
   forbidden* self = this;
 };
@@ -518,6 +567,7 @@ static_assert(gc::is_relocatable<shelf> && gc::is_relocatable<gc::string> && gc:
 static_assert(gc::is_relocatable<gc::weak<item>> && gc::is_relocatable<std::pair<int, gc::member<item>>>);
 static_assert(!gc::is_relocatable<text> && !gc::is_relocatable<gc::vector<std::string>>);
 static_assert(!gc::is_relocatable<gc::map<int, text>> && !gc::is_relocatable<forbidden>);
+static_assert(!gc::is_relocatable<ending>);
 static_assert(!gc::is_relocatable<tracked> && !gc::is_relocatable<std::mutex>);
 
 }  // namespace
