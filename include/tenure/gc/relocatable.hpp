@@ -39,6 +39,12 @@ enum class moving : std::uint8_t { derived, allowed, forbidden };
 
 template <class T>
 inline constexpr moving moving_of = moving::derived;
+// The debug mode of libstdc++, in which iterators and containers lead to each other.
+#ifdef _GLIBCXX_DEBUG
+inline constexpr bool checks_iterators = true;
+#else
+inline constexpr bool checks_iterators = false;
+#endif
 template <class T, class Deleter>
 inline constexpr moving moving_of<std::unique_ptr<T, Deleter>> =
     std::is_empty_v<Deleter> ? moving::allowed : moving::forbidden;
@@ -47,7 +53,7 @@ inline constexpr moving moving_of<std::shared_ptr<T>> = moving::allowed;
 template <class T>
 inline constexpr moving moving_of<std::weak_ptr<T>> = moving::allowed;
 template <class T>
-inline constexpr moving moving_of<std::vector<T>> = moving::allowed;
+inline constexpr moving moving_of<std::vector<T>> = checks_iterators ? moving::forbidden : moving::allowed;
 template <class T>
 inline constexpr moving moving_of<std::atomic<T>> = moving::allowed;
 

@@ -187,6 +187,12 @@ bool is_in_destructor() noexcept {
   return queue().runner == &self;
 }
 
+bool is_in_destructor_of(const heap_state& heap) noexcept {
+  const thread_state& self = this_thread();
+  const holding guard(queue().guard);
+  return queue().runner == &self && is_destroying(heap);
+}
+
 void reset_destructors_in_child() noexcept {
   queue().guard.reset();
   queue().thread.reset();

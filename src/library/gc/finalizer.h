@@ -30,6 +30,7 @@ bool wait_for_destructors(unsigned rounds) noexcept;
 void run_destructors_here() noexcept;
 // Whether the calling thread runs a queued one.
 bool is_in_destructor() noexcept;
+bool is_in_destructor_of(const heap_state& heap) noexcept;
 void reset_destructors_in_child() noexcept;
 lock& destructors_lock() noexcept;
 // With that lock held, of one heap: whether one of its destructors is running, and the objects whose destructors are

@@ -125,7 +125,8 @@ struct heap_state {
   std::atomic<stage> at{stage::idle};
   std::size_t unused_cells = 0;  // in threads' words when the cycle began; of who runs it
   std::size_t unused_bytes = 0;
-  std::size_t born_bytes = 0;  // what the last cycle left that was allocated during it
+  std::size_t keep_left_bytes = 0;  // how much more of what gets free in this cycle stays resident
+  std::size_t born_bytes = 0;       // what the last cycle left that was allocated during it
   std::uint32_t young_in_a_row = 0;
   std::atomic<bool> requested{false};  // of the collector's thread
   heap_figures figures;

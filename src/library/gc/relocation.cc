@@ -177,7 +177,7 @@ bool relocation::finish_block(std::size_t block) noexcept {
 }
 
 void relocation::finish() noexcept {
-  std::size_t keep_bytes = heap_.growth_bytes.load(std::memory_order_relaxed);
+  std::size_t keep_bytes = heap_.keep_left_bytes;
   for (block_list& list : heap_.lists) {
     const holding guard(list.guard);
     list.cursor_block = 0;
@@ -228,7 +228,7 @@ void relocate(heap_state& heap, void (*choose)(relocation& by)) noexcept {
 void claim(heap_state& heap) noexcept {
   const thread_state& self = this_thread();
   const thread_state* owner = heap.owner.load(std::memory_order_acquire);
-  if (owner == &self || is_in_destructor()) return;
+  if (owner == &self || is_in_destructor_of(heap)) return;
   if (owner == nullptr && heap.owner.compare_exchange_strong(owner, &self)) return;
   std::fprintf(stderr,
                "tenure: gc::heap \"%s\" moves its objects and belongs to thread %ld, but thread %ld allocates in it\n",

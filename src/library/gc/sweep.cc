@@ -185,6 +185,7 @@ void sweep(heap_state& heap) noexcept {
   count.keep_bytes = heap.growth_bytes.load(std::memory_order_relaxed);
   for (block_list& list : heap.lists) sweep_list(heap, list, count);
   sweep_large(heap, count);
+  heap.keep_left_bytes = count.keep_bytes;
   // What a thread holds in its words and has not used yet is not an object.
   heap.figures.live_bytes.store(count.live_bytes - std::min(count.live_bytes, heap.unused_bytes),
                                 std::memory_order_relaxed);

@@ -522,6 +522,7 @@ TEST(relocation_of_plans, heaps_that_move_all_are_made_by_heap_of) {
   heap.make_array<gc::member<item>>(10);
   heap.collect();
   EXPECT_EQ(heap.statistics().live_objects, 2u);
+  EXPECT_EQ(gc::heap_snapshot(heap.as_heap()).objects().size(), 2u);
 }
 
 // What may be moved.
