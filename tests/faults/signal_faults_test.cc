@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -147,6 +148,65 @@ TEST(a_handler_that_allocates_large_blocks, finds_the_heap_whole_everywhere) {
               return 0;
             }),
             0);
+}
+
+// By the clock, and so often that it comes into what takes a moment.
+void start_quick_timer(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGPROF, &action, nullptr);
+  sigevent to_us{};
+  to_us.sigev_notify = SIGEV_SIGNAL;
+  to_us.sigev_signo = SIGPROF;
+  timer_t timer{};
+  const itimerspec every{{0, 50'000}, {0, 50'000}};
+  if (timer_create(CLOCK_MONOTONIC, &to_us, &timer) != 0 || timer_settime(timer, 0, &every, nullptr) != 0) std::abort();
+}
+
+void take_pages_in_handler(int) {
+  std::free(std::malloc(handled_bytes));  // null once all emergency blocks have been used
+  signals_seen = signals_seen + 1;
+}
+
+// A heap large enough that huge pages are made ready ahead of its small blocks, by the thread that comes to need one.
+int grow_and_shrink() {
+  start_quick_timer(take_pages_in_handler);
+  std::vector<void*> blocks;
+  while (signals_seen < 20'000) {
+    for (int count = 0; count < 20'000; ++count) {
+      blocks.push_back(std::malloc(4000));
+      if (blocks.back() == nullptr) return 3;
+      fill_pattern(blocks.back(), 16, 5);
+    }
+    for (void* block : blocks) {
+      if (!has_pattern(block, 16, 5)) return 2;
+      std::free(block);
+    }
+    blocks.clear();
+  }
+  return 0;
+}
+
+// In a program of its own: options are read as it starts.
+int grow_and_shrink_with(const char* background, const char* decay) {
+  return in_child([=] {
+    setenv("TENURE_BACKGROUND", background, 1);
+    setenv("TENURE_DECAY", decay, 1);
+    setenv("TENURE_TEST_GROW", "1", 1);
+    return execl("/proc/self/exe", "grow", "--gtest_filter=grow.*", nullptr);
+  });
+}
+TEST(grow, in_a_program_of_its_own) {
+  if (std::getenv("TENURE_TEST_GROW") != nullptr) _exit(grow_and_shrink());
+}
+
+TEST(a_handler_that_allocates, does_not_meet_the_locks_of_pages_that_are_made_ready) {
+  EXPECT_EQ(grow_and_shrink_with("1", "0"), 0);
+}
+// The same where whoever comes by looks after the pages.
+TEST(a_handler_that_allocates, does_not_meet_the_locks_of_pages_that_are_handed_back) {
+  EXPECT_EQ(grow_and_shrink_with("0", "1ms"), 0);
 }
 
 sigjmp_buf jump_target;

@@ -85,7 +85,10 @@ void return_inline() noexcept {
   if (now_ns - last_ns < decay_ns() / looks_in_decay) return;
   if (__atomic_exchange_n(&is_returning_inline, 1, __ATOMIC_ACQUIRE) != 0) return;
   __atomic_store_n(&last_return_ns, now_ns, __ATOMIC_RELAXED);
-  look_after();
+  {
+    const busy_section entered(hot);
+    look_after();
+  }
   __atomic_store_n(&is_returning_inline, 0, __ATOMIC_RELEASE);
 }
 

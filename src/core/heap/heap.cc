@@ -13,6 +13,7 @@
 #include "core/heap/sampled.h"
 #include "core/heap/walk.h"
 #include "core/os/barrier.h"
+#include "core/os/processors.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/huge_pages.h"
 #include "core/pages/page_heap.h"
@@ -43,6 +44,7 @@ void* span_start(const span* of) noexcept { return reinterpret_cast<void*>(page_
 void configure() noexcept {
   read_options_from_environment();
   learn_huge_page_policy();
+  os::processor_count();  // before the program forbids itself the call, or its threads are bound to single ones
   telemetry::start();
   on_change(wake_background);
 }

@@ -118,6 +118,7 @@ void catch_up(hot_cache& cache) noexcept {
   if (cache.pages_due) {
     cache.pages_due = false;
     wake_background();
+    const busy_section entered(cache);
     build_begun_region();
   }
 }
