@@ -81,12 +81,13 @@ class FaultsTest(RecordingCase):
 
     @unittest.skipUnless(can_mount(), "needs a mount of its own")
     def test_a_full_disk_leaves_what_had_room(self):
+        # A third of what the recording takes, at most: that differs a little each time.
         small, words = self.folder / "small", [TENURE, "record", "-o"]
         small.mkdir()
         script = ('mount -t tmpfs -o size=64k none "$1" && shift && "$@"; code=$?; '
                   f'cp "{small}/run" "{self.recording}"; exit $code')
         done = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", small, *words, small / "run", "--", KNOWN,
-                               "churn", "100", "hand", "400"], env=self.environment,
+                               "churn", "1000", "hand", "400"], env=self.environment,
                               capture_output=True, timeout=200)
         self.assertIn(b"No space left on device", done.stderr)
         self.assertNotEqual(done.returncode, 0)
