@@ -19,7 +19,7 @@ void walk(const heap_state& heap, kind_test wanted, dirty_card from, Visit visit
     const block_state state = header.state.load(std::memory_order_acquire);
     if (state != block_state::cells && state != block_state::large) continue;
     if (header.heap_number != heap.number || !wanted(header.kind)) continue;
-    const std::size_t cards = cards_per_block * (state == block_state::large ? header.run_blocks : 1);
+    const std::size_t cards = cards_per_block * run_of(header);
     std::atomic<std::uint8_t>* first = all.cards(block);
     for (; card < cards; ++card) {
       if (first[card].load(std::memory_order_relaxed) == 0) continue;

@@ -218,8 +218,7 @@ void counting::count_anew() noexcept {
   heap_.owed.clear();
   heap_.counts_are_lost = false;
   window_.for_each_block(heap_.number, [](std::size_t block, const block_header& header) {
-    forget_counted_blocks(block,
-                          header.state.load(std::memory_order_relaxed) == block_state::large ? header.run_blocks : 1);
+    forget_counted_blocks(block, run_of(header));
   });
   window_.for_each_block(heap_.number, [&](std::size_t block, const block_header&) {
     for_each_in_block(block, marked_cells, [&](const cell_place& at) { compare_object(at); });

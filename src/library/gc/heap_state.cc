@@ -183,7 +183,7 @@ void remove_heap(heap_state& removed) noexcept {
   window& all = window::get();
   if (is_counted(removed)) {
     all.for_each_block(removed.number, [](std::size_t block, const block_header& header) {
-      forget_counted_blocks(block, std::max(header.run_blocks, 1u));
+      forget_counted_blocks(block, run_of(header));
     });
   }
   for (block_list& list : removed.lists) {

@@ -77,6 +77,11 @@ struct block_bits {
   std::uint64_t to_clear[words_per_block];
 };
 
+// From its first on, those that what lies there takes.
+inline std::size_t run_of(const block_header& block) noexcept {
+  return block.state.load(std::memory_order_relaxed) == block_state::large ? block.run_blocks : 1;
+}
+
 struct side_word;  // what is known beside 64 cells: sides.h
 
 // Where an address leads.

@@ -233,4 +233,25 @@ TEST(refcount_heaps, leave_nothing_behind) {
   }
 }
 
+// Cells lie where a large object began before; the blocks behind them are another heap's, which goes on counting.
+TEST(refcount_heaps, take_nothing_along_when_they_go) {
+  gc::heap stays({.name = "stays", .plan = gc::plan::refcount, .verify = true, .poison = true});
+  std::vector<gc::root<item>> roots;
+  {
+    gc::heap goes({.name = "goes", .plan = gc::plan::refcount, .verify = true, .poison = true});
+    goes.make_array<gc::member<item>>(100'000);
+    goes.collect();
+    const gc::root<item> small(goes.make<item>());
+    for (int i = 0; i < 10'000; ++i) {
+      roots.emplace_back(stays.make<item>());
+      roots.back()->links[0] = roots[(roots.size() - 1) / 2].get();  // the first alone is a ring
+    }
+    stays.collect_young();
+  }
+  stays.collect_young();
+  roots.resize(1);
+  stays.collect_young();
+  EXPECT_EQ(stays.statistics().live_objects, 1u);
+}
+
 }  // namespace
