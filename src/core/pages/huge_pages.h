@@ -5,7 +5,7 @@
 // becomes resident that was not, and no allocation waits for it, since only the background thread does this.
 //
 // A large heap whose small blocks go on to fresh pages is a region ahead of them: the thread that grows it takes one of
-// free pages out of the lists, touches it with no lock held and outside of every section, and puts it back as pages
+// free pages out of the lists, touches it with no lock held, in a busy section, and puts it back as pages
 // that are resident. One fault for 512, and no page of it was touched before, so that the kernel has nothing to move
 // and nobody to wait for. What that took decides about the next one: where it is dear, since the kernel has to make
 // room first or the host of a virtual machine has no huge page at hand, the heap grows page by page for a while.
