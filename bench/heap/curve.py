@@ -146,30 +146,25 @@ def about(options):
             f"`{setting.command_line('bench/heap/curve.py', sys.argv[1:])}`.")
 
 
+def draw(machine, options):
+    parts = options.parts.split(",")
+    unknown = [name for name in parts if name not in PARTS]
+    if unknown:
+        raise allocators.Unusable(f"--parts names {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    found, _ = commandline.find_allocators(options)
+    chosen = commandline.chosen(options, found)
+    lines = ["# bench/heap, the rest of the curve", "", about(options), ""]
+    for name in parts:
+        lines += PARTS[name](machine, options, chosen)
+    text = "\n".join(lines)
+    (ROOT / "bench/results" / f"{options.name}.md").write_text(text)
+    print(text, end="")
+    return 0
+
+
 def main():
     options = parse(sys.argv[1:])
-    machine = None
-    try:
-        parts = options.parts.split(",")
-        unknown = [name for name in parts if name not in PARTS]
-        if unknown:
-            raise allocators.Unusable(f"--parts names {', '.join(unknown)}; there are {', '.join(PARTS)}")
-        machine = commandline.open_machine(options)
-        found, _ = commandline.find_allocators(options)
-        chosen = commandline.chosen(options, found)
-        lines = ["# bench/heap, the rest of the curve", "", about(options), ""]
-        for name in parts:
-            lines += PARTS[name](machine, options, chosen)
-        text = "\n".join(lines)
-        (ROOT / "bench/results" / f"{options.name}.md").write_text(text)
-        print(text, end="")
-        return 0
-    except (allocators.Unusable, OSError) as sorry:
-        print(f"bench/heap: {sorry}", file=sys.stderr)
-        return 2
-    finally:
-        if machine:
-            machine.close()
+    return commandline.run_on_machine(lambda machine: draw(machine, options), options)
 
 
 if __name__ == "__main__":

@@ -158,20 +158,15 @@ def main():
     options = parse(sys.argv[1:])
     if options.recorded:
         return from_record(options)
-    machine = None
-    try:
-        machine = commandline.open_machine(options, 4 if options.quick else 1, options.clock)
+
+    def work(machine):
         found, missing = commandline.find_allocators(options)
         if options.list:
             list_all(machine, found, missing)
             return 0
         return compare(options, machine, found, missing)
-    except (allocators.Unusable, OSError) as sorry:
-        print(f"bench/heap: {sorry}", file=sys.stderr)
-        return 2
-    finally:
-        if machine:
-            machine.close()
+
+    return commandline.run_on_machine(work, options, 4 if options.quick else 1, options.clock)
 
 
 if __name__ == "__main__":

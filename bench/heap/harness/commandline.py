@@ -1,5 +1,6 @@
 """The options that the commands of bench/heap have in common, and what follows from them."""
 import pathlib
+import sys
 
 from . import allocators, execution
 
@@ -31,3 +32,17 @@ def open_machine(options, divisor=1, clock="wall"):
         machine.close()
         raise allocators.Unusable(f"{machine.bench} does not exist; build the release preset first")
     return machine
+
+
+def run_on_machine(work, options, divisor=1, clock="wall"):
+    """The exit code that work(machine) gives; 2, and a sentence, where something it needs cannot be used."""
+    machine = None
+    try:
+        machine = open_machine(options, divisor, clock)
+        return work(machine)
+    except (allocators.Unusable, OSError) as sorry:
+        print(f"bench/heap: {sorry}", file=sys.stderr)
+        return 2
+    finally:
+        if machine:
+            machine.close()
