@@ -132,7 +132,11 @@ void counting::compare(char* slot, old_value how) noexcept {
   }
 }
 
-// The layout of the object is not known yet. What looks like a pointer is one, and the next cycle looks again.
+// The layout of the object is not known yet, its constructor may be writing. What looks like a pointer is one, and the
+// next cycle looks again.
+#if defined(__SANITIZE_THREAD__) || defined(TENURE_THREAD_SANITIZER)
+__attribute__((no_sanitize("thread")))
+#endif
 void counting::hold_words(const cell_place& at) noexcept {
   hold(at.cell);
   for (std::size_t word = 0; word + sizeof(void*) <= bytes_of(at); word += sizeof(void*)) {
