@@ -17,6 +17,8 @@
 #include "core/heap/fork.h"
 #include "core/heap/heap.h"
 #include "core/heap/walk.h"
+#include "core/os/virtual_memory.h"
+#include "core/pages/huge_pages.h"
 #include "core/pages/page_heap.h"
 #include "core/pages/page_map.h"
 #include "core/telemetry/telemetry.h"
@@ -426,6 +428,120 @@ TEST_F(HeapSystematic, PagesAreReturnedWhileOthersTakeThem) {
   });
 }
 
+// --- the region ahead ------------------------------------------------------------------------------------------------
+
+// A heap in which each span of small blocks on fresh pages may begin a region.
+class region_ahead {
+ public:
+  region_ahead() : ballast_(allocate_span((96u << 20) >> page_shift, 1, span_kind::large, true)) {
+    EXPECT_NE(ballast_, nullptr);  // never touched
+    std::uint64_t& small_bytes = telemetry::statistics().small_span_bytes;
+    small_bytes_ = std::exchange(small_bytes, notable_heap_bytes);
+    forget_huge_page_pacing();
+  }
+  ~region_ahead() {
+    telemetry::statistics().small_span_bytes = small_bytes_;
+    release_span(ballast_, true);
+  }
+  region_ahead(const region_ahead&) = delete;
+  region_ahead& operator=(const region_ahead&) = delete;
+
+ private:
+  span* ballast_;
+  std::uint64_t small_bytes_ = 0;
+};
+
+// Cuts spans as the central lists do, whose pages are its own for as long as it has them, and builds what is begun.
+bool cut_and_build(std::uint32_t seed, int rounds, int& begun) {
+  dice random(seed);
+  std::vector<span*> mine;
+  const auto mark = static_cast<unsigned char>(seed | 1);
+  const auto byte_of = [](const span* of, std::uint32_t page) {
+    return reinterpret_cast<volatile unsigned char*>(page_address(of->first_page + page));
+  };
+  bool sound = true;
+  for (int i = 0; i < rounds; ++i) {
+    if (random.below(3) != 0) {
+      span* made = allocate_span(4 + random.below(200), 1, span_kind::small, random.one_in(2));
+      if (made == nullptr) return false;
+      made->kind = span_kind::large;  // it has no blocks that a look could count
+      for (std::uint32_t p = 0; p < made->page_count; ++p) {
+        sound = sound && (!made->zeroed || *byte_of(made, p) == 0);
+        *byte_of(made, p) = mark;
+      }
+      mine.push_back(made);
+    } else if (!mine.empty()) {
+      for (std::uint32_t p = 0; p < mine.back()->page_count; ++p) sound = sound && *byte_of(mine.back(), p) == mark;
+      release_span(mine.back(), false);
+      mine.pop_back();
+    }
+    if (has_begun_region()) ++begun;
+    if (random.one_in(2)) build_begun_region();
+  }
+  for (span* of : mine) release_span(of, false);
+  return sound;
+}
+
+TEST_F(HeapSystematic, RegionsAheadAreBuiltWhileOthersTakeAndReturnPages) {
+  int begun = 0;
+  for_seeds(300, [&](std::uint32_t seed) {
+    {
+      const region_ahead heap_that_grows;
+      scenario threads(seed);
+      for (std::uint32_t t = 0; t < 3; ++t) {
+        threads.add([&begun, seed, t] { EXPECT_TRUE(cut_and_build(seed * 4 + t, 12, begun)); });
+      }
+      threads.add([] {
+        for (int i = 0; i < 2; ++i) return_pages(0);
+      });
+      threads.run();
+      build_begun_region();
+    }
+    return_pages(0);
+    EXPECT_EQ(dirty_bytes(), 0u);
+    EXPECT_EQ(telemetry::statistics().huge_page_bytes, 0u);
+    EXPECT_TRUE(adds_up(figures()));
+  });
+  EXPECT_GT(begun, 300);
+}
+
+// Whoever begins a region may be the one for whom there is nothing else: it is given up, by one, or built, by one.
+TEST_F(HeapSystematic, ARegionAheadIsGivenUpWhereNothingElseIsFree) {
+  for_seeds(200, [&](std::uint32_t seed) {
+    {
+      const region_ahead heap_that_grows;
+      std::set<std::uintptr_t> pages;
+      std::vector<span*> taken;
+      scenario threads(seed);
+      for (std::uint32_t t = 0; t < 2; ++t) {
+        threads.add([&, t] {
+          dice random(seed * 4 + t);
+          for (int i = 0; i < 400; ++i) {
+            span* made = allocate_span(64, 1, random.one_in(2) ? span_kind::small : span_kind::large, true);
+            if (made == nullptr) return;
+            made->kind = span_kind::large;
+            for (std::uint32_t p = 0; p < made->page_count; ++p) {
+              ASSERT_TRUE(pages.insert(made->first_page + p).second) << "handed out twice";
+            }
+            taken.push_back(made);
+            if (random.one_in(8)) build_begun_region();
+            if (i == 20) os::fail_from_nth_call(1);
+          }
+        });
+      }
+      threads.run();
+      os::fail_from_nth_call(0);
+      EXPECT_FALSE(has_begun_region());
+      for (span* of : taken) release_span(of, false);
+    }
+    return_pages(0);
+    EXPECT_EQ(dirty_bytes(), 0u);
+    EXPECT_TRUE(adds_up(figures()));
+  });
+}
+
+// --- fork ------------------------------------------------------------------------------------------------------------
+
 // Spans in which no block is in use.
 int count_empty_spans() {
   int count = 0;
@@ -455,7 +571,9 @@ int live_on_in_the_child(std::uint32_t seed) {
 }
 
 TEST_F(HeapSystematic, ForkAtAnyMomentLeavesTheChildASoundHeap) {
+  int begun = 0;
   for_seeds(400, [&](std::uint32_t seed) {
+    const region_ahead heap_that_grows;
     history unused;
     std::set<free_block*> out;
     scenario threads(seed);
@@ -465,6 +583,7 @@ TEST_F(HeapSystematic, ForkAtAnyMomentLeavesTheChildASoundHeap) {
       for (int i = 0; i < 3; ++i) return_pages(0);
     });
     threads.add([&] { empty_spans(unused, out, seed); });
+    threads.add([&] { EXPECT_TRUE(cut_and_build(seed, 5, begun)); });
     threads.add([&] {
       deallocate(allocate(64, wire::allocation_entry::malloc));
       before_fork();
@@ -480,6 +599,7 @@ TEST_F(HeapSystematic, ForkAtAnyMomentLeavesTheChildASoundHeap) {
     threads.run();
     EXPECT_TRUE(WIFEXITED(status));
     EXPECT_EQ(WEXITSTATUS(status), 0);
+    build_begun_region();
   });
 }
 

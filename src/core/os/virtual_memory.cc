@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstring>
@@ -134,14 +135,18 @@ void let_huge_pages_in(void* address, std::size_t bytes, bool may_come) noexcept
   if (!injected()) ::madvise(address, bytes, may_come ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
-bool huge_pages_are_on_request() noexcept {
+huge_page_policy kernel_huge_page_policy() noexcept {
   keep_errno keep;
-  const int file = ::open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
+  // By number: the program may have an open() and a read() of its own, which are not ready for this yet.
+  const long file = ::syscall(SYS_openat, AT_FDCWD, "/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return huge_page_policy::unknown;
   char text[64] = {};
-  const ssize_t length = ::read(file, text, sizeof text - 1);
-  ::close(file);
-  return length > 0 && std::strstr(text, "[madvise]") != nullptr;
+  const long length = ::syscall(SYS_read, file, text, sizeof text - 1);
+  ::syscall(SYS_close, file);
+  if (length <= 0) return huge_page_policy::unknown;
+  if (std::strstr(text, "[never]") != nullptr) return huge_page_policy::never;
+  if (std::strstr(text, "[madvise]") != nullptr) return huge_page_policy::on_request;
+  return std::strstr(text, "[always]") != nullptr ? huge_page_policy::always : huge_page_policy::unknown;
 }
 
 std::size_t resident_percent(void* address, std::size_t bytes) noexcept {

@@ -34,9 +34,10 @@ bool collapse(void* address, std::size_t bytes) noexcept;
 // Whether the first touch of 2 MiB of the range may make all of it resident, as one huge page; a hint. Ranges with
 // different answers are different mappings to the kernel.
 void let_huge_pages_in(void* address, std::size_t bytes, bool may_come) noexcept;
-// Whether the kernel gives huge pages to those who ask for them, and to nobody else; false where it cannot be told.
-// Opens a file of /sys.
-bool huge_pages_are_on_request() noexcept;
+// To whom the kernel gives huge pages at a touch: nobody, those who asked for them, everybody; or it cannot be told.
+enum class huge_page_policy : std::uint8_t { unknown, never, on_request, always };
+// Opens a file of /sys, without the C library's functions.
+huge_page_policy kernel_huge_page_policy() noexcept;
 // How much of the range is resident, in percent; 0 when that cannot be told. At most 2 MiB.
 std::size_t resident_percent(void* address, std::size_t bytes) noexcept;
 // Moves the pages of [from, from + bytes) to `to`; the mapping there becomes `to_bytes` long, in place of what was

@@ -26,7 +26,7 @@ constexpr region_state refused = 255;
 static_assert(looks_before_rebuilding < rebuilt);
 
 region_state* states = nullptr;  // one a region of the window
-bool on_request = false;         // the kernel's policy: huge pages are for those who ask
+os::huge_page_policy policy = os::huge_page_policy::unknown;
 bool is_window_told = false;     // not to have any: from the second chunk on
 
 // The kernel's huge page is 2 MiB where its pages are these.
@@ -157,10 +157,12 @@ bool build_huge_page(std::size_t region, std::uint64_t* took_ns) noexcept {
   return is_huge;
 }
 
-void learn_huge_page_policy() noexcept { on_request = is_wanted() && os::huge_pages_are_on_request(); }
+void learn_huge_page_policy() noexcept {
+  if (is_wanted()) policy = os::kernel_huge_page_policy();
+}
 
 void note_window_grown(std::uintptr_t pages_before, std::uintptr_t first_page, std::uintptr_t count) noexcept {
-  if (!on_request) return;
+  if (policy != os::huge_page_policy::on_request) return;
   if (!is_window_told) let_in(0, pages_before, false);
   __atomic_store_n(&is_window_told, true, __ATOMIC_RELAXED);
   let_in(first_page, count, false);
@@ -171,11 +173,13 @@ void note_mapped_afresh(std::uintptr_t first_page, std::uintptr_t count) noexcep
 }
 
 bool huge_page_pacing::wants_region(std::uint64_t fresh_pages) noexcept {
-  if (!is_wanted()) return false;
+  if (!is_wanted() || policy == os::huge_page_policy::never) return false;
   credit_ns_ += static_cast<std::int64_t>(fresh_pages) * faults_ns / (share_for_trying * std::int64_t{region_pages});
   if (credit_ns_ > most_credit_ns) credit_ns_ = most_credit_ns;
   return credit_ns_ >= 0;
 }
+
+void huge_page_pacing::note_no_room() noexcept { note(false, most_credit_ns); }
 
 void huge_page_pacing::note(bool is_huge, std::uint64_t took_ns) noexcept {
   constexpr std::uint64_t most_ns = 1'000'000'000;  // a stopped process is nobody's fault

@@ -15,7 +15,8 @@
 //
 // Where the kernel gives huge pages on request (madvise), all of the window but its first chunk alone is told not to
 // have any (MADV_NOHUGEPAGE), and a region is let have one for as long as it is built. To the kernel it is one mapping
-// before and after: what differs in this is a mapping of its own, and mremap moves none together with another.
+// before and after: what differs in this is a mapping of its own, and mremap moves none together with another. Where it
+// gives none (never), no allocating thread asks for one: what is dense gets them from the background thread alone.
 //
 // Rejected: asking for huge pages when a chunk is mapped. The first touch of each 2 MiB then makes all of it resident,
 // for a block that may need 16 KiB of it.
@@ -59,6 +60,8 @@ class huge_page_pacing {
   bool wants_region(std::uint64_t fresh_pages) noexcept;
   // What came of it: whether there is a huge page now, and what it took.
   void note(bool is_huge, std::uint64_t took_ns) noexcept;
+  // There was no room for a region, near a limit of the address space: a try takes system calls that are refused.
+  void note_no_room() noexcept;
 
   // 512 faults take 0.6 to 1.1 ms in a virtual machine, and some 0.3 on bare metal, where a huge page takes 0.1.
   static constexpr std::int64_t faults_ns = 400'000;

@@ -4,6 +4,7 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "core/base/yield_point.h"
 #include "core/os/clock.h"
 #include "core/os/futex.h"
 #include "core/os/mutex.h"
@@ -170,7 +171,8 @@ void begin_region(const span* cut) noexcept {
   if (!pacing.wants_region(cut->zeroed ? cut->page_count : 0)) return;
   span* run = clean.best_fit(region_pages, region_pages, 0);
   if (run == nullptr && extend(2 * region_pages - 1)) run = clean.best_fit(region_pages, region_pages, 0);
-  span* region = run == nullptr ? nullptr : take(run, region_pages, region_pages, span_kind::releasing);
+  if (run == nullptr) return pacing.note_no_room();
+  span* region = take(run, region_pages, region_pages, span_kind::releasing);
   if (region == nullptr) return;
   TENURE_DCHECK(region->first_page % region_pages == 0);
   region->zeroed = false;  // soon
@@ -375,6 +377,7 @@ bool has_begun_region() noexcept { return __atomic_load_n(&begun_region, __ATOMI
 void build_begun_region() noexcept {
   span* begun = __atomic_exchange_n(&begun_region, nullptr, __ATOMIC_ACQUIRE);
   if (begun == nullptr) return;
+  TENURE_YIELD_POINT();
   std::uint64_t took_ns = 0;
   const bool is_huge = build_huge_page(begun->first_page / region_pages, &took_ns);
   os::lock_guard held(lock);

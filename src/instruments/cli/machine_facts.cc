@@ -78,8 +78,17 @@ machine_fact huge_pages() {
   const std::size_t begin = modes.find('['), end = modes.find(']');
   const bool is_known = begin != modes.npos && end != modes.npos;
   const std::string mode = is_known ? modes.substr(begin + 1, end - begin - 1) : "not in this kernel";
-  // The heap asks for each huge page itself (MADV_COLLAPSE), which the kernel grants in every mode.
-  if (mode != "always") return {"transparent huge pages", mode, fact_grade::information, ""};
+  if (mode == "madvise") return {"transparent huge pages", mode, fact_grade::good, ""};
+  if (!is_known) {
+    return {"transparent huge pages", mode, fact_grade::missing,
+            "A large heap takes a page fault for every 4 KiB, and more misses of the processor's address cache."};
+  }
+  // What is dense is collapsed all the same (MADV_COLLAPSE), which the kernel grants in every mode.
+  if (mode == "never") {
+    return {"transparent huge pages", mode, fact_grade::missing,
+            "A growing heap takes a page fault for every 4 KiB, and gets huge pages only later, where it is dense; madvise "
+            "gives them as it grows."};
+  }
   return {"transparent huge pages", mode, fact_grade::missing,
           "The first touch of 2 MiB makes all of it resident, so that sparse parts of the heap cost more; madvise does "
           "not."};

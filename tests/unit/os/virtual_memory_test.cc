@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -124,14 +125,18 @@ TEST_F(VirtualMemory, HintsDoNotChangeTheContent) {
   EXPECT_TRUE(all_zero(memory + bytes, huge - bytes));
 }
 
-TEST_F(VirtualMemory, HugePagesAreOnRequestWhereTheKernelSaysSo) {
+TEST_F(VirtualMemory, HugePagesAreForThoseToWhomTheKernelSaysSo) {
   std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(huge_pages_are_on_request(), text == "always [madvise] never\n");
+  using enum huge_page_policy;
+  const std::map<std::string, huge_page_policy> policies = {
+      {"[always] madvise never\n", always}, {"always [madvise] never\n", on_request}, {"always madvise [never]\n", never}};
+  const auto found = policies.find(text);
+  EXPECT_EQ(kernel_huge_page_policy(), found == policies.end() ? unknown : found->second);
 }
 
 TEST_F(VirtualMemory, HugePagesComeOnlyWhereTheyAreLetIn) {
-  if (!huge_pages_are_on_request()) GTEST_SKIP() << "the kernel gives them to all, to nobody, or has none";
+  if (kernel_huge_page_policy() != huge_page_policy::on_request) GTEST_SKIP() << "the kernel gives them to all, to nobody, or has none";
   constexpr std::size_t huge = 2 << 20;
   auto* memory = static_cast<char*>(map(3 * huge));
   let_huge_pages_in(memory, 3 * huge, false);

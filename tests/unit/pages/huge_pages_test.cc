@@ -108,12 +108,13 @@ TEST_F(huge_pages_test, stay_away_when_the_option_is_off) {
   return_pages(0);
 }
 
-// A heap that is large enough, whose small spans are cut from fresh memory.
-class begun_region_test : public huge_pages_test {
+// A heap that is large enough, whose small spans are cut from fresh memory. All of this holds where the kernel has no
+// huge page as well, but for what the tests say that skip there.
+class begun_region_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    huge_pages_test::SetUp();
-    if (IsSkipped()) return;
+    learn_huge_page_policy();
+    if (os::kernel_huge_page_policy() == os::huge_page_policy::never) GTEST_SKIP() << "the kernel's policy is never";
     ballast_ = allocate_span(block_pages, 1, span_kind::large, true);  // never touched
     ASSERT_NE(ballast_, nullptr);
     tell_small_bytes(64 << 20);
@@ -404,6 +405,15 @@ TEST(huge_page_pacing, stays_away_from_what_is_refused) {
     ++refused;
   }
   EXPECT_EQ(refused, 4 * huge_page_pacing::most_credit_ns / huge_page_pacing::faults_ns + 1);
+}
+
+TEST(huge_page_pacing, waits_for_some_growth_where_there_was_no_room) {
+  huge_page_pacing pacing;
+  pacing.note_no_room();
+  EXPECT_TRUE(pacing.wants_region(0));  // one more
+  pacing.note_no_room();
+  constexpr std::int64_t shares = huge_page_pacing::most_credit_ns / huge_page_pacing::faults_ns;
+  EXPECT_EQ(regions_until_wanted(pacing), shares * huge_page_pacing::share_for_trying - 1);
 }
 
 TEST(huge_page_pacing, comes_back_after_some_growth_when_it_is_cheap_again) {
