@@ -138,7 +138,8 @@ void let_huge_pages_in(void* address, std::size_t bytes, bool may_come) noexcept
 huge_page_policy kernel_huge_page_policy() noexcept {
   keep_errno keep;
   // By number: the program may have an open() and a read() of its own, which are not ready for this yet.
-  const long file = ::syscall(SYS_openat, AT_FDCWD, "/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+  const long file =
+      ::syscall(SYS_openat, AT_FDCWD, "/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
   if (file < 0) return huge_page_policy::unknown;
   char text[64] = {};
   const long length = ::syscall(SYS_read, file, text, sizeof text - 1);

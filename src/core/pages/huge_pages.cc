@@ -27,7 +27,7 @@ static_assert(looks_before_rebuilding < rebuilt);
 
 region_state* states = nullptr;  // one a region of the window
 os::huge_page_policy policy = os::huge_page_policy::unknown;
-bool is_window_told = false;     // not to have any: from the second chunk on
+bool is_window_told = false;  // not to have any: from the second chunk on
 
 // The kernel's huge page is 2 MiB where its pages are these.
 constexpr std::size_t expected_page_bytes = 4096;

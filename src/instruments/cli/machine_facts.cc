@@ -85,9 +85,10 @@ machine_fact huge_pages() {
   }
   // What is dense is collapsed all the same (MADV_COLLAPSE), which the kernel grants in every mode.
   if (mode == "never") {
-    return {"transparent huge pages", mode, fact_grade::missing,
-            "A growing heap takes a page fault for every 4 KiB, and gets huge pages only later, where it is dense; madvise "
-            "gives them as it grows."};
+    return {
+        "transparent huge pages", mode, fact_grade::missing,
+        "A growing heap takes a page fault for every 4 KiB, and gets huge pages only later, where it is dense; madvise "
+        "gives them as it grows."};
   }
   return {"transparent huge pages", mode, fact_grade::missing,
           "The first touch of 2 MiB makes all of it resident, so that sparse parts of the heap cost more; madvise does "

@@ -129,14 +129,16 @@ TEST_F(VirtualMemory, HugePagesAreForThoseToWhomTheKernelSaysSo) {
   std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   using enum huge_page_policy;
-  const std::map<std::string, huge_page_policy> policies = {
-      {"[always] madvise never\n", always}, {"always [madvise] never\n", on_request}, {"always madvise [never]\n", never}};
+  const std::map<std::string, huge_page_policy> policies = {{"[always] madvise never\n", always},
+                                                            {"always [madvise] never\n", on_request},
+                                                            {"always madvise [never]\n", never}};
   const auto found = policies.find(text);
   EXPECT_EQ(kernel_huge_page_policy(), found == policies.end() ? unknown : found->second);
 }
 
 TEST_F(VirtualMemory, HugePagesComeOnlyWhereTheyAreLetIn) {
-  if (kernel_huge_page_policy() != huge_page_policy::on_request) GTEST_SKIP() << "the kernel gives them to all, to nobody, or has none";
+  if (kernel_huge_page_policy() != huge_page_policy::on_request)
+    GTEST_SKIP() << "the kernel gives them to all, to nobody, or has none";
   constexpr std::size_t huge = 2 << 20;
   auto* memory = static_cast<char*>(map(3 * huge));
   let_huge_pages_in(memory, 3 * huge, false);
