@@ -101,7 +101,7 @@ class contest {
   }
 
   std::size_t winner(const std::array<bool, count>& hits, std::size_t active, std::size_t entries) {
-    if (++quiet_ >= 64 * entries) {
+    if (++quiet_ >= quiet_rounds * entries) {
       caution_ = std::max(caution_ / 2, least_caution);
       quiet_ = 0;
     }
@@ -136,8 +136,10 @@ class contest {
   }
 
   static constexpr int least_lead = 8;
-  // How many times the cost a lead must be: more for some time after a change, so that what is ahead by turns is left.
-  static constexpr int least_caution = 1, most_caution = 2;
+  // How many times the cost a lead must be: more after a change, for as many requests as `quiet_rounds` times the
+  // entries, so that what is ahead by turns is left.
+  static constexpr int least_caution = 1, most_caution = 3;
+  static constexpr std::size_t quiet_rounds = 512;
 
   std::tuple<simulation<candidates>...> simulations_;
   std::array<int, count> lead_{};
