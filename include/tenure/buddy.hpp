@@ -4,9 +4,9 @@
 //   [ 32            ][16   ][8][8]          6
 //                                        5     4      32 MiB free on the left; 16 taken, 8 and 8 on the right
 //
-// The range is never touched: all that is known of it lies in a table of one byte a node and one a smallest block. So
-// it may be shared memory, a device's, or pages that are not mapped. A block is aligned to its size, within the range.
-// Freed halves become a whole again at once.
+// A range that is given is never touched: all that is known of it lies in a table of one byte a node and one a smallest
+// block. So it may be shared memory, a device's, or pages that are not mapped. A block is aligned to its size, within
+// the range. Freed halves become a whole again at once.
 //
 //     tenure::buddy gpu({.name = "gpu buffers", .begin = device_base, .bytes = 1 << 30, .smallest_bytes = 4096});
 //     void* vertices = gpu.allocate(3 << 20, 4096);   // 4 MiB
@@ -15,7 +15,9 @@
 // When: large blocks of a range that is given. When not: small objects (up to half of each block may be unused).
 //
 // A release of what is no block in use, or with a size of another block, ends in a message, always: the table knows.
-// With checks on it has the sites of allocation and of the first release as well.
+// With checks on it has the sites of allocation and of the first release as well, and in a range of its own a write
+// into the first 4 KiB of a block after its release is told when the memory is handed out again, or at the end. In a
+// range that is given, and that may be written to, watch_released() does the same.
 //
 // One thread at a time. Errors: std::bad_alloc when no block is free; std::invalid_argument for a range that does not
 // fit. Cost: some 5 ns for each level of the tree, each way (docs/library/buddy.md); 3 bytes a smallest block.
@@ -56,6 +58,11 @@ class TENURE_API buddy final : public memory_resource {
   std::size_t largest_free_bytes() const noexcept;
   // The block's size, for the start of a block in use; otherwise 0.
   std::size_t block_bytes(const void* block) const noexcept;
+
+  // With checks on, of a block that has just been released: it is filled, and must be as it is until it is handed out.
+  void watch_released(void* block) noexcept;
+  // What released blocks there held is gone, and no trace of late writes.
+  void forget_released(const void* begin, std::size_t bytes) noexcept;
 
   bool owns(const void* block) const noexcept override;
   // Nothing to give back: the range is the caller's, or goes with the resource.

@@ -2,12 +2,20 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <new>
 
 namespace tenure::resources {
 
 std::size_t block_records::add(const void* block, std::size_t bytes, std::size_t alignment) {
-  const auto [place, is_new] = used_.try_emplace(reinterpret_cast<std::uintptr_t>(block));
+  const auto begin = reinterpret_cast<std::uintptr_t>(block);
+  if (watched_ != 0) {
+    for (released_block& one : released_) {
+      if (one.watched_bytes != 0 && one.address < begin + bytes && begin < one.address + one.bytes) look_at(one);
+    }
+    forget_watched(begin, bytes);
+  }
+  const auto [place, is_new] = used_.try_emplace(begin);
   const std::size_t before = is_new ? 0 : place->second.bytes;
   place->second = {bytes, alignment, capture_site()};
   return before;
@@ -49,12 +57,46 @@ bool block_records::remove(const void* block, std::size_t bytes, std::size_t ali
   }
   try {
     released_.push_back({address, bytes, of.allocated, here});
-    if (released_.size() > remembered) released_.pop_front();
+    if (released_.size() > remembered) {
+      if (released_.front().watched_bytes != 0) --watched_;
+      released_.pop_front();
+    }
   } catch (const std::bad_alloc&) {
     released_.clear();  // second releases will be told without the first one's site
+    watched_ = 0;
   }
   used_.erase(found);
   return true;
+}
+
+void block_records::watch(void* block, std::size_t bytes, unsigned char pattern) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  if (released_.empty() || released_.back().address != address || used_.contains(address)) return;
+  released_block& last = released_.back();
+  if (last.watched_bytes == 0) ++watched_;
+  last.watched_bytes = std::min({bytes, last.bytes, most_watched_bytes});
+  last.pattern = pattern;
+  std::memset(block, pattern, last.watched_bytes);
+}
+
+void block_records::forget_watched(std::uintptr_t begin, std::size_t bytes) noexcept {
+  for (released_block& one : released_) {
+    if (one.watched_bytes == 0 || one.address >= begin + bytes || begin >= one.address + one.bytes) continue;
+    one.watched_bytes = 0;
+    --watched_;
+  }
+}
+
+void block_records::find_late_writes() noexcept {
+  if (watched_ == 0) return;
+  for (released_block& one : released_) look_at(one);
+}
+
+void block_records::look_at(released_block& one) const noexcept {
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(one.address);
+  if (std::all_of(bytes, bytes + one.watched_bytes, [&](unsigned char each) { return each == one.pattern; })) return;
+  report_misuse("write into a block after its release", bytes, one.bytes, kind_, name_,
+                {{"allocated", &one.allocated}, {"released", &one.released}});
 }
 
 void block_records::report_unknown(const void* block, const call_site& here) const noexcept {
@@ -77,6 +119,7 @@ void block_records::report_unknown(const void* block, const call_site& here) con
 void block_records::forget_after_fork() noexcept {
   new (&used_) decltype(used_);
   new (&released_) decltype(released_);
+  watched_ = 0;
 }
 
 void block_records::report_left() const noexcept {

@@ -1,7 +1,8 @@
 // Records of blocks in use and of those released last, for whoever looks for misuse of his blocks.
 //
 //   used      address ──▶ bytes, alignment, where it was allocated
-//   released  oldest first, at most so many: where it was allocated, where it was released
+//   released  oldest first, at most so many: where it was allocated, where it was released, and how much of it is
+//             watched: filled with one byte, which must be there still when the memory is handed out again
 //
 // All records of the process are known to one another (block_owner.h), so that a message about a block that came to the
 // wrong resource names the right one.
@@ -36,6 +37,16 @@ class block_records {
   std::size_t add(const void* block, std::size_t bytes, std::size_t alignment);
   // False, after a message, for what cannot be released like this.
   [[nodiscard]] bool remove(const void* block, std::size_t bytes, std::size_t alignment) noexcept;
+  // Of the block that was released last: as much of its beginning as is watched is filled with `pattern` (or is
+  // already, where the caller has wiped it), and a write into it is told by the next add() there, or by
+  // find_late_writes(). The memory stays there for as long, or forget_watched() is called. No more than
+  // `most_watched_bytes` of a block.
+  void watch(void* block, std::size_t bytes, unsigned char pattern) noexcept;
+  void forget_watched(std::uintptr_t begin, std::size_t bytes) noexcept;
+  void find_late_writes() noexcept;
+  static constexpr std::size_t most_watched_bytes = 4096;
+  static constexpr unsigned char usual_pattern = 0xdf;
+
   // The block in use that covers the address, or null.
   const used_block* find(const void* address) const noexcept;
 
@@ -56,9 +67,12 @@ class block_records {
     std::size_t bytes;
     call_site allocated;
     call_site released;
+    std::size_t watched_bytes = 0;
+    unsigned char pattern = 0;
   };
   static constexpr std::size_t remembered = 1024;
 
+  void look_at(released_block& one) const noexcept;
   void report_unknown(const void* block, const call_site& here) const noexcept;
   std::map<std::uintptr_t, used_block>::const_iterator covering(std::uintptr_t address) const noexcept;
   static std::optional<owned_block> find_owned(const void* records, const void* block) noexcept;
@@ -67,6 +81,7 @@ class block_records {
   const char* name_;
   std::map<std::uintptr_t, used_block> used_;
   std::list<released_block> released_;
+  std::size_t watched_ = 0;  // of them
   block_owner known_{this, find_owned};
 };
 

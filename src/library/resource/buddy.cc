@@ -48,7 +48,10 @@ buddy::buddy(const buddy_options& options)
 }
 
 buddy::~buddy() {
-  if (records_) records_->report_left();
+  if (records_) {
+    records_->find_late_writes();
+    records_->report_left();
+  }
   if (upstream_ != nullptr) {
     upstream_->deallocate(reinterpret_cast<void*>(begin_), bytes_, std::size_t{1} << smallest_shift_);
   }
@@ -129,6 +132,16 @@ void buddy::do_deallocate(void* block, std::size_t bytes, std::size_t alignment)
   largest_free_[node] = static_cast<std::uint8_t>(order);
   mend_above(node, order);
   count_release(found);
+  if (upstream_ != nullptr) watch_released(block);
+}
+
+void buddy::watch_released(void* block) noexcept {
+  if (records_)
+    records_->watch(block, resources::block_records::most_watched_bytes, resources::block_records::usual_pattern);
+}
+
+void buddy::forget_released(const void* begin, std::size_t bytes) noexcept {
+  if (records_) records_->forget_watched(reinterpret_cast<std::uintptr_t>(begin), bytes);
 }
 
 std::size_t buddy::largest_free_bytes() const noexcept { return block_bytes_of(largest_free_[1]); }

@@ -132,6 +132,7 @@ void* mapped_file::do_allocate(std::size_t bytes, std::size_t alignment) {
 
 void mapped_file::do_deallocate(void* block, std::size_t bytes, std::size_t alignment) {
   blocks_->deallocate(block, bytes, alignment);
+  blocks_->watch_released(block);
 }
 
 void mapped_file::sync() {
@@ -166,6 +167,7 @@ std::size_t mapped_file::trim() noexcept {
   // A shrinker that trims while the file grows finds the block that it grows for.
   if (kept >= file_bytes_ || !cut_file(file_, kept)) return 0;
   const std::size_t freed = file_bytes_ - kept;
+  blocks_->forget_released(reinterpret_cast<const void*>(begin_ + kept), freed);
   // Where that is refused the pages still fault, now that they are behind the file's end.
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   [[maybe_unused]] void* const rest = ::mmap(reinterpret_cast<void*>(begin_ + kept), freed, PROT_NONE, flags, -1, 0);

@@ -102,6 +102,7 @@ void region_resource::do_deallocate(void* block, std::size_t bytes, std::size_t 
                                       name(), resources::capture_site());
   }
   home->blocks->deallocate(block, bytes, alignment);
+  home->blocks->watch_released(block);
 }
 
 bool region_resource::owns(const void* block) const noexcept { return find(block) != nullptr; }

@@ -71,16 +71,16 @@ void* secure::do_allocate(std::size_t bytes, std::size_t alignment) {
   if (bytes > PTRDIFF_MAX / 4 || alignment > largest_alignment) throw std::bad_alloc();
   auto* const begin = static_cast<char*>(blocks_->allocate(bytes + overhead_bytes));
   char* const secret = begin + sizeof(secret_header);
-  const std::uint64_t canary = canary_at(canary_, secret);
-  const secret_header header{canary, bytes};
-  std::memcpy(begin, &header, sizeof header);
-  std::memcpy(secret + bytes, &canary, sizeof canary);
   try {
-    if (records_) records_->add(secret, bytes, alignment);
+    if (records_) records_->add(secret, bytes, alignment);  // looks whether it is as it was wiped
   } catch (...) {
     blocks_->deallocate(begin, bytes + overhead_bytes);
     throw;
   }
+  const std::uint64_t canary = canary_at(canary_, secret);
+  const secret_header header{canary, bytes};
+  std::memcpy(begin, &header, sizeof header);
+  std::memcpy(secret + bytes, &canary, sizeof canary);
   return secret;
 }
 
@@ -100,6 +100,8 @@ void secure::do_deallocate(void* block, std::size_t bytes, std::size_t alignment
   if (behind != canary) tell("write behind the end of a secret");  // which is wiped all the same
   char* const begin = static_cast<char*>(block) - sizeof(secret_header);
   ::explicit_bzero(begin, bytes + overhead_bytes);
+  // A large one's memory may be gone from now on.
+  if (records_ && bytes + overhead_bytes <= slab_options{}.largest_bytes) records_->watch(block, bytes, 0);
   blocks_->deallocate(begin, bytes + overhead_bytes);
 }
 
@@ -109,6 +111,7 @@ bool secure::owns(const void* block) const noexcept { return blocks_->owns(block
 
 std::size_t secure::trim() noexcept {
   const std::uint64_t before = statistics().held_bytes;
+  if (records_) records_->forget_watched(0, SIZE_MAX);
   blocks_->trim();
   return static_cast<std::size_t>(before - statistics().held_bytes);
 }

@@ -164,5 +164,30 @@ TEST(Buddy, TellsBothSitesWithChecksOn) {
   tested.check();
 }
 
+// In a range that is given nothing is touched but what the caller says may be.
+TEST(Buddy, WatchesReleasedBlocksOfItsOwnerWhereItIsToldTo) {
+  std::vector<std::byte> memory(33 * smallest);
+  void* begin = memory.data();
+  std::size_t room = memory.size();
+  ASSERT_NE(std::align(smallest, 32 * smallest, begin, room), nullptr);
+  const auto use = [&](bool forgets) {
+    buddy tested({.name = "lent",
+                  .begin = begin,
+                  .bytes = 32 * smallest,
+                  .smallest_bytes = smallest,
+                  .checks = resource_checks::on});
+    auto* const block = static_cast<volatile char*>(tested.allocate(4 * smallest));
+    tested.deallocate(const_cast<char*>(block), 4 * smallest);
+    tested.watch_released(const_cast<char*>(block));
+    block[100] = 1;
+    if (forgets) tested.forget_released(begin, smallest);
+    // A part of what was a larger block.
+    static_cast<void>(tested.allocate(smallest));
+    std::_Exit(7);
+  };
+  EXPECT_DEATH(use(false), "write into a block after its release: 0x[^\n]*a block of 16384 bytes, buddy \"lent\"");
+  EXPECT_EXIT(use(true), ::testing::ExitedWithCode(7), "");
+}
+
 }  // namespace
 }  // namespace tenure

@@ -29,14 +29,15 @@ namespace {
 struct usual_case {
   static constexpr std::size_t largest_bytes = 5000;
   static constexpr std::size_t largest_alignment = 256;
-  static constexpr bool takes_back = true;      // a released block is used no longer
-  static constexpr bool knows_blocks = true;    // visit_live() tells single blocks
-  static constexpr bool takes_upstream = true;  // gives all back to it
-  static constexpr bool grows = true;           // asks for more when it is full
-  static constexpr bool counts_whole = true;    // what it counts as used is what visit_live() tells
-  static constexpr bool keeps = true;           // memory that trim() can give back
-  static constexpr bool ends_all = true;        // at its end blocks in use go back to the upstream
-  static constexpr bool has_checks = false;     // misuse ends in a message with sites
+  static constexpr bool takes_back = true;         // a released block is used no longer
+  static constexpr bool knows_blocks = true;       // visit_live() tells single blocks
+  static constexpr bool takes_upstream = true;     // gives all back to it
+  static constexpr bool grows = true;              // asks for more when it is full
+  static constexpr bool counts_whole = true;       // what it counts as used is what visit_live() tells
+  static constexpr bool keeps = true;              // memory that trim() can give back
+  static constexpr bool ends_all = true;           // at its end blocks in use go back to the upstream
+  static constexpr bool has_checks = false;        // misuse ends in a message with sites
+  static constexpr bool finds_late_writes = true;  // with them, a write into a released block too
 };
 
 // A resource and those below it, which end after it.
@@ -61,6 +62,7 @@ struct checked : Case {
 };
 
 struct arena_case : usual_case {
+  static constexpr bool finds_late_writes = false;  // takes nothing back; a reset range faults
   static constexpr bool takes_back = false;
   static constexpr bool knows_blocks = false;
   using type = arena;
@@ -138,6 +140,7 @@ struct mapped_file_case : usual_case {
 };
 
 struct lazy_case : usual_case {
+  static constexpr bool finds_late_writes = false;  // a released block faults
   static constexpr bool takes_upstream = false;
   using type = lazy;
   static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
@@ -146,6 +149,7 @@ struct lazy_case : usual_case {
 };
 
 struct shared_case : usual_case {
+  static constexpr bool finds_late_writes = false;  // another process may have had it since
   static constexpr bool takes_upstream = false;
   using type = shared;
   static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
@@ -166,6 +170,7 @@ struct secure_case : usual_case {
 // None where userfaultfd is refused.
 #ifdef TENURE_HAS_COMPRESSED
 struct compressed_case : usual_case {
+  static constexpr bool finds_late_writes = false;  // a released block's pages are dropped at once
   static constexpr bool takes_upstream = false;
   using type = compressed;
   static std::unique_ptr<type> make(counting_upstream&, resource_checks checks = resource_checks::off) {
@@ -280,6 +285,7 @@ struct fallback_case : fixed_pool_case {
 
 // Small blocks in a pool, the rest in a slab that is limited.
 struct binning_case : usual_case {
+  static constexpr bool finds_late_writes = false;  // left to what it hands on to
   static constexpr bool takes_upstream = false;
   static constexpr bool counts_whole = false;
   struct both {
@@ -344,7 +350,8 @@ conformance_case row(const char* name) {
           .counts_whole = Case::counts_whole,
           .keeps = Case::keeps,
           .ends_all = Case::ends_all,
-          .has_checks = Case::has_checks};
+          .has_checks = Case::has_checks,
+          .finds_late_writes = Case::has_checks&& Case::finds_late_writes};
 }
 
 const conformance_case all_cases[] = {

@@ -18,7 +18,7 @@ struct conformance_case {
   std::shared_ptr<memory_resource> (*make)(counting_upstream& upstream);
   void (*check)(memory_resource& tested);
   std::size_t largest_bytes, largest_alignment;
-  bool takes_back, knows_blocks, takes_upstream, grows, counts_whole, keeps, ends_all, has_checks;
+  bool takes_back, knows_blocks, takes_upstream, grows, counts_whole, keeps, ends_all, has_checks, finds_late_writes;
 };
 
 std::span<const conformance_case> conformance_cases();

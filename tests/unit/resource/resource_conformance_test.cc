@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <list>
 #include <memory>
 #include <string>
@@ -244,6 +246,26 @@ TEST_P(Resource, EndsMisuseInAMessageWithTheObjectAndBothSites) {
   EXPECT_DEATH(misuse(true), "(double release|no longer)" + object + "allocated" + site + "released first" + site +
                                  "released again" + site);
   EXPECT_DEATH(misuse(false), "release" + object + "allocated there" + site + "released here" + site);
+}
+
+// A write into a block that was given back is told when its memory is handed out again, or at the end of the resource,
+// with both sites.
+TEST_P(Resource, FindsWritesIntoBlocksThatHaveBeenReleased) {
+  if (!is_.finds_late_writes) GTEST_SKIP() << "looks for none";
+  const auto use = [this](bool writes_late) {
+    auto home = is_.make(upstream_);
+    void* const block = home->allocate(48, 16);
+    std::memset(block, 1, 48);
+    home->deallocate(block, 48, 16);
+    if (writes_late) static_cast<volatile char*>(block)[20] = 2;
+    for (int round = 0; round < 3000; ++round) home->deallocate(home->allocate(48, 16), 48, 16);
+    home.reset();
+    std::_Exit(7);
+  };
+  EXPECT_EXIT(use(false), ::testing::ExitedWithCode(7), "");
+  EXPECT_DEATH(use(true),
+               "write into a block after its release: 0x[^\n]*a block of [0-9]+ bytes, [a-z_ ]+ \"tested[^\n]*(.|\n)*"
+               "allocated\n(.|\n)*at 0x(.|\n)*released\n(.|\n)*at 0x");
 }
 
 TEST_P(Resource, IsEqualToItselfAlone) {
