@@ -34,6 +34,7 @@
 
 #include <tenure/account.hpp>
 #include <tenure/ref/counts.hpp>
+#include <tenure/ref/step.hpp>
 
 namespace tenure {
 
@@ -91,10 +92,12 @@ class flyweight_set {
       const std::lock_guard held(in.lock);
       if (node* const found = find(in, {value, hash}); found != nullptr) return found;
     }
+    TENURE_REF_STEP();
     // Without the lock: shrinkers may run, and the constructors of T.
     if (!account_.try_charge(bytes_each)) throw std::bad_alloc();
     try {
       auto made = std::make_unique<node>(1u, hash, std::forward<Value>(value));
+      TENURE_REF_STEP();
       node* const kept = keep(in, *made);
       if (kept == made.get()) return made.release();
       account_.release(bytes_each);
@@ -114,11 +117,13 @@ class flyweight_set {
     std::uint32_t references = of->references.load(std::memory_order_relaxed);
     while (references != 1) {
       if (!is_positive(references)) return;  // saturated: it stays
+      TENURE_REF_STEP();
       if (of->references.compare_exchange_weak(references, references - 1, std::memory_order_release,
                                                std::memory_order_relaxed)) {
         return;
       }
     }
+    TENURE_REF_STEP();
     std::unique_ptr<node> last;
     {
       part& in = part_of(of->hash);
@@ -145,9 +150,19 @@ class flyweight_set {
       for (const node* each : one.values) function(each->value);
     }
   }
+  // Bytes of tables that were larger than what there is needs.
+  std::size_t trim() {
+    std::size_t before = 0, now = 0;
+    for (part& one : parts_) {
+      const std::lock_guard held(one.lock);
+      before += one.values.bucket_count();
+      one.values.rehash(0);
+      now += one.values.bucket_count();
+    }
+    return before > now ? (before - now) * sizeof(void*) : 0;
+  }
   tenure::account& account() noexcept { return account_; }
 
- private:
   static constexpr const char* name() noexcept {
     if constexpr (requires { Tag::name; }) {
       return Tag::name;
@@ -155,6 +170,8 @@ class flyweight_set {
       return "flyweights";
     }
   }
+
+ private:
   // With the lock. With a reference to what it returns.
   static node* find(part& in, const sought& what) {
     const auto found = in.values.find(what);
@@ -210,8 +227,13 @@ class flyweight {
   static void for_each(Function function) {
     set::get().for_each(function);
   }
-  // Its limits bound what the set may hold.
+  static const char* name() noexcept { return set::name(); }
   static tenure::account& account() noexcept { return set::get().account(); }
+  // Of what the set holds; at a hard limit a value that is new is refused with std::bad_alloc.
+  static void set_limits(account_limits limits) noexcept { account().set_limits(limits); }
+  // A value goes with its last flyweight; what can be given back are tables that have become too large. Their bytes,
+  // which the account does not have. Throws std::bad_alloc where there is no memory for smaller ones.
+  static std::size_t trim() { return set::get().trim(); }
 
  private:
   detail::flyweight_value<T>* value_;

@@ -169,6 +169,10 @@ class TENURE_API interner {
   const char* name() const noexcept;
   tenure_account* account() const noexcept;
   interner_statistics statistics() const noexcept;
+  // Of what is held; at a hard limit intern() throws std::bad_alloc for a string that is new.
+  void set_limits(account_limits limits) noexcept;
+  // Nothing to give back: its strings stay for good.
+  std::size_t trim() noexcept { return 0; }
   void check() const;
 
  private:
@@ -199,6 +203,11 @@ class TENURE_API counted_interner {
   const char* name() const noexcept;
   tenure_account* account() const noexcept;
   interner_statistics statistics() const noexcept;
+  // Of what is held; at a hard limit intern() throws std::bad_alloc for a string that is new.
+  void set_limits(account_limits limits) noexcept;
+  // Frees what nobody has, in its grace too. Texts from 488 bytes on give their memory back, of which it returns the
+  // bytes; entries with shorter ones keep it for others of their size.
+  std::size_t trim() noexcept;
   void check() const;
 
  private:

@@ -38,15 +38,7 @@
 
 #include <tenure/api.h>
 #include <tenure/ref/counts.hpp>
-
-#ifdef TENURE_SYSTEMATIC
-namespace tenure::core {
-void yield_point() noexcept;
-}
-#define TENURE_REF_STEP() ::tenure::core::yield_point()
-#else
-#define TENURE_REF_STEP() static_cast<void>(0)
-#endif
+#include <tenure/ref/step.hpp>
 
 namespace tenure::detail {
 

@@ -21,6 +21,7 @@
 #endif
 
 #include <tenure/api.h>
+#include <tenure/ref/step.hpp>
 
 namespace tenure::detail {
 
@@ -94,6 +95,7 @@ class atomic_count {
   bool release() noexcept {
     // The only one is let go without an exchange: nobody else has one to copy.
     if (count_.load(std::memory_order_acquire) == 1) return true;
+    TENURE_REF_STEP();
     const std::uint32_t left = take_from(count_, 1u);
     if (is_positive(left)) [[likely]] {
       return false;
@@ -141,6 +143,7 @@ class atomic_counts {
   }
   bool release_strong() noexcept {
     if (word_.load(std::memory_order_acquire) == one_strong + one_weak) return true;
+    TENURE_REF_STEP();
     const std::uint32_t left = strong_of(take_from(word_, one_strong));
     if (is_positive(left)) [[likely]] {
       return false;
@@ -153,6 +156,7 @@ class atomic_counts {
     std::uint64_t word = word_.load(std::memory_order_relaxed);
     do {
       if (strong_of(word) == 0) return false;
+      TENURE_REF_STEP();
     } while (
         !word_.compare_exchange_weak(word, word + one_strong, std::memory_order_acquire, std::memory_order_relaxed));
     if (!is_positive(strong_of(word + one_strong))) [[unlikely]] {
@@ -166,7 +170,9 @@ class atomic_counts {
     }
   }
   bool release_weak() noexcept {
+    TENURE_REF_STEP();
     if (weak_of(word_.load(std::memory_order_acquire)) == 1) return true;
+    TENURE_REF_STEP();
     const std::uint32_t left = weak_of(take_from(word_, one_weak));
     if (is_positive(left)) [[likely]] {
       return false;

@@ -114,15 +114,13 @@ class counted_strings {
   }
 
   std::uint64_t sweep() noexcept {
-    std::uint64_t swept = 0;
-    for (const auto& in : shards_) {
-      const std::lock_guard held(in->lock);
-      // Another one may have come to the place of one that goes.
-      for (std::uint64_t at = 0; at < in->table.capacity();) {
-        ++(drop_if_over(*in, in->table.in_slot(at)) ? swept : at);
-      }
-    }
-    return swept;
+    return sweep_all([this](const counted_string& one) { return is_aged(one); });
+  }
+  std::size_t trim() noexcept {
+    const std::uint64_t before = account_.statistics().held_bytes;
+    sweep_all([](const counted_string&) { return true; });
+    const std::uint64_t now = account_.statistics().held_bytes;
+    return static_cast<std::size_t>(before - std::min(before, now));
   }
 
   template <class Function>
@@ -135,6 +133,7 @@ class counted_strings {
   const char* name() const noexcept { return name_.c_str(); }
   const tenure::account& account() const noexcept { return account_; }
   interner_statistics statistics() const noexcept { return figures_of(shards_, account_); }
+  void set_limits(account_limits limits) noexcept { account_.set_limits(limits); }
   void check() const {
     for (const auto& in : shards_) {
       const std::lock_guard held(in->lock);
@@ -259,21 +258,36 @@ class counted_strings {
     return now_ms() - one.idle_since_ms.load(std::memory_order_relaxed) >= grace_ms_ + clock_step_ms;
   }
   // True where it has gone. May be null. The text of an entry without users is changed with the lock only.
-  bool drop_if_over(shard& in, counted_string* one) noexcept {
-    if (one == nullptr || one->references.load(std::memory_order_acquire) != 1 || !is_aged(*one)) return false;
+  template <class Predicate>
+  bool drop_if(shard& in, counted_string* one, Predicate is_over) noexcept {
+    if (one == nullptr || one->references.load(std::memory_order_acquire) != 1 || !is_over(*one)) return false;
     TENURE_YIELD_POINT();
     if (!take_last(*one)) return false;
     // Somebody may have had it meanwhile, and its grace has begun anew.
-    if (!is_aged(*one)) {
+    if (!is_over(*one)) {
       one->references.store(1, std::memory_order_release);
       return false;
     }
     drop(in, one, hash_of({one->text(), one->bytes}, seed_));
     return true;
   }
+  template <class Predicate>
+  std::uint64_t sweep_all(Predicate is_over) noexcept {
+    std::uint64_t swept = 0;
+    for (const auto& in : shards_) {
+      const std::lock_guard held(in->lock);
+      // Another one may have come to the place of one that goes.
+      for (std::uint64_t at = 0; at < in->table.capacity();) {
+        ++(drop_if(*in, in->table.in_slot(at), is_over) ? swept : at);
+      }
+    }
+    return swept;
+  }
   // Two places for each string that comes, so that a table is passed before it can grow twice.
   void sweep_some(shard& in) noexcept {
-    for (int i = 0; i < 2; ++i) drop_if_over(in, in.table.in_slot(in.swept_to++));
+    for (int i = 0; i < 2; ++i) {
+      drop_if(in, in.table.in_slot(in.swept_to++), [this](const counted_string& one) { return is_aged(one); });
+    }
   }
   void report_left(const counted_string* one, std::uint32_t users) const noexcept {
     const std::string what = "interner destroyed while " + std::to_string(users) + " symbols of \"" +
@@ -307,6 +321,8 @@ void counted_interner::visit(void (*function)(void*, std::string_view), void* co
 const char* counted_interner::name() const noexcept { return strings_->name(); }
 tenure_account* counted_interner::account() const noexcept { return strings_->account().handle(); }
 interner_statistics counted_interner::statistics() const noexcept { return strings_->statistics(); }
+void counted_interner::set_limits(account_limits limits) noexcept { strings_->set_limits(limits); }
+std::size_t counted_interner::trim() noexcept { return strings_->trim(); }
 void counted_interner::check() const { strings_->check(); }
 
 }  // namespace tenure

@@ -67,6 +67,7 @@ class permanent_strings {
   const char* name() const noexcept { return name_.c_str(); }
   const tenure::account& account() const noexcept { return account_; }
   interner_statistics statistics() const noexcept { return figures_of(shards_, account_); }
+  void set_limits(account_limits limits) noexcept { account_.set_limits(limits); }
   void check() const {
     std::uint64_t seen = 0;
     for_each([&](const interned* one) {
@@ -128,6 +129,7 @@ void interner::visit(void (*function)(void*, const detail::interned*), void* con
 const char* interner::name() const noexcept { return strings_->name(); }
 tenure_account* interner::account() const noexcept { return strings_->account().handle(); }
 interner_statistics interner::statistics() const noexcept { return strings_->statistics(); }
+void interner::set_limits(account_limits limits) noexcept { strings_->set_limits(limits); }
 void interner::check() const { strings_->check(); }
 
 }  // namespace tenure

@@ -233,6 +233,38 @@ TEST(CountedInterner, SweepsAllThatIsOverItsGrace) {
   EXPECT_EQ(strings.sweep(), 0u);
 }
 
+// In their grace too; of what somebody has nothing goes.
+TEST(CountedInterner, TrimFreesWhatNobodyHas) {
+  counted_interner strings({.name = "test", .grace = std::chrono::hours(24)});
+  const counted_symbol kept = strings.intern(std::string(3000, 'k'));
+  for (int i = 0; i < 10; ++i) strings.intern(std::string(5000, static_cast<char>('a' + i)));
+  strings.intern("short");
+  const std::uint64_t held = strings.statistics().held_bytes;
+  EXPECT_EQ(strings.trim(), 10u * 5001);
+  EXPECT_EQ(strings.statistics().held_bytes, held - 10u * 5001);
+  EXPECT_EQ(strings.statistics().strings, 1u);
+  EXPECT_EQ(strings.find(std::string(3000, 'k')), kept);
+  EXPECT_FALSE(strings.find("short"));
+  EXPECT_EQ(strings.trim(), 0u);
+  strings.check();
+}
+
+TEST(CountedInterner, HasALimitOfItsOwn) {
+  counted_interner strings({.name = "test"});
+  strings.set_limits({.hard_bytes = strings.statistics().held_bytes + 100'000});
+  std::vector<counted_symbol> all;
+  EXPECT_THROW(for (int i = 0;; ++i) all.push_back(strings.intern(std::to_string(i) + std::string(1000, 'x'))),
+               std::bad_alloc);
+  EXPECT_GT(all.size(), 30u);
+  EXPECT_EQ(strings.intern(all[0].view()), all[0]) << "what is there needs nothing";
+  strings.set_limits({});
+  EXPECT_TRUE(strings.intern(std::string(20'000, 'y')));
+  interner names({.name = "names"});
+  names.set_limits({.hard_bytes = names.statistics().held_bytes + 20'000});
+  EXPECT_THROW(for (int i = 0;; ++i) names.intern(std::to_string(i) + std::string(1000, 'x')), std::bad_alloc);
+  EXPECT_EQ(names.trim(), 0u);
+}
+
 TEST(CountedInterner, AGraceBeyondWhatIsCountedIsTheLongest) {
   for (const std::int64_t grace : {std::int64_t{1} << 32, std::int64_t{1} << 40, (std::int64_t{1} << 32) - 1}) {
     counted_interner strings({.name = "test", .grace = std::chrono::milliseconds(grace)});
@@ -386,6 +418,21 @@ TEST(Flyweight, KeepsEachValueOnce) {
   all.clear();
   EXPECT_EQ(shared_point::statistics().values, 0u);
   EXPECT_EQ(shared_point::statistics().held_bytes, 0u);
+}
+
+TEST(Flyweight, HasALimitAndTablesThatShrink) {
+  EXPECT_STREQ(shared_point::name(), "points");
+  std::vector<shared_point> all;
+  for (int i = 0; i < 10'000; ++i) all.emplace_back(point{i, -i});
+  all.resize(1, all.front());
+  EXPECT_GT(shared_point::trim(), 10'000u * sizeof(void*) / 2);
+  EXPECT_EQ(shared_point::trim(), 0u);
+  EXPECT_EQ(shared_point(point{0, 0}), all.front());
+  shared_point::set_limits({.hard_bytes = shared_point::statistics().held_bytes});
+  EXPECT_THROW(shared_point(point{1, 1}), std::bad_alloc);
+  EXPECT_EQ(shared_point(point{0, 0}), all.front()) << "what is there needs nothing";
+  shared_point::set_limits({});
+  EXPECT_EQ(shared_point(point{1, 1})->x, 1);
 }
 
 // Whoever looks for memory at the limit may take values and let go of them, and so may constructors of values.
