@@ -19,14 +19,13 @@
 //
 // Thread-safe: everything but construction, destruction and, against the end of the very object it visits or returns,
 // for_each_live() and weak_handle::get(). Errors: std::bad_alloc beyond limit_objects, which counts objects in use and
-// nothing else, and where there is no memory; what T's constructor throws. A second destroy() ends in a message,
-// always; with checks on the message has the sites of creation and both ends, and objects of another pool, as well as
-// writes into an object after its end, are told too.
-// The account's held bytes are exact; what it shows as used is up to a magazine (64 objects) a thread behind, while
-// statistics() asks all threads.
-// Cost: some 3 ns for a pair, at any number of threads (docs/library/object_pool.md); 24 bytes a slot beyond T. Memory
-// stays with the pool until its end.
-// Source: magazines of Bonwick and Adams (2001); Treiber's stack (1986) with a tag; generational indices of games.
+// nothing else, at a limit of set_limits(), and where there is no memory; what T's constructor throws. A second
+// destroy() ends in a message, always; with checks on the message has the sites of creation and both ends, and objects
+// of another pool, as well as writes into an object after its end, are told too. The account's held bytes are exact;
+// what it shows as used is up to a magazine (64 objects) a thread behind, while statistics() asks all threads. Cost:
+// some 3 ns for a pair, at any number of threads (docs/library/object_pool.md); 24 bytes a slot beyond T. Memory stays
+// with the pool until its end, apart from what trim() gives back. Source: magazines of Bonwick and Adams (2001);
+// Treiber's stack (1986) with a tag; generational indices of games.
 #pragma once
 
 #include <concepts>
@@ -157,31 +156,20 @@ class object_pool {
     return object;
   }
   void destroy(T* object) noexcept {
-    if (depot_.has_checks() && !depot_.is_mine_or_report(object)) [[unlikely]] {
-      return;
+    if (depot_.has_checks()) [[unlikely]] {
+      return destroy_checked(object);
     }
     slot_header* slot = depot_.slot_of(object);
     const std::uint32_t generation = slot->generation.load(std::memory_order_relaxed);
     if (generation % 2 == 0) [[unlikely]] {
       return depot_.report_not_in_use(slot);
     }
-    if (depot_.has_checks()) [[unlikely]] {
-      depot_.note_destroyed(slot);
-    }
     if constexpr (keeps_objects) {
       Reset{}(*object);
     } else {
       object->~T();
-      if (depot_.has_checks()) [[unlikely]] {
-        depot_.fill(slot);
-      }
     }
-    slot->generation.store(generation + 1, std::memory_order_release);
-    // The next round would begin with generations that somebody may remember: the slot stays out of use.
-    if (generation + 1 == 0) [[unlikely]] {
-      return depot_.give_up();
-    }
-    depot_.give(slot);
+    give_back(slot, generation);
   }
   weak_handle weak(const T* object) const noexcept { return weak_handle(this, depot_.slot_of(object)); }
 
@@ -195,6 +183,14 @@ class object_pool {
     }
   }
 
+  // Gives memory back: whole pages on which no object is in use, eight together at least. Objects that are kept there
+  // for another use end. Free slots in the magazines of other threads stay. Costs a look at every slot. Bytes.
+  std::size_t trim() noexcept {
+    return depot_.trim([](void* object) noexcept { static_cast<T*>(object)->~T(); });
+  }
+  // Of what the pool holds, in bytes; where it is met shrinkers are asked, and then make() throws std::bad_alloc.
+  void set_limits(account_limits limits) noexcept { depot_.set_limits(limits); }
+
   const char* name() const noexcept { return depot_.name(); }
   tenure_account* account() const noexcept { return depot_.account(); }
   // Exact when no other thread uses the pool meanwhile.
@@ -206,6 +202,31 @@ class object_pool {
   static bool is_live(const slot_header* of) noexcept {
     return of->generation.load(std::memory_order_acquire) % 2 == 1;
   }
+  // Apart, so that what has no checks has nothing to save and restore: many ends of objects wait for memory at once,
+  // and each word that is written for one of them is a place less for another.
+  [[gnu::noinline]] void destroy_checked(T* object) noexcept {
+    if (!depot_.is_mine_or_report(object)) return;
+    slot_header* slot = depot_.slot_of(object);
+    const std::uint32_t generation = slot->generation.load(std::memory_order_relaxed);
+    if (generation % 2 == 0) return depot_.report_not_in_use(slot);
+    depot_.note_destroyed(slot);
+    if constexpr (keeps_objects) {
+      Reset{}(*object);
+    } else {
+      object->~T();
+      depot_.fill(slot);
+    }
+    give_back(slot, generation);
+  }
+  void give_back(slot_header* slot, std::uint32_t generation) noexcept {
+    slot->generation.store(generation + 1, std::memory_order_release);
+    // The next round would begin with generations that somebody may remember: the slot stays out of use.
+    if (generation + 1 == 0) [[unlikely]] {
+      return depot_.give_up();
+    }
+    depot_.give(slot);
+  }
+
   detail::slot_depot depot_;
 };
 

@@ -97,4 +97,59 @@ TEST(object_pool_systematic, objects_go_from_thread_to_thread) {
   }
 }
 
+// Slots whose pages are given back between any two steps of those that take them: of a thread that has read the link of
+// such a slot, and sleeps, too. An object fills a page, so that each run of free ones is closed.
+struct page {
+  std::uint64_t owner = 0;
+  std::uint64_t rest[511] = {};
+};
+struct keep_page {
+  void operator()(page&) const noexcept {}
+};
+TEST(object_pool_systematic, pages_go_back_between_any_two_steps) {
+  std::uint64_t given_back = 0;
+  for (std::uint64_t seed = 0; seed < 600 && !HasFailure(); ++seed) {
+    object_pool<page, keep_page> pool({.checks = resource_checks::off});
+    systematic threads(seed);
+    for (std::uint64_t number = 1; number <= 2; ++number) {
+      threads.add([&pool, number, seed] {
+        std::mt19937_64 random(seed * 8 + number);
+        std::vector<page*> mine;
+        std::vector<object_pool<page, keep_page>::weak_handle> gone;
+        for (int wave = 0; wave < 3; ++wave) {
+          for (std::uint64_t wanted = 3 + random() % 5; mine.size() < wanted;) {
+            mine.push_back(pool.make());
+            ASSERT_EQ(mine.back()->owner, 0u) << "seed " << seed;
+            mine.back()->owner = number;
+            core::yield_point();
+            for (const auto& one : gone) ASSERT_EQ(one.get(), nullptr) << "seed " << seed;
+          }
+          for (std::uint64_t kept = random() % 2; mine.size() > kept;) {
+            ASSERT_EQ(mine.back()->owner, number) << "seed " << seed;
+            mine.back()->owner = 0;
+            gone.push_back(pool.weak(mine.back()));
+            pool.destroy(mine.back());
+            mine.pop_back();
+          }
+        }
+        for (page* one : mine) {
+          one->owner = 0;
+          pool.destroy(one);
+        }
+      });
+    }
+    threads.add([&] {
+      for (int i = 0; i < 6; ++i) {
+        given_back += pool.trim();
+        core::yield_point();
+      }
+    });
+    threads.run();
+    if (HasFailure()) break;
+    pool.check();
+    ASSERT_EQ(pool.live_objects(), 0u) << "seed " << seed;
+  }
+  EXPECT_GT(given_back, 0u);
+}
+
 }  // namespace

@@ -4,12 +4,15 @@
 //               ready ──▶ slot ──▶ slot ──▶ …        goes as a whole to the depot. `ready` is popped when it is empty
 //   depot       head ──▶ magazine ──▶ magazine ──▶ …  a stack of magazines, exchanged by one compare-and-swap
 //   segments    [64 slots][128][256] …               new slots, under a lock, a magazine at a time
+//   closed      [first, end) …                       slots whose pages trim() has given back; opened again before
+//   others
 //
 // The depot's head is one 64-bit word: the index of the first slot of the top magazine and a tag that every exchange
 // raises. A thread that has read head and link and slept while the same magazine was popped and pushed again finds
 // another tag, and its compare-and-swap fails: no ABA, short of exactly 2^32 exchanges during that one sleep. Slots are
 // never unmapped while the pool lives, so that the link of a magazine that somebody else has popped can be read: it is
-// stale then, and the tag says so.
+// stale then, and the tag says so. Pages that trim() gives back read as zeros, which is a free slot's generation; the
+// highest that there was is kept, and the next round begins beyond it.
 //
 // Not promised to users of the library: only what object_pool.hpp says is.
 #pragma once
@@ -22,6 +25,7 @@
 #include <mutex>
 #include <new>
 #include <string_view>
+#include <vector>
 
 #include <tenure/api.h>
 #include <tenure/account.hpp>
@@ -49,10 +53,11 @@ struct magazine {
   std::uint64_t serial = 0;  // of the pool it belongs to; 0: none
   slot_header* ready = nullptr;
   slot_header* returned = nullptr;
-  std::uint32_t returned_slots = 0;
   // Written by the thread alone, read by others; what the account has not been told yet.
   std::uint64_t taken = 0;
   std::uint64_t given = 0;
+  // `returned` has as many slots as a magazine may when `given` comes to this: one number less to write each time.
+  std::uint64_t full_at = magazine_slots;
 };
 using magazine_set = std::array<magazine, pool_ids>;
 
@@ -88,7 +93,7 @@ class TENURE_API slot_depot {
     slot_header* taken = mine->returned;
     if (taken != nullptr) {
       mine->returned = taken->next;
-      --mine->returned_slots;
+      ++mine->full_at;
     } else {
       taken = mine->ready;
       if (taken == nullptr) [[unlikely]] {
@@ -104,25 +109,25 @@ class TENURE_API slot_depot {
       in_use_.fetch_sub(1, std::memory_order_relaxed);
     }
     magazine* mine = find_mine();
-    if (mine == nullptr || mine->returned_slots == magazine_slots) [[unlikely]] {
+    if (mine == nullptr || mine->given == mine->full_at) [[unlikely]] {
       return give_slow(mine, given);
     }
     given->next = mine->returned;
     mine->returned = given;
-    ++mine->returned_slots;
     count(mine->given);
   }
 
   // Of a slot that was taken and stays out of use for good.
   void give_up() noexcept;
 
+  // Gives whole pages back on which there are none but free slots, those in the magazines of other threads apart.
+  // `end_object` is called for what is constructed in such slots. Bytes.
+  std::size_t trim(void (*end_object)(void* object) noexcept) noexcept;
+  void set_limits(account_limits limits) noexcept { account_.set_limits(limits); }
+
   // The slot of that number; null beyond those that were ever opened.
   slot_header* slot_at(std::uint32_t index) const noexcept {
-    if (index >= opened_.load(std::memory_order_acquire)) return nullptr;
-    const std::uint32_t place = index + first_segment_slots;
-    const unsigned segment = 31u - static_cast<unsigned>(__builtin_clz(place)) - first_segment_shift;
-    std::byte* begin = segments_[segment].load(std::memory_order_acquire);
-    return reinterpret_cast<slot_header*>(begin + (place - (first_segment_slots << segment)) * slot_bytes_);
+    return index < opened_.load(std::memory_order_acquire) ? place_of(index) : nullptr;
   }
   void* object_of(slot_header* of) const noexcept { return reinterpret_cast<std::byte*>(of) + object_offset_; }
   slot_header* slot_of(const void* object) const noexcept {
@@ -176,7 +181,44 @@ class TENURE_API slot_depot {
   magazine* make_mine() noexcept;
   slot_header* pop_magazine() noexcept;
   void push_magazine(slot_header* first) noexcept;
-  slot_header* open_slots(std::uint32_t wanted);
+  static unsigned segment_of(std::uint32_t index) noexcept {
+    return 31u - static_cast<unsigned>(__builtin_clz(index + first_segment_slots)) - first_segment_shift;
+  }
+  static std::uint32_t segment_end(unsigned segment) noexcept {
+    return (first_segment_slots << (segment + 1)) - first_segment_slots;
+  }
+  std::size_t segment_bytes(unsigned segment) const noexcept {
+    return (std::size_t{first_segment_slots} << segment) * slot_bytes_;
+  }
+  // Of a slot that was opened.
+  slot_header* place_of(std::uint32_t index) const noexcept {
+    const unsigned segment = segment_of(index);
+    std::byte* const begin = segments_[segment].load(std::memory_order_acquire);
+    const std::uint32_t number = index + first_segment_slots - (first_segment_slots << segment);
+    return reinterpret_cast<slot_header*>(begin + number * slot_bytes_);
+  }
+  std::size_t missing_bytes(std::uint32_t wanted) const;
+  slot_header* open_slots(std::unique_lock<std::mutex>& held, std::uint32_t wanted);
+  slot_header* open_fresh(std::uint32_t wanted);
+  slot_header* reopen(std::uint32_t wanted) noexcept;
+
+  // Of one segment.
+  struct closed_range {
+    std::uint32_t begin;
+    std::uint32_t end;
+    std::uint32_t generation;
+    std::uintptr_t pages_begin;  // that were given back
+    std::uintptr_t pages_end;
+    std::size_t bytes() const noexcept { return pages_end - pages_begin; }
+  };
+  slot_header* collect_free() noexcept;
+  void distribute(slot_header* chain) noexcept;
+  static void append_chain(slot_header*& to, slot_header* chain) noexcept;
+  closed_range range_of(std::uint32_t begin, std::uint32_t end) const noexcept;
+  closed_range rest_of(const closed_range& range, std::uint32_t wanted) const noexcept;
+  void forget_filling(const slot_header* of) noexcept;
+  bool close(closed_range range, void (*end_object)(void* object) noexcept) noexcept;
+  slot_header* close_runs(slot_header* chain, void (*end_object)(void* object) noexcept, std::size_t& freed);
   void open_segment(unsigned segment);
   std::align_val_t alignment_of(std::size_t segment) const noexcept;
   void publish(magazine* of) noexcept;
@@ -199,6 +241,7 @@ class TENURE_API slot_depot {
   alignas(64) std::atomic<std::uint64_t> in_use_{0};  // where there is a limit
   std::mutex lock_;                                   // new segments, and the magazine of pools without ids
   magazine shared_;
+  std::vector<closed_range> closed_;  // under the lock
   tenure::account account_;
   tenure_account_use* use_;
   tenure_account_use own_use_{};

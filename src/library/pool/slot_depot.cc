@@ -142,9 +142,10 @@ slot_depot::~slot_depot() {
   for (std::size_t i = 0; i < segment_capacity; ++i) {
     std::byte* const segment = segments_[i].load(std::memory_order_relaxed);
     if (segment == nullptr) continue;
-    bytes += (std::size_t{first_segment_slots} << i) * slot_bytes_;
+    bytes += segment_bytes(static_cast<unsigned>(i));
     ::operator delete(segment, alignment_of(i));
   }
+  for (const closed_range& one : closed_) bytes -= one.bytes();
   if (bytes != 0) account_.release(bytes, 0);
 }
 
@@ -192,34 +193,58 @@ slot_header* slot_depot::pop_magazine() noexcept {
 
 // Of a large segment, that of huge pages: what ends objects in any order meets a page of it each time.
 std::align_val_t slot_depot::alignment_of(std::size_t segment) const noexcept {
-  const std::size_t bytes = (std::size_t{first_segment_slots} << segment) * slot_bytes_;
+  const std::size_t bytes = segment_bytes(static_cast<unsigned>(segment));
   return std::align_val_t{bytes >= huge_from_bytes ? std::max(slot_alignment_, huge_page_bytes) : slot_alignment_};
 }
 
+// It has been charged.
 void slot_depot::open_segment(unsigned segment) {
-  if (segment >= segment_capacity) throw std::bad_alloc();
-  const std::size_t slots = std::size_t{first_segment_slots} << segment;
-  const std::size_t bytes = slots * slot_bytes_;
-  if (!account_.try_charge(bytes)) throw std::bad_alloc();
-  void* memory = ::operator new(bytes, alignment_of(segment), std::nothrow);
-  if (memory == nullptr) {
-    account_.release(bytes);
-    throw std::bad_alloc();
-  }
+  const std::size_t bytes = segment_bytes(segment);
+  void* memory = ::operator new(bytes, alignment_of(segment));
   // Slots are opened one after the other, so that what is touched of it for nothing is the last huge page's rest.
   // Refused where the kernel has none: small ones then.
   if (bytes >= huge_from_bytes) ::madvise(memory, bytes / huge_page_bytes * huge_page_bytes, MADV_HUGEPAGE);
   segments_[segment].store(static_cast<std::byte*>(memory), std::memory_order_release);
 }
 
-// A chain of slots that were never used, at most `wanted`. Under the lock.
-slot_header* slot_depot::open_slots(std::uint32_t wanted) {
-  const std::uint32_t begin = opened_.load(std::memory_order_relaxed);
-  const unsigned segment = core::floor_log2(begin + first_segment_slots) - first_segment_shift;
+// What has to be charged before slots can be opened: of what trim() has given back, or for a new segment.
+std::size_t slot_depot::missing_bytes(std::uint32_t wanted) const {
+  if (!closed_.empty()) return closed_.back().bytes() - rest_of(closed_.back(), wanted).bytes();
+  const unsigned segment = segment_of(opened_.load(std::memory_order_relaxed));
   if (segment >= segment_capacity) throw std::bad_alloc();
+  return segments_[segment].load(std::memory_order_relaxed) == nullptr ? segment_bytes(segment) : 0;
+}
+
+// Charged without the lock: the account may ask shrinkers, and these may trim the pool.
+slot_header* slot_depot::open_slots(std::unique_lock<std::mutex>& held, std::uint32_t wanted) {
+  std::size_t charged = 0;
+  try {
+    for (std::size_t missing = 0; (missing = missing_bytes(wanted)) > charged;) {
+      held.unlock();
+      const bool is_charged = account_.try_charge(missing - charged, 0);
+      held.lock();
+      if (is_charged) {
+        charged = missing;
+      } else if (missing_bytes(wanted) >= missing) {
+        throw std::bad_alloc();
+      }  // else a shrinker has trimmed the pool, and less will do
+    }
+    const std::size_t needed = missing_bytes(wanted);
+    slot_header* const first = closed_.empty() ? open_fresh(wanted) : reopen(wanted);
+    if (charged != needed) account_.release(charged - needed, 0);
+    return first;
+  } catch (...) {
+    if (charged != 0) account_.release(charged, 0);
+    throw;
+  }
+}
+
+// A chain of slots that were never used, at most `wanted`. Under the lock.
+slot_header* slot_depot::open_fresh(std::uint32_t wanted) {
+  const std::uint32_t begin = opened_.load(std::memory_order_relaxed);
+  const unsigned segment = segment_of(begin);
   if (segments_[segment].load(std::memory_order_relaxed) == nullptr) open_segment(segment);
-  const std::uint32_t segment_end = (first_segment_slots << (segment + 1)) - first_segment_slots;
-  const std::uint32_t end = std::min(begin + wanted, segment_end);
+  const std::uint32_t end = std::min(begin + wanted, segment_end(segment));
   std::byte* memory = segments_[segment].load(std::memory_order_relaxed);
   slot_header* first = nullptr;
   for (std::uint32_t i = end; i-- != begin;) {
@@ -244,6 +269,7 @@ void slot_depot::publish(magazine* of) noexcept {
   const std::uint64_t blocks = of->taken - of->given;  // may wrap: more came back than left
   __atomic_fetch_add(&use_->allocations, of->taken, __ATOMIC_RELAXED);
   __atomic_store_n(&of->taken, 0, __ATOMIC_RELAXED);
+  of->full_at -= of->given;
   __atomic_store_n(&of->given, 0, __ATOMIC_RELAXED);
   const std::uint64_t bytes =
       __atomic_add_fetch(&use_->used_bytes, blocks * (slot_bytes_ - object_offset_), __ATOMIC_RELAXED);
@@ -261,8 +287,9 @@ slot_header* slot_depot::take_slow(magazine* mine) {
     if (mine->ready == nullptr) {
       publish(mine);
       if ((mine->ready = pop_magazine()) == nullptr) {
-        const std::lock_guard held(lock_);
-        mine->ready = open_slots(magazine_slots);
+        std::unique_lock held(lock_);
+        slot_header* const opened = open_slots(held, magazine_slots);
+        append_chain(mine->ready, opened);  // a shrinker of this thread may have used the pool
       }
     }
   } catch (...) {
@@ -284,22 +311,23 @@ void slot_depot::give_slow(magazine* mine, slot_header* given) noexcept {
     count(shared_.given);
     return publish(&shared_);
   }
-  if (mine->returned_slots == magazine_slots) {
+  if (mine->given == mine->full_at) {
     publish(mine);
     push_magazine(std::exchange(mine->returned, nullptr));
-    mine->returned_slots = 0;
+    mine->full_at = magazine_slots;
   }
   given->next = mine->returned;
   mine->returned = given;
-  ++mine->returned_slots;
   count(mine->given);
 }
 
 // Of a pool that has no magazines, or in a thread whose magazines are gone.
 slot_header* slot_depot::take_unshared() {
-  const std::lock_guard held(lock_);
-  if (shared_.ready == nullptr && (shared_.ready = pop_magazine()) == nullptr) {
-    shared_.ready = open_slots(magazine_slots);
+  std::unique_lock held(lock_);
+  while (shared_.ready == nullptr && (shared_.ready = pop_magazine()) == nullptr) {
+    // Others may have given some meanwhile.
+    slot_header* const opened = open_slots(held, magazine_slots);
+    append_chain(shared_.ready, opened);
   }
   slot_header* taken = shared_.ready;
   shared_.ready = taken->next;
@@ -312,6 +340,7 @@ void slot_depot::give_up() noexcept {
   given_up_.fetch_add(1, std::memory_order_relaxed);
   if (limit_objects_ != TENURE_NO_LIMIT) in_use_.fetch_sub(1, std::memory_order_relaxed);
   if (magazine* mine = make_mine(); mine != nullptr) {
+    ++mine->full_at;  // it is in no list
     count(mine->given);
     return;
   }
@@ -374,6 +403,13 @@ void slot_depot::fill(slot_header* of) noexcept {
   sites_->by_index[of->index].is_filled = true;
 }
 
+void slot_depot::forget_filling(const slot_header* of) noexcept {
+  const std::lock_guard held(sites_->lock);
+  if (const auto found = sites_->by_index.find(of->index); found != sites_->by_index.end()) {
+    found->second.is_filled = false;
+  }
+}
+
 void slot_depot::find_late_write(const slot_header* in) const noexcept {
   const sites::record known = sites_->of(in);
   const auto* const bytes = static_cast<const unsigned char*>(object_of(const_cast<slot_header*>(in)));
@@ -420,7 +456,7 @@ void slot_depot::report_left() const noexcept {
     const slot_header* const one = slot_at(i);
     if (one->generation.load(std::memory_order_acquire) % 2 != 0) {
       first = one;
-    } else {
+    } else if (one->index == i) {  // otherwise its page has been given back, and with it what would be looked for
       find_late_write(one);
     }
   }
@@ -468,8 +504,16 @@ void slot_depot::check() const {
       const magazine& one = (*all)[id_];
       if (one.serial != serial_) continue;
       note_free(one.ready);
+      const std::uint64_t before = found;
       note_free(one.returned);
+      TENURE_CHECK(found - before == magazine_slots - (one.full_at - one.given));
     }
+  }
+  for (const closed_range& one : closed_) {
+    for (std::uint32_t i = one.begin; i < one.end; ++i) {
+      TENURE_CHECK(!seen[i] && slot_at(i)->generation.load(std::memory_order_acquire) % 2 == 0);
+    }
+    found += one.end - one.begin;
   }
   TENURE_CHECK(found == opened_slots());
   TENURE_CHECK(live == statistics().used_blocks);

@@ -48,6 +48,57 @@ void unclaim(std::uint64_t* word, std::uint64_t by) {
   if (__atomic_exchange_n(word, 0, __ATOMIC_RELAXED) != by) ++clashes;
 }
 
+// Pages go back while others take and give: no slot is given twice, none is lost, and no weak handle finds another's.
+TEST(ObjectPoolStress, MayBeTrimmedMeanwhile) {
+  constexpr int threads = 3;
+  constexpr std::size_t held = 6000;
+  struct wide {
+    std::uint64_t value = 0;
+    std::array<std::uint64_t, 31> rest{};
+  };
+  struct keep_wide {
+    void operator()(wide&) const noexcept {}
+  };
+  object_pool<wide, keep_wide> pool({.name = "trimmed"});
+  std::atomic<int> working = threads;
+  std::atomic<std::uint64_t> given_back = 0;
+  std::vector<std::thread> all;
+  for (int number = 1; number <= threads; ++number) {
+    all.emplace_back([&, number] {
+      const auto id = static_cast<std::uint64_t>(number);
+      std::vector<wide*> mine;
+      std::vector<object_pool<wide, keep_wide>::weak_handle> gone;
+      for (std::uint64_t wave = 0; wave < cycles() / threads / held + 2; ++wave) {
+        while (mine.size() < held) {
+          mine.push_back(pool.make());
+          claim(&mine.back()->value, id);
+        }
+        for (const auto& one : gone) EXPECT_EQ(one.get(), nullptr);
+        gone.clear();
+        for (wide* one : mine) {
+          if (gone.size() < 100) gone.push_back(pool.weak(one));
+          unclaim(&one->value, id);
+          pool.destroy(one);
+        }
+        mine.clear();
+      }
+      --working;
+    });
+  }
+  all.emplace_back([&] {
+    do {
+      given_back += pool.trim();
+      std::this_thread::yield();
+    } while (working > 0);
+  });
+  for (std::thread& one : all) one.join();
+  EXPECT_EQ(clashes, 0u);
+  given_back += pool.trim();
+  EXPECT_GT(given_back, 0u);
+  EXPECT_EQ(pool.live_objects(), 0u);
+  pool.check();
+}
+
 TEST(ObjectPoolStress, NoSlotIsGivenToTwoThreads) {
   constexpr int threads = 4;
   constexpr std::size_t held = 200;  // more than a magazine: the depot is busy

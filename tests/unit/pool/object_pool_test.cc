@@ -1,11 +1,16 @@
 // object_pool in one thread: handles, generations, iteration, limits, what comes back, misuse.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <tenure/fixed_pool.hpp>
 #include <tenure/object_pool.hpp>
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <random>
+#include <regex>
 #include <set>
 #include <string>
 #include <thread>
@@ -118,6 +123,149 @@ TEST(ObjectPool, HandsOutAgainWhatWasKept) {
   }
   EXPECT_EQ(buffer::made, 1);
   pool.check();
+}
+
+std::size_t resident_pages(const void* begin, std::size_t bytes) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(begin) + page - 1) / page * page;
+  const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(begin) + bytes) / page * page;
+  std::vector<unsigned char> there((end - first) / page);
+  EXPECT_EQ(::mincore(reinterpret_cast<void*>(first), end - first, there.data()), 0);
+  return static_cast<std::size_t>(std::count_if(there.begin(), there.end(), [](auto one) { return (one & 1) != 0; }));
+}
+
+// The kernel is asked, and the account: what trim() says has come back is what both say.
+TEST(ObjectPool, GivesPagesBackOnWhichNothingIsInUse) {
+  object_pool<counted> pool({.name = "trimmed"});
+  std::vector<object_pool<counted>::handle> all;
+  std::vector<object_pool<counted>::weak_handle> seen;
+  for (int i = 0; i < 100'000; ++i) {
+    all.push_back(pool.create(i));
+    seen.push_back(all.back().weak());
+  }
+  const std::uint64_t held = pool.statistics().held_bytes;
+  EXPECT_EQ(pool.trim(), 0u) << "all are in use, or next to such";
+  // A stretch in the middle, one in it stays.
+  const counted* const begin = all[70'000].get();
+  const counted* const end = all[90'000].get();
+  ASSERT_LT(begin, end);
+  const std::size_t bytes =
+      static_cast<std::size_t>(reinterpret_cast<const char*>(end) - reinterpret_cast<const char*>(begin));
+  for (std::size_t i = 70'000; i < 90'000; ++i) {
+    if (i != 80'000) all[i].reset();
+  }
+  // With a page on each side, which stay.
+  const auto resident = [&] { return resident_pages(reinterpret_cast<const char*>(begin) - 4096, bytes + 8192); };
+  const std::size_t there = resident();
+  const std::size_t freed = pool.trim();
+  EXPECT_GT(freed, bytes * 9 / 10);
+  EXPECT_LE(freed, bytes);
+  EXPECT_EQ(pool.statistics().held_bytes, held - freed);
+  EXPECT_EQ(resident(), there - freed / static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
+  EXPECT_EQ(all[80'000]->value, 80'000);
+  EXPECT_EQ(pool.live_objects(), 80'001u);
+  pool.check();
+  std::size_t visited = 0;
+  pool.for_each_live([&](counted&) { ++visited; });
+  EXPECT_EQ(visited, 80'001u);
+  for (std::size_t i = 0; i < seen.size(); ++i) ASSERT_EQ(seen[i].get(), all[i].get()) << i;
+
+  // What comes next lies in the same places, and nobody takes it for what was there.
+  for (std::size_t i = 70'000; i < 90'000; ++i) {
+    if (i != 80'000) all[i] = pool.create(-1);
+  }
+  EXPECT_EQ(pool.statistics().held_bytes, held);
+  for (std::size_t i = 70'000; i < 90'000; ++i) ASSERT_EQ(seen[i].get() != nullptr, i == 80'000) << i;
+  pool.check();
+  all.clear();
+  EXPECT_EQ(counted::alive, 0);
+  pool.trim();
+  pool.check();
+  EXPECT_LT(pool.statistics().held_bytes, held / 3)
+      << "all but slots that were never opened, and the edges of segments";
+}
+
+TEST(ObjectPool, EndsWhatIsKeptWhereItTrims) {
+  struct kept {
+    kept() { ++alive(); }
+    ~kept() { --alive(); }
+    static int& alive() {
+      static int count = 0;
+      return count;
+    }
+    std::array<char, 8192> room;
+  };
+  struct nothing {
+    void operator()(kept&) const noexcept {}
+  };
+  object_pool<kept, nothing> pool({.name = "kept"});
+  std::vector<object_pool<kept, nothing>::handle> all;
+  for (int i = 0; i < 200; ++i) all.push_back(pool.acquire());
+  all.resize(1);
+  EXPECT_EQ(kept::alive(), 200);
+  EXPECT_GT(pool.trim(), 150u * 8192);
+  EXPECT_LT(kept::alive(), 20);
+  EXPECT_GE(kept::alive(), 1);
+  for (int i = 0; i < 200; ++i) all.push_back(pool.acquire());
+  EXPECT_EQ(kept::alive(), 201);
+  pool.check();
+}
+
+TEST(ObjectPool, HoldsNoMoreThanItsLimitInBytes) {
+  object_pool<std::array<char, 1000>> pool({.name = "limited"});
+  pool.set_limits({.hard_bytes = 300'000});
+  std::vector<object_pool<std::array<char, 1000>>::handle> all;
+  EXPECT_THROW(for (;;) all.push_back(pool.create()), std::bad_alloc);
+  EXPECT_GT(all.size(), 100u);
+  EXPECT_LE(pool.statistics().held_bytes, 300'000u);
+  const std::size_t most = all.size();
+  pool.set_limits({});
+  all.push_back(pool.create());
+  EXPECT_EQ(all.size(), most + 1);
+  pool.check();
+}
+
+// At the limit of an account above, what another pool of it does not need comes back; the pool may be the same.
+TEST(ObjectPool, MayBeTrimmedByAShrinkerThatItAsks) {
+  using page = std::array<char, 4096>;
+  account above("above");
+  object_pool<page> pool({.name = "below", .parent = &above});
+  std::vector<object_pool<page>::handle> all;
+  int asked = 0;
+  const shrinker gives(above, 0, [&](const tenure_pressure&) {
+    ++asked;
+    all.clear();
+    return std::uint64_t{pool.trim()};
+  });
+  above.set_limits({.hard_bytes = 3 << 20});
+  for (int i = 0; i < 2000; ++i) {
+    auto one = pool.create();
+    all.push_back(std::move(one));
+    ASSERT_LE(above.statistics().held_bytes, 3u << 20);
+  }
+  EXPECT_GT(asked, 1);
+  pool.check();
+}
+
+TEST(ObjectPool, SaysWhatWasLeftWhenItEnds) {
+  ::testing::internal::CaptureStderr();
+  {
+    object_pool<counted> pool({.name = "left", .checks = resource_checks::on});
+    pool.make(1);
+    pool.make(2);
+    pool.destroy(pool.make(3));
+  }
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(std::regex_search(
+      text, std::regex("pool destroyed with 2 objects in use, the first of them: 0x[0-9a-f]+, a block of [0-9]+ bytes, "
+                       "pool \"left\"[^]*created\n[^]*at 0x[^]*ended here\n[^]*at 0x")))
+      << text;
+  ::testing::internal::CaptureStderr();
+  {
+    object_pool<counted> pool({.name = "empty", .checks = resource_checks::on});
+    pool.destroy(pool.make(3));
+  }
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
 TEST(ObjectPool, AlignsObjectsAndKeepsTheirAddresses) {
