@@ -5,7 +5,9 @@ Prints a table in Markdown, as in docs/benchmarks/strategies.md. Times are media
 that are interleaved; where a bar is another figure of the run, what is allowed for noise stands beside it. That a
 cache is never a byte beyond its bound is for tests (cache_stress_test), whose oracle is malloc.
 
-  bench/strategies/bars.py [--repetitions 3] [--min-time 0.1] [--check] PATH_OF_strategies_benchmark
+  bench/strategies/bars.py [--repetitions 3] [--min-time 0.1] [--check] [--quick] PATH_OF_strategies_benchmark
+
+--quick measures each for a moment, of few objects and one stream: whether all of it runs, and not how fast.
 """
 import argparse
 import json
@@ -22,6 +24,8 @@ FILTERS = [
     r"|^reference/copy/threads/(plain_increment|tenure_rc|tenure_arc|tenure_brc|std_shared_ptr)$",
 ]
 ONCE = [r"^destroy/(tenure_object_pool|one_word_written|delete)/", r"^ratio/"]
+ONCE_QUICK = [r"^destroy/(tenure_object_pool|one_word_written|delete)/(1000|10000)/",
+              r"^ratio/turning_500/(adaptive|lru|lirs)/"]
 SIZES = [1000, 10_000, 100_000, 1_000_000, 10_000_000]
 
 
@@ -41,6 +45,9 @@ class Figures:
 
     def median(self, name, what="cpu_time"):
         return statistics.median(one[what] for one in self.runs[name])
+
+    def has(self, name):
+        return name in self.runs
 
     def each_ns(self, name):
         return self.median(name, "each") * 1e9
@@ -63,14 +70,15 @@ def pools(of):
     yield "`object_pool` shared by 1, 2, 4, 8, 16 threads, ns a pair", "5", told, max(shared.values()) <= 5
     flat = max(shared[count] for count in (2, 4, 8, 16)) / min(shared[count] for count in (2, 4, 8, 16))
     yield "the same, slowest of 2 to 16 threads against quickest", "flat: 1.25", f"{flat:.2f}", flat <= 1.25
-    ended = {count: of.each_ns(f"destroy/tenure_object_pool/{count}") for count in SIZES}
-    written = {count: of.each_ns(f"destroy/one_word_written/{count}") for count in SIZES}
-    told = ", ".join(f"{ended[count]:.1f}" for count in SIZES)
+    sizes = [count for count in SIZES if of.has(f"destroy/tenure_object_pool/{count}")]
+    ended = {count: of.each_ns(f"destroy/tenure_object_pool/{count}") for count in sizes}
+    written = {count: of.each_ns(f"destroy/one_word_written/{count}") for count in sizes}
+    told = ", ".join(f"{ended[count]:.1f}" for count in sizes)
     is_flat = max(ended.values()) <= 1.5 * min(ended.values())
-    what = "`object_pool`, destroy in random order, of 1,000 to 10,000,000 objects, ns each"
+    what = f"`object_pool`, destroy in random order, of 1,000 to {sizes[-1]:,} objects, ns each"
     yield what, "flat: 1.5 times", told, is_flat
-    told = ", ".join(f"{written[count]:.1f}" for count in SIZES)
-    is_near = all(ended[count] <= 3 * written[count] + 5 for count in SIZES)
+    told = ", ".join(f"{written[count]:.1f}" for count in sizes)
+    is_near = all(ended[count] <= 3 * written[count] + 5 for count in sizes)
     yield "the same, and one word written in each: what memory takes", "a third, less 5", told, is_near
     secret = of.median("secret/tenure_secure")
     yield "`secure`, ns a secret", "100", f"{secret:.1f}", secret <= 100
@@ -113,15 +121,18 @@ def references(of):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", default="3")
-    parser.add_argument("--min-time", default="0.1")
+    parser.add_argument("--repetitions", default=None, help="3")
+    parser.add_argument("--min-time", default=None, help="seconds each: 0.1")
     parser.add_argument("--check", action="store_true", help="end with 1 where one does not hold")
+    parser.add_argument("--quick", action="store_true", help="only that all of it runs")
     parser.add_argument("program")
     given = parser.parse_args()
-    often = [f"--benchmark_repetitions={given.repetitions}", f"--benchmark_min_time={given.min_time}",
+    repetitions = given.repetitions or ("1" if given.quick else "3")
+    min_time = given.min_time or ("0.001" if given.quick else "0.1")
+    often = [f"--benchmark_repetitions={repetitions}", f"--benchmark_min_time={min_time}",
              "--benchmark_enable_random_interleaving=true"]
     measured = [one for pattern in FILTERS for one in run(given.program, pattern, often)]
-    measured += [one for pattern in ONCE for one in run(given.program, pattern, [])]
+    measured += [one for pattern in (ONCE_QUICK if given.quick else ONCE) for one in run(given.program, pattern, [])]
     of = Figures(measured)
     rows = sorted([*pools(of), *caches(of), *references(of)], key=lambda row: row[3])
     print("| what | bar | measured | holds |\n|---|---|---|---|")

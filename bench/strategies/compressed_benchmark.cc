@@ -1,5 +1,6 @@
 // What a page costs that is compressed, that comes back, and that has stayed; beside a file that pages leave to.
 #include <benchmark/benchmark.h>
+#include <malloc.h>
 #include <tenure/compressed.hpp>
 #include <tenure/mapped_file.hpp>
 
@@ -114,5 +115,32 @@ void cold_malloc_first_touch(benchmark::State& state) {
   tell_each(state);
 }
 BENCHMARK(cold_malloc_first_touch)->Name("cold/malloc_first_touch")->UseRealTime();
+
+// Beside pages that are there: 10,000 blocks of a page each, with the record of each page of the range, which is as
+// large.
+void memory_of_pages(benchmark::State& state) {
+  if (const char* const why = tenure::compressed::why_not()) return state.SkipWithError(why);
+  constexpr std::size_t blocks = 10'000;
+  const auto in_heap = [] {
+    const struct mallinfo2 all = mallinfo2();
+    return static_cast<double>(all.uordblks + all.hblkhd);
+  };
+  double stay = 0, leave = 0;
+  for (auto _ : state) {
+    const double before = in_heap();
+    auto options = quiet();
+    options.limit_bytes = blocks * page_bytes;
+    tenure::compressed memory(options);
+    for (std::size_t i = 0; i < blocks; ++i) fill(static_cast<char*>(memory.allocate(page_bytes)), page_bytes);
+    memory.look();
+    const auto held = [&] { return static_cast<double>(memory.statistics().held_bytes) + in_heap() - before; };
+    stay = held() / blocks - page_bytes;
+    for (int turn = 0; turn < 3; ++turn) memory.compress_cold();
+    leave = static_cast<double>(memory.look()) / blocks;
+  }
+  state.counters["bytes"] = stay;
+  state.counters["cold_page_bytes"] = leave;
+}
+BENCHMARK(memory_of_pages)->Name("memory/tenure_compressed")->Iterations(1);
 
 }  // namespace

@@ -1,7 +1,8 @@
 // Interners beside a set of strings and Boost's flyweights.
 //
 //   intern/known/*     a string that is there, found and, where it is counted, let go of; 1,000 and 100,000 of them.
-//                      `asking_alone` reads and hashes the string that is asked for, and looks nowhere
+//                      `asking_alone` reads and hashes the string that is asked for, and looks nowhere;
+//                      `counting_alone` changes a count beside it, up and down, which lies somewhere else for each
 //   intern/entry/*     bytes for each of 100,000 strings of 8 to 24 bytes, beyond the strings
 //
 // Strings are asked for in random order, each thread's from a text of its own.
@@ -11,6 +12,8 @@
 #include <tenure/interner.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -99,6 +102,21 @@ struct asking_alone {
   std::size_t find(std::string_view word) { return std::hash<std::string_view>()(word); }
 };
 
+// What is paid by whoever counts who has a string: its count is fetched, and changed twice.
+struct counting_alone {
+  struct alignas(64) place {
+    std::atomic<std::uint64_t> count{1};
+  };
+  void keep(const std::string&) { places.emplace_back(); }
+  std::uint64_t find(std::string_view word) {
+    std::atomic<std::uint64_t>& count = places[std::hash<std::string_view>()(word) % places.size()].count;
+    const std::uint64_t had = count.fetch_add(1, std::memory_order_relaxed);
+    count.fetch_sub(1, std::memory_order_acq_rel);
+    return had;
+  }
+  std::deque<place> places;
+};
+
 struct permanent {
   static constexpr std::size_t symbol_bytes = 0;
   void keep(const std::string& word) { strings.intern(word); }
@@ -169,6 +187,7 @@ void add(const std::string& name) {
 
 const bool registered = [] {
   add_known<asking_alone>("asking_alone");
+  add_known<counting_alone>("counting_alone");
   add<permanent>("tenure_interner");
   add<counted>("tenure_counted_interner");
   add<std_set>("std_unordered_set_and_mutex");

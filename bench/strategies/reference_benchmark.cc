@@ -21,8 +21,10 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -223,6 +225,91 @@ void borrow_mutable(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(++*value.borrow_mut());
 }
 BENCHMARK(borrow_mutable)->Name("reference/borrow/tenure_borrow_mut");
+
+// What is used instead: a lock that nobody else wants, and a flag that a program tests by hand.
+void borrow_shared_mutex(benchmark::State& state) {
+  std::shared_mutex lock;
+  int value = 1;
+  for (auto _ : state) {
+    const std::shared_lock reads(lock);
+    benchmark::DoNotOptimize(value);
+  }
+}
+BENCHMARK(borrow_shared_mutex)->Name("reference/borrow/std_shared_lock");
+
+void borrow_unique_mutex(benchmark::State& state) {
+  std::shared_mutex lock;
+  int value = 1;
+  for (auto _ : state) {
+    const std::unique_lock writes(lock);
+    benchmark::DoNotOptimize(++value);
+  }
+}
+BENCHMARK(borrow_unique_mutex)->Name("reference/borrow/std_unique_lock");
+
+void borrow_flag(benchmark::State& state) {
+  struct {
+    int value = 1;
+    int readers = 0;
+  } one;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(one.readers);
+    if (one.readers < 0) std::abort();
+    ++one.readers;
+    benchmark::DoNotOptimize(one.value);
+    --one.readers;
+    benchmark::DoNotOptimize(one.readers);
+  }
+}
+BENCHMARK(borrow_flag)->Name("reference/borrow/flag_by_hand");
+
+// Rings without collection: the link back is weak, and found out by hand.
+struct weakly_linked {
+  std::uint64_t words[2] = {};
+  std::shared_ptr<weakly_linked> next;
+  std::weak_ptr<weakly_linked> first;
+};
+void rings_with_weak_links(benchmark::State& state) {
+  constexpr int rings = 1000;
+  constexpr int ring_objects = 10;
+  for (auto _ : state) {
+    for (int i = 0; i < rings; ++i) {
+      const auto first = std::make_shared<weakly_linked>();
+      auto last = first;
+      for (int n = 1; n < ring_objects; ++n) last = last->next = std::make_shared<weakly_linked>();
+      last->first = first;
+    }
+  }
+  state.counters["each"] = benchmark::Counter(
+      rings * ring_objects, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(rings_with_weak_links)->Name("reference/cycle/rings_shared_ptr_and_weak");
+
+// One owner for all, who frees them: what is left when nobody has to find out.
+struct owned_by_vector {
+  std::uint64_t words[2] = {};
+  owned_by_vector* next = nullptr;
+};
+void rings_of_one_owner(benchmark::State& state) {
+  constexpr int rings = 1000;
+  constexpr int ring_objects = 10;
+  std::vector<std::unique_ptr<owned_by_vector>> all;
+  all.reserve(rings * ring_objects);
+  for (auto _ : state) {
+    for (int i = 0; i < rings; ++i) {
+      owned_by_vector* const first = all.emplace_back(std::make_unique<owned_by_vector>()).get();
+      owned_by_vector* last = first;
+      for (int n = 1; n < ring_objects; ++n) {
+        last = last->next = all.emplace_back(std::make_unique<owned_by_vector>()).get();
+      }
+      last->next = first;
+    }
+    all.clear();
+  }
+  state.counters["each"] = benchmark::Counter(
+      rings * ring_objects, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(rings_of_one_owner)->Name("reference/cycle/rings_one_owner");
 
 const bool registered = [] {
   for (const bool threads : {false, true}) {

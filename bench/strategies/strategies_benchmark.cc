@@ -279,9 +279,33 @@ void destroy_nothing(benchmark::State& state) {
   for (object* one : all) pool.destroy(one);
   tell_each(state, count);
 }
+// The same, with a count of each object that is read, and a link to the one before: what any list of free objects that
+// sees a second end has to do.
+void destroy_with_a_list(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  tenure::object_pool<object> pool({.name = "bench", .checks = tenure::resource_checks::off});
+  std::vector<object*> all(count);
+  for (object*& one : all) *(one = pool.make()) = {};
+  std::shuffle(all.begin(), all.end(), std::mt19937_64(2));
+  object* free_objects = nullptr;
+  std::uint64_t round = 0;
+  for (auto _ : state) {
+    for (object* one : all) {
+      if (one->words[0] != round) std::abort();
+      one->words[0] = round + 1;
+      one->words[1] = reinterpret_cast<std::uint64_t>(free_objects);
+      benchmark::DoNotOptimize(free_objects = one);
+    }
+    ++round;
+  }
+  for (object* one : all) pool.destroy(one);
+  tell_each(state, count);
+}
+
 void destroy_of_each_size(benchmark::internal::Benchmark* of) {
   for (std::int64_t count = 1000; count <= 10'000'000; count *= 10) of->Arg(count);
 }
+BENCHMARK(destroy_with_a_list)->Name("destroy/count_and_list")->Apply(destroy_of_each_size)->MinTime(0.05);
 BENCHMARK(destroy_nothing)->Name("destroy/one_word_written")->Apply(destroy_of_each_size)->MinTime(0.05);
 
 void destroy_object_pool(benchmark::State& state) {
