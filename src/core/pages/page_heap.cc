@@ -26,7 +26,6 @@ constexpr std::uintptr_t most_growth_pages = 4096;  // 64 MiB
 
 // Below this, keeping free pages costs less than looking after them.
 constexpr std::uint64_t dirty_threshold_pages = 128;  // 2 MiB
-
 constexpr std::uint64_t notable_pages = notable_heap_bytes >> page_shift;
 
 // A heap with this much in spans of small blocks, which are touched, has use for 2 MiB more, and where it is notable
@@ -139,8 +138,7 @@ bool extend(std::uint32_t pages) noexcept {
   span* run = allocate_span_record();
   if (run == nullptr) return false;
   std::uintptr_t wanted = align_up(window.mapped_pages / 8, least_growth_pages);
-  if (wanted < least_growth_pages) wanted = least_growth_pages;
-  if (wanted > most_growth_pages) wanted = most_growth_pages;
+  wanted = wanted < least_growth_pages ? least_growth_pages : wanted > most_growth_pages ? most_growth_pages : wanted;
   if (wanted < pages) wanted = pages;
   const std::uintptr_t mapped_before = window.mapped_pages;
   std::uintptr_t first = extend_window(wanted);
@@ -148,13 +146,12 @@ bool extend(std::uint32_t pages) noexcept {
     wanted = pages;  // near a limit: ask for no more than what is needed
     first = extend_window(wanted);
   }
+  run->kind = span_kind::free_clean;
   if (first == ~std::uintptr_t{0}) {
-    run->kind = span_kind::free_clean;
     free_span_record(run);
     return false;
   }
   note_window_grown(mapped_before, first, wanted);
-  run->kind = span_kind::free_clean;
   run->first_page = static_cast<std::uint32_t>(first);
   run->page_count = static_cast<std::uint32_t>(wanted);
   add_run(run);
@@ -591,13 +588,13 @@ void recover_page_heap_after_fork() noexcept {
   if (chain != nullptr) put_back(chain, os::coarse_monotonic_ns());
 }
 
+void on_change(void (*callback)()) noexcept { change_callback = callback; }
+
 void check_page_heap() noexcept {
   TENURE_CHECK(lock.is_locked());
   check_bins(dirty, span_kind::free_dirty);
   check_bins(clean, span_kind::free_clean);
   check_span_records();
 }
-
-void on_change(void (*callback)()) noexcept { change_callback = callback; }
 
 }  // namespace tenure::core
