@@ -69,8 +69,18 @@ class marker {
     char* words;
   };
 
-  bool mark_checked(const cell_place& at) noexcept;  // false: it was marked already; wakes nobody
-  void visit(const cell_place& at) noexcept;
+  // What of a place marking needs, each word written and read alone: a place that is copied in wider pieces than it was
+  // written in waits for the writes.
+  struct waiting_cell {
+    char* cell;
+    const block_header* header;
+    mark_words* marks;
+    std::uint64_t bit;
+  };
+
+  void push_here(void* target, const detail::type_descriptor* from) noexcept;
+  bool mark_checked(const waiting_cell& at) noexcept;  // false: it was marked already; wakes nobody
+  void visit(const waiting_cell& at) noexcept;
   void trace(char* cell, std::size_t from_element, bool whole) noexcept;
   void trace_elements(const detail::type_descriptor& type, char* first, std::size_t count) noexcept;
   void trace_words(char* first, std::size_t bytes) noexcept;
@@ -87,7 +97,7 @@ class marker {
 
   heap_state& heap_;
   window& window_;
-  cell_place ring_[ring_size];
+  waiting_cell ring_[ring_size];
   std::size_t ring_first_ = 0;
   std::size_t ring_count_ = 0;
   std::vector<entry> stack_;
