@@ -1,24 +1,25 @@
 // The barrier, the change of the phase, the cleaning of cards and the handshake of the managed heap as a model, in
 // every order in which x86-TSO lets processors show their stores.
 //
-//   thread   program counter, registers, a store buffer from which the oldest goes to memory at any moment
 //   memory   phase, a member S of an object, locals, a card, what is shaded and marked of the one object X
 //
-// A search in depth visits each state once. What gc_systematic_test runs is the code, one thread at a time; what this
-// runs is the argument of docs/library/gc.md, "The protocol", with the processor's freedom. Each part of the protocol
-// is left out once as well, and then the search must find how X is lost: what cannot fail proves nothing.
+// What gc_systematic_test runs is the code, one thread at a time; what this runs is the argument of docs/library/gc.md,
+// "The protocol", with the processor's freedom. Each part of the protocol is left out once as well, and then the search
+// must find how X is lost: what cannot fail proves nothing.
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <string>
-#include <unordered_set>
 #include <vector>
+
+#include "tso_machine.h"
+
+using namespace tenure::testing::tso;
 
 namespace {
 
-enum place : std::uint8_t {
+enum : place {
   phase,
   member_s,
   local_1,
@@ -31,91 +32,9 @@ enum place : std::uint8_t {
   black,  // what is born from now on is alive
   count,
   operation_1,
-  operation_2,
-  place_count
+  operation_2
 };
 
-struct pending_store {
-  place where;
-  std::uint8_t value;
-};
-
-struct thread_state {
-  std::uint8_t at = 0;
-  std::uint8_t registers[3] = {};
-  std::uint8_t pending = 0;
-  pending_store buffer[6] = {};
-};
-
-constexpr std::size_t threads = 3;  // two mutators and the collector
-
-struct machine {
-  std::array<std::uint8_t, place_count> memory{};
-  std::array<thread_state, threads> all{};
-
-  std::uint8_t load(std::size_t self, place where) const {
-    const thread_state& of = all[self];
-    for (std::uint8_t i = of.pending; i-- != 0;) {
-      if (of.buffer[i].where == where) return of.buffer[i].value;
-    }
-    return memory[where];
-  }
-  void store(std::size_t self, place where, std::uint8_t value) {
-    thread_state& of = all[self];
-    ASSERT_LT(of.pending, std::size(of.buffer));
-    of.buffer[of.pending++] = {where, value};
-  }
-  void flush_one(std::size_t self) {
-    thread_state& of = all[self];
-    memory[of.buffer[0].where] = of.buffer[0].value;
-    for (std::uint8_t i = 1; i < of.pending; ++i) of.buffer[i - 1] = of.buffer[i];
-    --of.pending;
-    of.buffer[of.pending] = {};
-  }
-  void flush(std::size_t self) {
-    while (all[self].pending != 0) flush_one(self);
-  }
-  std::string key() const {
-    std::string text(reinterpret_cast<const char*>(memory.data()), memory.size());
-    for (const thread_state& of : all) text.append(reinterpret_cast<const char*>(&of), sizeof of);
-    return text;
-  }
-};
-
-// What a step comes to: the next one, another, or not yet.
-constexpr int next = -1;
-constexpr int not_yet = -2;
-using step = std::function<int(machine&, std::size_t)>;
-using program = std::vector<step>;
-
-std::uint8_t& in_register(machine& of, std::size_t self, std::size_t number) { return of.all[self].registers[number]; }
-
-step load(std::size_t into, place from) {
-  return [=](machine& of, std::size_t self) {
-    in_register(of, self, into) = of.load(self, from);
-    return next;
-  };
-}
-step store(place to, std::uint8_t value) {
-  return [=](machine& of, std::size_t self) {
-    of.store(self, to, value);
-    return next;
-  };
-}
-step store_register(place to, std::size_t from) {
-  return [=](machine& of, std::size_t self) {
-    of.store(self, to, in_register(of, self, from));
-    return next;
-  };
-}
-// A locked instruction: the thread's stores are in memory first.
-step locked(std::function<void(machine&, std::size_t)> what) {
-  return [=](machine& of, std::size_t self) {
-    if (of.all[self].pending != 0) return not_yet;
-    what(of, self);
-    return next;
-  };
-}
 // What is left out of the protocol.
 enum class flaw {
   none,
@@ -127,8 +46,6 @@ enum class flaw {
   no_operation,
   no_card
 };
-
-void add(program& to, const program& more) { to.insert(to.end(), more.begin(), more.end()); }
 
 // published(): the phase decides whether the register's object is shaded. `here`: how many steps come before.
 program shade_if_marking(std::size_t here, flaw left_out) {
@@ -244,50 +161,6 @@ program cycle(const std::vector<place>& order, bool is_young, flaw left_out) {
   steps.push_back(set_phase(0));
   return steps;
 }
-
-struct search {
-  std::array<program, threads> programs;
-  std::function<bool(const machine&)> is_right;
-  std::unordered_set<std::string> seen{};
-  std::uint64_t ends = 0;
-  std::uint64_t losses = 0;
-
-  void run(const machine& start) {
-    std::vector<machine> open{start};
-    seen.insert(start.key());
-    while (!open.empty()) {
-      const machine now = open.back();
-      open.pop_back();
-      bool any = false;
-      const auto visit = [&](const machine& after) {
-        any = true;
-        if (seen.insert(after.key()).second) open.push_back(after);
-      };
-      for (std::size_t thread = 0; thread < threads; ++thread) {
-        if (now.all[thread].pending != 0) {
-          machine after = now;
-          after.flush_one(thread);
-          visit(after);
-        }
-        if (now.all[thread].at == programs[thread].size()) continue;
-        machine after = now;
-        const int where = programs[thread][now.all[thread].at](after, thread);
-        if (where == not_yet) continue;
-        after.all[thread].at =
-            where == next ? static_cast<std::uint8_t>(now.all[thread].at + 1) : static_cast<std::uint8_t>(where);
-        visit(after);
-      }
-      if (!any) end(now);
-    }
-  }
-  void end(const machine& last) {
-    for (std::size_t thread = 0; thread < threads; ++thread) {
-      ASSERT_EQ(last.all[thread].at, programs[thread].size()) << "thread " << thread << " waits for ever";
-    }
-    ++ends;
-    if (!is_right(last)) ++losses;
-  }
-};
 
 bool leads_to_x(const machine& of) {
   return of.memory[member_s] != 0 || of.memory[local_1] != 0 || of.memory[local_2] != 0 || of.memory[atomic_a] != 0;
