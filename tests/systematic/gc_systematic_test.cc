@@ -148,6 +148,84 @@ TEST(gc_systematic, objects_born_at_any_moment_keep_what_they_are_given) {
   }
 }
 
+// Between objects that live cells are free one by one: a thread goes on from hole to hole while cycles begin, read what
+// it holds, and sweep the block. Each object that is made has the only reference to the one before.
+TEST(gc_systematic, objects_born_in_holes_are_seen_in_a_run_or_in_a_slot) {
+  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+    gc::heap heap(options());
+    const gc::root<gc::array<gc::member<node>>> kept(heap.make_array<gc::member<node>>(20));
+    const gc::root<node> tops[2] = {gc::root<node>(heap.make<node>()), gc::root<node>(heap.make<node>())};
+    for (std::size_t i = 0; i < 40; ++i) {
+      const gc::local<node> made = heap.make<node>();
+      if (i % 2 == 0) (*kept)[i / 2] = made;
+    }
+    heap.collect();
+    systematic threads(seed);
+    for (const gc::root<node>& top : tops) {
+      threads.add([&] {
+        for (int i = 0; i < 6; ++i) {
+          const gc::local<node> made = heap.make<node>();
+          made->b = top->a;
+          top->a = nullptr;
+          top->a = made;
+        }
+      });
+    }
+    threads.add([&] { collect_twice(heap, seed % 3 == 0); });
+    threads.run();
+    for (const gc::root<node>& top : tops) {
+      int length = 0;
+      for (gc::local<node> at = top->a; at; at = at->b) {
+        ASSERT_EQ(at->value, intact) << "seed " << seed;
+        ++length;
+      }
+      ASSERT_EQ(length, 6) << "seed " << seed;
+    }
+    for (const gc::member<node>& each : *kept) ASSERT_EQ(each->value, intact) << "seed " << seed;
+    heap.check();
+    heap.collect();
+    ASSERT_EQ(heap.statistics().live_objects, 20u + 1 + 2 + 12) << "seed " << seed;
+  }
+}
+
+// Threads give back what they hold of a block, take of it again and make objects there, while another's cycle reads
+// their runs and sweeps it.
+TEST(gc_systematic, a_run_is_given_back_at_any_moment) {
+  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+    gc::heap heap(options());
+    const gc::root<node> top(heap.make<node>());
+    systematic threads(seed);
+    for (int thread = 0; thread < 2; ++thread) {
+      threads.add([&, thread] {
+        gc::member<node> node::*const place = thread == 0 ? &node::a : &node::b;
+        for (int i = 0; i < 3; ++i) {
+          const gc::local<node> made = heap.make<node>();
+          made->a = (*top).*place;
+          (*top).*place = made;
+          if ((seed + static_cast<std::uint64_t>(i)) % 2 == 0) {
+            heap.collect_young();
+          } else {
+            heap.collect();
+          }
+        }
+      });
+    }
+    threads.add([&] { collect_twice(heap, seed % 3 == 0); });
+    threads.run();
+    for (const gc::member<node>* list : {&top->a, &top->b}) {
+      int length = 0;
+      for (gc::local<node> at = *list; at; at = at->a) {
+        ASSERT_EQ(at->value, intact) << "seed " << seed;
+        ++length;
+      }
+      ASSERT_EQ(length, 3) << "seed " << seed;
+    }
+    heap.check();
+    heap.collect();
+    ASSERT_EQ(heap.statistics().live_objects, 7u) << "seed " << seed;
+  }
+}
+
 // Two threads exchange objects through atomic members: what one takes out is in its hand alone.
 TEST(gc_systematic, what_an_atomic_member_gives_is_alive) {
   for (std::uint64_t seed = 0; seed < 250; ++seed) {

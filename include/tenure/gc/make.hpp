@@ -80,21 +80,20 @@ inline void set_type(char* cell, type_descriptor& type) noexcept {
   std::atomic_ref(*reinterpret_cast<type_descriptor**>(cell)).store(&type, std::memory_order_release);
 }
 
-// The fast path: the lowest free cell of the thread's allocation word. Its address is in a root slot before the bit
-// that says it is free goes, so that a collector which reads both sees one of them: nobody needs to be told of it.
+// The fast path: the next cell of the thread's run. Its address is in a root slot before the run begins behind it, so
+// that a collector which reads both sees one of them: nobody needs to be told of it.
 inline rooted_cell allocate(heap_state* heap, std::size_t number, std::size_t list, std::size_t cell_bytes,
                             std::size_t payload_offset) {
   thread_record* self = current_thread;
-  allocation_word& word = self->heaps[number]->words[list];
-  const std::uint64_t free = word.free.load(std::memory_order_relaxed);
+  allocation_run& run = self->heaps[number]->runs[list];
+  char* cell = run.next.load(std::memory_order_relaxed);
   root_slot* taken = self->top.load(std::memory_order_relaxed);
-  if (free == 0 || taken == self->limit) [[unlikely]]
+  if (cell == run.end.load(std::memory_order_relaxed) || taken == self->limit) [[unlikely]]
     return allocate_slow(heap, list, payload_offset);
-  char* cell = word.first.load(std::memory_order_relaxed) + static_cast<unsigned>(std::countr_zero(free)) * cell_bytes;
   taken->store(cell + payload_offset, std::memory_order_release);
   self->top.store(taken + 1, std::memory_order_release);
   TENURE_GC_STEP();
-  word.free.store(free & (free - 1), std::memory_order_release);
+  run.next.store(cell + cell_bytes, std::memory_order_release);
   TENURE_GC_STEP();
   return {cell, taken};
 }

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "core/base/check.h"
+#include "library/gc/allocation.h"
 #include "library/gc/collect.h"
 #include "library/gc/cycle.h"
 
@@ -109,23 +110,26 @@ char* make_large_with_room(heap_state& heap, object_kind kind, std::size_t bytes
 rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payload_offset) {
   if (heap == nullptr) heap = standard_heap();
   thread_state& self = this_thread();
-  const entry measured(self);
-  before_allocation(*heap);
+  const std::size_t cell_bytes = cell_sizes[list % class_count];
   refilled how = refilled::done;
-  try_twice(*heap, [&] { how = refill_with_room(self, *heap, list); });
+  const allocation_run& held = self.heaps[heap->number]->runs[list];
+  const bool is_used_up = held.next.load(std::memory_order_relaxed) == held.end.load(std::memory_order_relaxed);
+  if (is_used_up && !next_run(self.heaps[heap->number]->runs[list], cell_bytes)) {
+    const entry measured(self);
+    before_allocation(*heap);
+    try_twice(*heap, [&] { how = refill_with_room(self, *heap, list); });
+  }
   reach_next_segment(self);
-  allocation_word& word = self.heaps[heap->number]->words[list];
-  const std::uint64_t free = word.free.load(std::memory_order_relaxed);
-  TENURE_CHECK(free != 0);
-  char* cell = word.first.load(std::memory_order_relaxed) +
-               static_cast<unsigned>(std::countr_zero(free)) * std::size_t{cell_sizes[list % class_count]};
+  allocation_run& run = self.heaps[heap->number]->runs[list];
+  char* cell = run.next.load(std::memory_order_relaxed);
+  TENURE_CHECK(cell != run.end.load(std::memory_order_relaxed));
   root_slot* taken = self.top.load(std::memory_order_relaxed);
   taken->store(cell + payload_offset, std::memory_order_release);
   self.top.store(taken + 1, std::memory_order_release);
   TENURE_GC_STEP();
-  word.free.store(free & (free - 1), std::memory_order_release);
+  run.next.store(cell + cell_bytes, std::memory_order_release);
   TENURE_GC_STEP();
-  if (how == refilled::done_and_sampled) take_sample(cell, cell_sizes[list % class_count], heap->sample_bytes);
+  if (how == refilled::done_and_sampled) take_sample(cell, cell_bytes, heap->sample_bytes);
   return {cell, taken};
 }
 

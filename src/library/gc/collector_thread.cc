@@ -32,21 +32,24 @@ void run_held(heap_state& heap, cycle_kind kind) noexcept {
   if (!plan.collects) return;
   if (!plan.has_young_cycles) kind = cycle_kind::full;
   cycle_measure measure(heap, kind);
+  prepare_pace(heap, kind);
   plan.cycle(heap, kind);
   advance_soft_clock();
-  set_pace(heap, kind);
   measure.end();
+  set_pace(heap, kind);
 }
 
-// Ahead of the collector: a pause for each word of cells while it is at work, a stop where memory would double.
-void wait_for_collector(heap_state& heap, std::size_t growth) noexcept {
+// Ahead of the collector by as much as the pace allows: until the cycle that is asked for begins, or the one that runs
+// ends.
+void wait_for_collector(heap_state& heap) noexcept {
   std::uint64_t since_ns = 0;
-  for (unsigned round = 0; heap.requested.load(std::memory_order_acquire); ++round) {
+  for (;;) {
+    const std::uint32_t seen = heap.progress.load(std::memory_order_acquire);
+    if (!heap.requested.load(std::memory_order_acquire)) break;
     const std::size_t ahead = heap.allocated_since.load(std::memory_order_relaxed);
-    if (ahead < growth + growth / 4) break;
+    if (ahead < heap.stop_bytes.load(std::memory_order_relaxed)) break;
     if (since_ns == 0) since_ns = monotonic_ns();
-    back_off(std::max(round, 16u));
-    if (ahead < 2 * growth) break;
+    heap.wait_for_progress(seen);
   }
   if (since_ns == 0) return;
   const std::uint64_t waited_ns = monotonic_ns() - since_ns;
@@ -71,6 +74,7 @@ bool run_requested(std::uint32_t number) noexcept {
   if (heap == nullptr || !heap->requested.load(std::memory_order_acquire)) return false;
   run_held(*heap, is_full_due(*heap) ? cycle_kind::full : cycle_kind::young);
   heap->requested.store(false, std::memory_order_release);
+  heap->tell_progress();
   return true;
 }
 
@@ -123,7 +127,7 @@ void before_allocation(heap_state& heap) noexcept {
   }
   if (!plan.in_background) return run_cycle(heap, is_full_due(heap) ? cycle_kind::full : cycle_kind::young);
   request_cycle(heap);
-  wait_for_collector(heap, growth);
+  wait_for_collector(heap);
 }
 
 bool may_collect_for_memory(heap_state& heap) {

@@ -18,12 +18,12 @@ bool has_pinned(const relocation& by, std::size_t block) noexcept {
   for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {
     if (by.all().bits(block).marks[word].shaded.load(std::memory_order_relaxed) != 0) return true;
   }
-  return header.words_held != 0;
+  return header.runs_held != 0;
 }
 
 // Otherwise it is of no use to move any.
 bool can_be_emptied(const relocation& by, std::size_t block) noexcept {
-  bool can = by.all().header(block).words_held == 0;
+  bool can = by.all().header(block).runs_held == 0;
   for_each_object_in(block, [&](const cell_place& at) { can = can && by.is_movable(at); });
   return can;
 }
@@ -59,13 +59,15 @@ class free_finger {
 // Blocks with something pinned come first, for they stay and what they have free is filled before others are looked at;
 // the rest by `rank`, which says who comes early.
 template <class Rank>
-void put_in_order(const relocation& by, block_numbers& blocks, Rank rank) noexcept {
-  for (const std::uint32_t block : blocks) by.all().header(block).rank = has_pinned(by, block) ? 0 : 1 + rank(block);
+void put_in_order(const relocation& by, block_list& list, Rank rank) noexcept {
+  block_numbers& blocks = list.blocks;
+  for (const std::uint32_t block : blocks) by.all().header(block).order = has_pinned(by, block) ? 0 : 1 + rank(block);
   std::sort(blocks.begin(), blocks.end(), [&](std::uint32_t a, std::uint32_t b) {
-    const std::uint32_t rank_a = by.all().header(a).rank;
-    const std::uint32_t rank_b = by.all().header(b).rank;
+    const std::uint32_t rank_a = by.all().header(a).order;
+    const std::uint32_t rank_b = by.all().header(b).order;
     return rank_a != rank_b ? rank_a < rank_b : a < b;
   });
+  for (std::size_t i = 0; i < blocks.size(); ++i) list.put_at(i, blocks[i]);
 }
 
 // The blocks from the last on are emptied into the free cells of those from the first on, until they meet, or until one
@@ -88,9 +90,9 @@ void compact(relocation& by, const block_numbers& blocks, std::size_t most_live)
   }
 }
 
-void compact_list(relocation& by, block_numbers& blocks) noexcept {
-  put_in_order(by, blocks, [](std::uint32_t) { return 0; });
-  compact(by, blocks, block_bytes);
+void compact_list(relocation& by, block_list& list) noexcept {
+  put_in_order(by, list, [](std::uint32_t) { return 0; });
+  compact(by, list.blocks, block_bytes);
 }
 
 // Whether a quarter of the blocks could go.
@@ -107,7 +109,7 @@ bool is_worth_it(const relocation& by, const block_numbers& blocks) noexcept {
 void compact_all(relocation& by) {
   for (block_list& list : by.heap().lists) {
     const holding guard(list.guard);
-    compact_list(by, list.blocks);
+    compact_list(by, list);
   }
 }
 
@@ -116,8 +118,7 @@ void empty_sparse(relocation& by) {
   for (block_list& list : by.heap().lists) {
     const holding guard(list.guard);
     if (!is_worth_it(by, list.blocks)) continue;
-    put_in_order(by, list.blocks,
-                 [&](std::uint32_t block) { return static_cast<std::uint32_t>(free_count(by, block)); });
+    put_in_order(by, list, [&](std::uint32_t block) { return static_cast<std::uint32_t>(free_count(by, block)); });
     compact(by, list.blocks, by.all().header(list.blocks[0]).cell_count / 2);
   }
 }

@@ -158,10 +158,10 @@ void counting::compare_object(const cell_place& at) noexcept {
 
 void counting::compare_cards(old_value how) noexcept {
   const auto on_card = [&](const cell_place& at, const char* first, const char* end) {
-    if (at.is_marked()) compare_all(at, first, end, how);
+    compare_all(at, first, end, how);
   };
   for_each_object_on_cards(
-      heap_, [](object_kind kind) { return is_traced(kind); }, true, on_card);
+      heap_, [](object_kind kind) { return is_traced(kind); }, card_objects::marked, true, on_card);
 }
 
 void counting::count_new() noexcept {

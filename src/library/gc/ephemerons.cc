@@ -96,7 +96,8 @@ void resolve_block(std::size_t block, const block_header& header) noexcept {
 }  // namespace
 
 void resolve_pairs(heap_state& heap, cycle_kind kind) noexcept {
-  if (kind == cycle_kind::young) return for_each_object_on_cards(heap, detail::is_paired, true, resolve_range);
+  if (kind == cycle_kind::young)
+    return for_each_object_on_cards(heap, detail::is_paired, card_objects::alive, true, resolve_range);
   clean_cards(heap, detail::is_paired);
   window::get().for_each_block(heap.number, [](std::size_t block, const block_header& header) {
     if (detail::is_paired(header.kind)) resolve_block(block, header);

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "core/base/check.h"
+#include "library/gc/allocation.h"
 #include "library/gc/collect.h"
 #include "library/gc/counting.h"
 #include "library/gc/cycle.h"
@@ -112,12 +113,12 @@ heap::~heap() {
 }
 
 void heap::collect() {
-  retire_words(this_thread());
+  retire_runs(this_thread());
   run_cycle(*state_, cycle_kind::full);
 }
 
 void heap::collect_young() {
-  retire_words(this_thread());
+  retire_runs(this_thread());
   run_cycle(*state_, cycle_kind::young);
 }
 

@@ -1,11 +1,9 @@
 // A heap: its blocks by size class and kind, its large objects, its figures.
 //
-//   lists[kind, class]     blocks of cells       a cursor to where free cells may still be
+//   lists[kind, class]     blocks of cells (block_list.h)
 //   large                  runs of blocks
 //
-// A thread allocates from a word: up to 64 free cells of a block, taken under the lock of the block's list and handed
-// out without one. A cell of a word counts as allocated from the moment the word is taken; one that was not handed out
-// goes back when the thread ends.
+// How cells and blocks are taken is in allocation.h.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +16,7 @@
 
 #include <tenure/gc/heap.hpp>
 
+#include "library/gc/block_list.h"
 #include "library/gc/heap_account.h"
 #include "library/gc/lock.h"
 #include "library/gc/processor_share.h"
@@ -27,14 +26,7 @@
 namespace tenure::gc {
 
 // What a cycle has come to; blocks that come while it marks are not swept yet, and what is allocated in them is alive.
-enum class stage : std::uint8_t { idle, marking, sweeping };
-
-struct block_list {
-  lock guard;
-  std::vector<std::uint32_t> blocks;
-  std::size_t cursor_block = 0;  // index in `blocks`
-  std::size_t cursor_word = 0;
-};
+enum class stage : std::uint8_t { idle, marking, sweeping_young, sweeping_all };
 
 struct heap_figures {
   std::atomic<std::size_t> live_bytes{0};
@@ -105,6 +97,13 @@ struct heap_state {
   const std::size_t least_growth_bytes;
   std::atomic<std::size_t> allocated_since{0};  // bytes, since the last cycle began
   std::atomic<std::size_t> growth_bytes;        // a cycle is due when as many have been allocated
+  std::atomic<std::size_t> stop_bytes;          // beyond as many since a cycle began threads wait for its end
+  std::atomic<std::size_t> headroom_bytes;      // what the heap may grow by before all of it has to be looked at
+  // With the cycle lock held.
+  std::size_t allocated_since_full = 0;  // as of the last cycle's beginning
+  std::size_t allocated_before_cycle = 0;
+  std::size_t nursery_bytes;                    // the growth after which a young cycle is worth it
+  bool young_are_vain = false;                  // most of what they look at survives: the next cycle is a full one
   std::atomic<std::size_t> live_after_full{0};  // what the last full cycle reached
   std::atomic<std::uint64_t> countdown{0};      // allocations to the next cycle, with collect_every
 
@@ -123,12 +122,21 @@ struct heap_state {
   // The cycle.
   std::atomic<std::uint32_t> cycle{0};  // number of the last one that began
   std::atomic<stage> at{stage::idle};
-  std::size_t unused_cells = 0;  // in threads' words when the cycle began; of who runs it
+  bool only_young_die = false;   // of the cycle that runs, which looks for its dead nowhere else
+  std::size_t unused_cells = 0;  // in threads' runs when the cycle began; of who runs it
   std::size_t unused_bytes = 0;
   std::size_t keep_left_bytes = 0;  // how much more of what gets free in this cycle stays resident
   std::size_t born_bytes = 0;       // what the last cycle left that was allocated during it
-  std::uint32_t young_in_a_row = 0;
+  std::size_t old_bytes = 0;        // what it left that it or one before has reached
+  std::size_t promoted_bytes = 0;   // by how much that has become more
+  struct {
+    std::size_t bytes = 0;
+    std::size_t objects = 0;
+  } in_cells;                          // what the sweeps of all blocks have left in them, each when it was swept last
   std::atomic<bool> requested{false};  // of the collector's thread
+  std::atomic<std::uint32_t> progress{0};  // changes when a cycle begins and when one that was requested is over
+  void tell_progress() noexcept;
+  void wait_for_progress(std::uint32_t seen) noexcept;
   heap_figures figures;
 };
 
@@ -156,22 +164,6 @@ void for_each_heap(Visit visit) {
   }
 }
 
-// Gives the calling thread's words of `heap` a new one of the list. Throws std::bad_alloc. Within an operation.
-enum class refilled : std::uint8_t { done, done_and_sampled, needs_block };
-refilled refill(thread_state& self, heap_state& heap, std::size_t list);
-// A block of free cells for the list, with its lock held; window::npos: there is no memory for one.
-std::size_t add_block(heap_state& heap, std::size_t list) noexcept;
-// The heap's account is charged as much, for blocks to come. Throws std::bad_alloc. Outside of operations and locks.
-void hold_bytes(heap_state& heap, std::size_t bytes);
-// A large object's cell, zeroed; null when the account has no room. Throws std::bad_alloc. Within an operation.
-char* make_large(heap_state& heap, object_kind kind, std::size_t bytes);
-
-// Cells of the thread's words that were not handed out are free again.
-void retire_words(thread_state& of) noexcept;
-void free_words(thread_state& of) noexcept;
-// Those cells are alive in the cycle that has just begun.
-void blacken_words(const thread_state& of, heap_state& heap) noexcept;
-
 // Each block of the heap with its lock held, also of those that come meanwhile: visit(block number).
 template <class Visit>
 void for_each_block(heap_state& heap, Visit visit) {
@@ -186,6 +178,23 @@ void for_each_block(heap_state& heap, Visit visit) {
     const holding guard(heap.large_guard);
     if (i >= heap.large.size()) break;
     visit(std::size_t{heap.large[i]});
+  }
+}
+
+// Each block in which the cycle that runs may find an object dead, and perhaps others: visit(block, its header).
+template <class Visit>
+void for_each_block_with_dead(heap_state& heap, Visit visit) {
+  window& all = window::get();
+  if (!heap.only_young_die) return all.for_each_block(heap.number, visit);
+  for (const block_list& list : heap.lists) list.for_each_young(visit);
+  for (std::size_t i = 0;; ++i) {
+    std::size_t block;
+    {
+      const holding guard(heap.large_guard);
+      if (i >= heap.large.size()) break;
+      block = heap.large[i];
+    }
+    visit(block, all.header(block));
   }
 }
 

@@ -9,7 +9,9 @@ namespace tenure::gc {
 
 namespace {
 
-constexpr unsigned most_young_in_a_row = 16;
+// A full cycle comes at the latest when so many times what the heap may grow by has been allocated: old garbage that
+// holds little memory may hold something else.
+constexpr std::size_t allocated_between_full = 16;
 
 std::size_t off_heap_bytes(const heap_state& heap) noexcept {
   return static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, heap.off_heap_bytes.load(std::memory_order_relaxed)));
@@ -17,6 +19,27 @@ std::size_t off_heap_bytes(const heap_state& heap) noexcept {
 
 std::size_t grown_bytes(const heap_state& heap, std::size_t live) noexcept {
   return live / 100 * heap.growth_percent.load(std::memory_order_relaxed);
+}
+
+// Of what the heap may grow by, what threads allocate while a full cycle marks.
+std::size_t reserve_bytes(const heap_state& heap) noexcept {
+  return std::max(heap.least_growth_bytes / 2, growth_after_full(heap) / 8);
+}
+
+// Where young cycles take more of a processor than the first, because much survives or many old objects were stored to,
+// fewer of them cost less than it costs that the nursery is in no cache; where they take less than the second, they are
+// cheap enough to have it there.
+constexpr double most_share = 0.25;
+constexpr double least_share = 0.06;
+
+// Processor time of the last cycle in the time from the beginning of the one before to its end.
+double share_of_last_cycle(const heap_state& heap) noexcept {
+  const cycle_log& log = heap.log;
+  if (log.count < 2) return 0;
+  const cycle_event& last = log.events[(log.count - 1) % log.capacity];
+  const cycle_event& before = log.events[(log.count - 2) % log.capacity];
+  const std::uint64_t period_ns = last.began_ns - before.began_ns;
+  return static_cast<double>(last.collector_ns) / static_cast<double>(std::max<std::uint64_t>(1, period_ns));
 }
 
 // The longest of the last cycles of the kind; 0: there was none.
@@ -32,11 +55,23 @@ std::uint64_t expected_ns(const heap_state& heap, bool is_full) noexcept {
 
 }  // namespace
 
-bool is_full_due(const heap_state& heap) noexcept {
+std::size_t growth_after_full(const heap_state& heap) noexcept {
   const std::size_t base = heap.live_after_full.load(std::memory_order_relaxed);
-  const std::size_t goal = base + std::max(grown_bytes(heap, base), heap.least_growth_bytes);
-  const std::size_t live = heap.figures.live_bytes.load(std::memory_order_relaxed) + off_heap_bytes(heap);
-  return heap.young_in_a_row >= most_young_in_a_row || live + heap.least_growth_bytes / 2 >= goal;
+  return std::max(grown_bytes(heap, base), heap.least_growth_bytes);
+}
+
+bool is_full_due(const heap_state& heap) noexcept {
+  const std::size_t headroom = heap.headroom_bytes.load(std::memory_order_relaxed);
+  const std::size_t reserve = reserve_bytes(heap);
+  const std::size_t since_full = heap.allocated_since_full + heap.allocated_since.load(std::memory_order_relaxed);
+  return heap.young_are_vain || headroom <= reserve || since_full >= allocated_between_full * growth_after_full(heap);
+}
+
+void prepare_pace(heap_state& heap, cycle_kind kind) noexcept {
+  if (kind == cycle_kind::young) return;
+  const std::size_t headroom = heap.headroom_bytes.load(std::memory_order_relaxed);
+  const std::size_t used = std::min(headroom, heap.allocated_since.load(std::memory_order_relaxed));
+  heap.stop_bytes.store(std::max(2 * heap.least_growth_bytes, headroom - used), std::memory_order_relaxed);
 }
 
 void set_pace(heap_state& heap, cycle_kind kind) noexcept {
@@ -45,12 +80,30 @@ void set_pace(heap_state& heap, cycle_kind kind) noexcept {
   // Without what threads allocated meanwhile, dead or alive: the more they are ahead, the more they could get ahead.
   if (kind == cycle_kind::full) {
     heap.live_after_full.store(live - std::min(in_cells, heap.born_bytes), std::memory_order_relaxed);
+    heap.allocated_since_full = 0;
+    heap.young_are_vain = false;
   }
-  heap.young_in_a_row = kind == cycle_kind::full ? 0 : heap.young_in_a_row + 1;
-  const std::size_t base = heap.live_after_full.load(std::memory_order_relaxed);
-  const std::size_t goal = base + grown_bytes(heap, base);
-  const std::size_t left = goal > live ? goal - live : 0;
-  heap.growth_bytes.store(std::max(left, heap.least_growth_bytes), std::memory_order_relaxed);
+  const std::size_t goal = heap.live_after_full.load(std::memory_order_relaxed) + growth_after_full(heap);
+  const std::size_t headroom = goal > live ? goal - live : 0;
+  heap.headroom_bytes.store(headroom, std::memory_order_relaxed);
+  if (!traits_of(heap.plan).in_background) {
+    heap.growth_bytes.store(std::max(headroom, heap.least_growth_bytes), std::memory_order_relaxed);
+    return;
+  }
+  const std::size_t least = heap.least_growth_bytes;
+  if (kind == cycle_kind::young) {
+    const double share = share_of_last_cycle(heap);
+    if (share > most_share) heap.nursery_bytes *= 2;
+    if (share < least_share) heap.nursery_bytes /= 2;
+    heap.young_are_vain = share > most_share && heap.promoted_bytes > heap.allocated_before_cycle / 2;
+  }
+  heap.nursery_bytes = std::clamp(heap.nursery_bytes, least, std::max(least, headroom / 2));
+  if (heap.young_are_vain) {
+    heap.growth_bytes.store(std::max(least, headroom - std::min(headroom, reserve_bytes(heap))));
+    return;
+  }
+  heap.growth_bytes.store(heap.nursery_bytes, std::memory_order_relaxed);
+  heap.stop_bytes.store(std::max(2 * least, heap.nursery_bytes), std::memory_order_relaxed);
 }
 
 bool is_over_share(heap_state& heap) noexcept {

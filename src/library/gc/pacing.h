@@ -7,8 +7,13 @@
 
 namespace tenure::gc {
 
-// How much may be allocated before the next cycle begins, after one of that kind. With the cycle lock held.
+// With the cycle lock held: how much may be allocated during a cycle of that kind, and, when it is measured, before the
+// next.
+void prepare_pace(heap_state& heap, cycle_kind kind) noexcept;
 void set_pace(heap_state& heap, cycle_kind kind) noexcept;
+// How much the heap may have grown by since the last full cycle when the next one ends. So much of what gets free stays
+// resident.
+std::size_t growth_after_full(const heap_state& heap) noexcept;
 // Whether the heap as a whole has grown so much that the old objects have to be looked at, too.
 bool is_full_due(const heap_state& heap) noexcept;
 

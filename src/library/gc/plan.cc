@@ -4,6 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
+#include "library/gc/allocation.h"
 #include "library/gc/cards.h"
 #include "library/gc/compaction.h"
 #include "library/gc/counting.h"
@@ -25,9 +26,11 @@ namespace {
 
 // What threads allocate from here on, unless in a block that this cycle has swept, is alive in it.
 void begin_black_allocation(heap_state& heap) noexcept {
-  heap.allocated_since.store(0, std::memory_order_relaxed);
+  heap.allocated_before_cycle = heap.allocated_since.exchange(0, std::memory_order_relaxed);
+  heap.allocated_since_full += heap.allocated_before_cycle;
   heap.at.store(stage::marking, std::memory_order_release);
   heap.cycle.fetch_add(1, std::memory_order_release);
+  heap.tell_progress();
 }
 
 // What locals and roots lead to, of whatever heap: visit(target). Cells that threads have at hand are black from here
@@ -40,8 +43,8 @@ void for_each_target_outside(heap_state& heap, Visit visit) noexcept {
     const holding guard(threads_lock());
     for (thread_state* at = first_thread(); at != nullptr; at = at->next) {
       TENURE_YIELD_POINT();
-      // First the words, then the slots: a cell leaves its word only when its address is in a slot.
-      blacken_words(*at, heap);
+      // First the runs, then the slots: a cell leaves its run only when its address is in a slot.
+      blacken_runs(*at, heap);
       for_each_slot(*at, visit);
     }
   }
@@ -76,10 +79,10 @@ watch* resolve(heap_state& heap, marker& marks, cycle_kind kind) noexcept {
   return take_phantoms(heap);
 }
 
-void bury(heap_state& heap, watch* mourners) noexcept {
-  heap.at.store(stage::sweeping, std::memory_order_release);
+void bury(heap_state& heap, watch* mourners, cycle_kind kind) noexcept {
+  heap.at.store(kind == cycle_kind::young ? stage::sweeping_young : stage::sweeping_all, std::memory_order_release);
   set_active_heap(nullptr);
-  sweep(heap);
+  sweep(heap, kind);
   heap.at.store(stage::idle, std::memory_order_release);
   tell(mourners);
   free_destroyed();
@@ -99,7 +102,7 @@ watch* mark_all(heap_state& heap) {
   return resolve(heap, marks, cycle_kind::full);
 }
 
-void mark_and_sweep(heap_state& heap) { bury(heap, mark_all(heap)); }
+void mark_and_sweep(heap_state& heap) { bury(heap, mark_all(heap), cycle_kind::full); }
 
 void mark_sweep_cycle(heap_state& heap, cycle_kind) {
   const stopped_world stopped(&heap);
@@ -138,13 +141,14 @@ void refcount_cycle(heap_state& heap, cycle_kind kind) {
     mourners = count_all(heap, counts);
   }
   if (heap.verify) counts.check();
-  bury(heap, mourners);
+  // What has died by its count may lie anywhere.
+  bury(heap, mourners, cycle_kind::full);
 }
 
 // What the calling thread holds for objects to come is where objects may move to.
 template <void (*choose)(relocation& by)>
 void moving_cycle(heap_state& heap, cycle_kind) {
-  retire_words(this_thread());
+  retire_runs(this_thread());
   const stopped_world stopped(&heap);
   mark_and_sweep(heap);
   relocate(heap, choose);
@@ -157,10 +161,10 @@ bool has_no_pairs(object_kind kind) noexcept { return !detail::is_paired(kind); 
 // Slots of old objects that were stored to since the last cycle.
 void scan_cards(heap_state& heap, marker& into) noexcept {
   const auto scan = [&](const cell_place& at, const char* first, const char* end) {
-    if (at.is_marked() && is_traced(at.header->kind)) into.trace_range(at, first, end);
+    if (is_traced(at.header->kind)) into.trace_range(at, first, end);
   };
-  for_each_object_on_cards(heap, has_no_pairs, true, scan);
-  for_each_object_on_cards(heap, detail::is_paired, false, scan);
+  for_each_object_on_cards(heap, has_no_pairs, card_objects::marked, true, scan);
+  for_each_object_on_cards(heap, detail::is_paired, card_objects::marked, false, scan);
 }
 
 // Marks until nothing is left that a thread could still make known. That is so when no object was shaded from before
@@ -189,6 +193,7 @@ void mark_to_the_end(heap_state& heap, marker& marks) noexcept {
 }
 
 void sticky_concurrent_cycle(heap_state& heap, cycle_kind kind) {
+  heap.only_young_die = kind == cycle_kind::young;
   // Nobody marks: what a thread allocates now is not marked, whether or not its block's marks are cleared already.
   if (kind == cycle_kind::full) clear_marks(heap);
   set_active_heap(&heap);
@@ -211,7 +216,8 @@ void sticky_concurrent_cycle(heap_state& heap, cycle_kind kind) {
   watch* mourners = resolve(heap, marks, kind);
   set_phase(phase::idle);
   handshake();
-  bury(heap, mourners);
+  bury(heap, mourners, kind);
+  heap.only_young_die = false;
 }
 
 constexpr plan_traits all_traits[] = {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/base/check.h"
+#include "library/gc/allocation.h"
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/plan.h"
@@ -38,7 +39,7 @@ bool has_other_threads_locals(const heap_state& heap, const thread_state& owner)
 
 bool relocation::is_movable(const cell_place& at) const noexcept {
   const block_header& header = *at.header;
-  if (header.state.load(std::memory_order_relaxed) != block_state::cells || header.words_held != 0) return false;
+  if (header.state.load(std::memory_order_relaxed) != block_state::cells || header.runs_held != 0) return false;
   if (header.is_entered || is_pinned(at)) return false;
   void* first = first_word(at.cell);
   if (first == nullptr || says_where(first)) return false;
@@ -166,30 +167,29 @@ bool relocation::finish_block(std::size_t block) noexcept {
     bits.marks[word].shaded.store(0, std::memory_order_relaxed);
     any |= bits.allocated[word].load(std::memory_order_relaxed);
     if (!heap_.poison || !header.is_left) continue;
-    // Bits beyond the last cell are set as well.
-    window_.for_each_cell(block, word, bits.to_clear[word], [&](std::uint64_t, char* cell) {
-      if (cell + header.cell_bytes <= window_.address_of(block) + block_bytes) poison_cell(cell, header.cell_bytes);
-    });
+    window_.for_each_cell(block, word, bits.to_clear[word],
+                          [&](std::uint64_t, char* cell) { poison_cell(cell, header.cell_bytes); });
   }
   header.is_left = false;
   header.is_entered = false;
-  return any == 0 && header.words_held == 0;
+  return any == 0 && header.runs_held == 0;
 }
 
 void relocation::finish() noexcept {
   std::size_t keep_bytes = heap_.keep_left_bytes;
   for (block_list& list : heap_.lists) {
     const holding guard(list.guard);
-    list.cursor_block = 0;
-    list.cursor_word = 0;
     for (std::size_t i = 0; i < list.blocks.size();) {
-      if (!finish_block(list.blocks[i])) {
+      const std::uint32_t block = list.blocks[i];
+      const block_header& header = window_.header(block);
+      if (!finish_block(block) || header.next_young != not_chained) {
+        list.open_if_worth_it(block, free_cells(block));
         ++i;
         continue;
       }
-      const std::uint32_t block = list.blocks[i];
-      list.blocks[i] = list.blocks.back();
-      list.blocks.pop_back();
+      heap_.in_cells.objects -= header.live_cells;
+      heap_.in_cells.bytes -= std::size_t{header.live_cells} * header.cell_bytes;
+      list.remove(block);
       heap_.figures.block_bytes.fetch_sub(block_bytes, std::memory_order_relaxed);
       heap_.account.release(block_bytes);
       const bool keep = keep_bytes >= block_bytes;

@@ -2,7 +2,7 @@
 //
 // As the heap of malloc samples: distances between samples are drawn from an exponential distribution over the bytes
 // that a thread takes, so that each byte has the same chance whatever the pattern of calls. A thread takes no more
-// cells at once than there are before the next sample, which is then the first cell of a word: what is sampled always
+// cells at once than there are before the next sample, which is then the first cell of a run: what is sampled always
 // comes by the slow path, and the fast path knows nothing of it.
 #pragma once
 

@@ -98,11 +98,11 @@ class holding_side {
   lock* held_;
 };
 
-// Each word of the heap's blocks, with its lock held: visit(block, word, side).
+// Each word of blocks in which a cycle may find its dead, with its lock held: visit(block, word, side).
 template <class Visit>
 void for_each_side(heap_state& heap, Visit visit) {
   window& all = window::get();
-  all.for_each_block(heap.number, [&](std::size_t block, block_header& header) {
+  for_each_block_with_dead(heap, [&](std::size_t block, block_header& header) {
     if (!header.has_sides.exchange(false, std::memory_order_acq_rel)) return;
     bool any = false;
     for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
 #include "library/gc/ephemerons.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/marker.h"
+#include "library/gc/pacing.h"
 
 namespace tenure::gc {
 
@@ -21,7 +23,7 @@ std::size_t word_count(const block_header& header) noexcept { return (header.cel
 template <class Visit>
 void for_each_dead(heap_state& heap, Visit visit) {
   window& all = window::get();
-  all.for_each_block(heap.number, [&](std::size_t block, const block_header& header) {
+  for_each_block_with_dead(heap, [&](std::size_t block, const block_header& header) {
     if (!is_destroyed(header.kind)) return;
     const block_bits& bits = all.bits(block);
     for (std::size_t word = 0; word < word_count(header); ++word) {
@@ -60,50 +62,109 @@ void forget_dead_peers(const cell_place& at) noexcept {
 }
 
 struct sweep_count {
-  std::size_t live_bytes = 0;
+  std::size_t live_bytes = 0;  // more or fewer than the last sweep of those blocks has left, modulo 2^64
   std::size_t live_objects = 0;
   std::size_t born_bytes = 0;  // of the live: marked at birth and reached by nobody yet
   std::uint64_t freed = 0;
   std::size_t keep_bytes = 0;  // how much of what gets free stays resident
 };
 
-// With the list's lock held; true when nothing is left in it.
-bool sweep_block(heap_state& heap, std::size_t block, sweep_count& count) noexcept {
+void poison_cells(std::size_t block, std::size_t word, std::uint64_t cells) noexcept {
+  window& all = window::get();
+  all.for_each_cell(block, word, cells,
+                    [&](std::uint64_t, char* cell) { poison_cell(cell, all.header(block).cell_bytes); });
+}
+
+// With the list's lock held. What is free is up to date when it returns.
+struct block_left {
+  std::size_t live_cells;  // or held by a thread
+  bool is_young;           // has objects that the cycle has not reached, or cells that a thread holds
+  bool is_swept;           // false: it came, or allocation came into it, after marking, and nothing in it is dead
+};
+block_left sweep_block(heap_state& heap, std::size_t block, sweep_count& count) noexcept {
   window& all = window::get();
   block_header& header = all.header(block);
   block_bits& bits = all.bits(block);
-  // A block that came after marking: nothing in it is marked, and nothing is dead.
-  const bool is_new = header.swept_cycle == heap.cycle.load(std::memory_order_relaxed);
-  std::uint64_t any = 0;
-  for (std::size_t word = 0; word < word_count(header) && !is_new; ++word) {
+  const std::uint32_t cycle = heap.cycle.load(std::memory_order_relaxed);
+  if (header.swept_cycle == cycle) return {header.live_cells, true, false};
+  std::size_t live = 0;
+  std::size_t born = 0;
+  for (std::size_t word = 0; word < word_count(header); ++word) {
     const std::uint64_t before = bits.allocated[word].load(std::memory_order_relaxed);
-    const std::uint64_t after = before & bits.marks[word].alive();
-    bits.allocated[word].store(after, std::memory_order_relaxed);
-    const std::uint64_t old = after & bits.marks[word].marked.load(std::memory_order_relaxed);
-    bits.marks[word].set(old);
-    count.born_bytes += static_cast<std::size_t>(std::popcount(after & ~old)) * header.cell_bytes;
-    any |= after;
-    count.live_objects += static_cast<std::size_t>(std::popcount(after));
-    count.live_bytes += static_cast<std::size_t>(std::popcount(after)) * header.cell_bytes;
-    std::uint64_t dead = before & ~after;
+    mark_words& marks = bits.marks[word];
+    const std::uint64_t old = before & marks.marked.load(std::memory_order_relaxed);
+    const std::uint64_t young = before & ~old & marks.born_marked.load(std::memory_order_relaxed);
+    marks.set(old);
+    live += static_cast<std::size_t>(std::popcount(old | young));
+    born += static_cast<std::size_t>(std::popcount(young));
+    const std::uint64_t dead = before & ~(old | young);
     if (dead == 0) continue;
+    bits.allocated[word].store(old | young, std::memory_order_relaxed);
     bits.to_clear[word] |= dead;
     count.freed += static_cast<std::uint64_t>(std::popcount(dead));
-    for (; heap.poison && dead != 0; dead &= dead - 1) {
-      const auto index = word * 64 + static_cast<std::size_t>(std::countr_zero(dead));
-      poison_cell(all.address_of(block) + index * header.cell_bytes, header.cell_bytes);
-    }
+    if (heap.poison) poison_cells(block, word, dead);
   }
-  header.swept_cycle = heap.cycle.load(std::memory_order_relaxed);
-  return !is_new && any == 0 && header.words_held == 0;
+  count.live_objects += live - header.live_cells;
+  count.live_bytes += (live - header.live_cells) * header.cell_bytes;
+  count.born_bytes += born * header.cell_bytes;
+  header.live_cells = static_cast<std::uint16_t>(live);
+  header.swept_cycle = cycle;
+  return {live, born != 0 || header.runs_held != 0, true};
 }
 
-void sweep_list(heap_state& heap, block_list& list, sweep_count& count) noexcept {
-  window& all = window::get();
+void give_block(heap_state& heap, std::size_t block, sweep_count& count) noexcept {
+  heap.figures.block_bytes.fetch_sub(block_bytes, std::memory_order_relaxed);
+  heap.account.release(block_bytes);
+  const bool keep = count.keep_bytes >= block_bytes;
+  if (keep) count.keep_bytes -= block_bytes;
+  window::get().give_run(block, 1, keep);
+}
+
+// With the list's lock held; true when the block is the list's no more.
+bool sweep_in_list(heap_state& heap, block_list& list, std::size_t block, sweep_count& count) noexcept {
+  const block_left left = sweep_block(heap, block, count);
+  const block_header& header = window::get().header(block);
+  if (left.is_young) list.make_young(block);
+  if (!left.is_swept) return false;
+  // One that allocation has come to since is looked at again by the next cycle.
+  if (left.live_cells == 0 && header.next_young == not_chained) {
+    list.remove(block);
+    return true;
+  }
+  list.open_if_worth_it(block, header.cell_count - left.live_cells);
+  return false;
+}
+
+// Blocks that are in the chain of the young.
+void sweep_young(heap_state& heap, block_list& list, sweep_count& count) noexcept {
+  std::uint32_t chain;
   {
     const holding guard(list.guard);
-    list.cursor_block = 0;
-    list.cursor_word = 0;
+    chain = list.take_young();
+  }
+  while (chain != chain_end) {
+    TENURE_YIELD_POINT();
+    std::uint32_t block;
+    bool is_gone;
+    {
+      const holding guard(list.guard);
+      block = block_list::pop_young(chain);
+      is_gone = sweep_in_list(heap, list, block, count);
+    }
+    if (is_gone) give_block(heap, block, count);
+  }
+}
+
+// All blocks. First nothing is young: whoever allocates from a block before the sweep comes to it puts it back.
+void sweep_all(heap_state& heap, block_list& list, sweep_count& count) noexcept {
+  std::uint32_t chain;
+  {
+    const holding guard(list.guard);
+    chain = list.take_young();
+  }
+  while (chain != chain_end) {
+    const holding guard(list.guard);
+    for (int some = 0; some < 64 && chain != chain_end; ++some) block_list::pop_young(chain);
   }
   for (std::size_t i = 0;;) {
     TENURE_YIELD_POINT();
@@ -112,18 +173,12 @@ void sweep_list(heap_state& heap, block_list& list, sweep_count& count) noexcept
       const holding guard(list.guard);
       if (i >= list.blocks.size()) return;
       block = list.blocks[i];
-      if (!sweep_block(heap, block, count)) {
+      if (!sweep_in_list(heap, list, block, count)) {
         ++i;
         continue;
       }
-      list.blocks[i] = list.blocks.back();
-      list.blocks.pop_back();
     }
-    heap.figures.block_bytes.fetch_sub(block_bytes, std::memory_order_relaxed);
-    heap.account.release(block_bytes);
-    const bool keep = count.keep_bytes >= block_bytes;
-    if (keep) count.keep_bytes -= block_bytes;
-    all.give_run(block, 1, keep);
+    give_block(heap, block, count);
   }
 }
 
@@ -180,17 +235,27 @@ void queue_dead(heap_state& heap) noexcept {
   });
 }
 
-void sweep(heap_state& heap) noexcept {
+void sweep(heap_state& heap, cycle_kind kind) noexcept {
   sweep_count count;
-  count.keep_bytes = heap.growth_bytes.load(std::memory_order_relaxed);
-  for (block_list& list : heap.lists) sweep_list(heap, list, count);
+  count.keep_bytes = growth_after_full(heap);
+  for (block_list& list : heap.lists) {
+    if (kind == cycle_kind::young) {
+      sweep_young(heap, list, count);
+    } else {
+      sweep_all(heap, list, count);
+    }
+  }
+  heap.in_cells.bytes += std::exchange(count.live_bytes, 0);
+  heap.in_cells.objects += std::exchange(count.live_objects, 0);
   sweep_large(heap, count);
   heap.keep_left_bytes = count.keep_bytes;
-  // What a thread holds in its words and has not used yet is not an object.
-  heap.figures.live_bytes.store(count.live_bytes - std::min(count.live_bytes, heap.unused_bytes),
-                                std::memory_order_relaxed);
-  heap.figures.live_objects.store(count.live_objects - std::min(count.live_objects, heap.unused_cells),
-                                  std::memory_order_relaxed);
+  const std::size_t live_bytes = heap.in_cells.bytes + count.live_bytes;
+  const std::size_t live_objects = heap.in_cells.objects + count.live_objects;
+  const std::size_t old_bytes = live_bytes - std::min(live_bytes, count.born_bytes);
+  heap.promoted_bytes = old_bytes - std::min(old_bytes, std::exchange(heap.old_bytes, old_bytes));
+  // What a thread holds in its runs and has not used yet is not an object.
+  heap.figures.live_bytes.store(live_bytes - std::min(live_bytes, heap.unused_bytes), std::memory_order_relaxed);
+  heap.figures.live_objects.store(live_objects - std::min(live_objects, heap.unused_cells), std::memory_order_relaxed);
   heap.figures.swept_block_bytes.store(heap.figures.block_bytes.load(std::memory_order_relaxed));
   heap.born_bytes = count.born_bytes - std::min(count.born_bytes, heap.unused_bytes);
   heap.figures.freed_objects.fetch_add(count.freed, std::memory_order_relaxed);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "library/gc/collect.h"
 #include "library/gc/heap_state.h"
 
 namespace tenure::gc {
@@ -12,8 +13,9 @@ namespace tenure::gc {
 void queue_dead(heap_state& heap) noexcept;
 
 // Frees every cell that is neither marked nor born since the cycle began, and the blocks and large objects in which
-// nothing is left. What was marked stays so: it is old. What was born is young still. Sets the figures of what is live.
-void sweep(heap_state& heap) noexcept;
+// nothing is left; a young cycle's looks at no block in which all was old before. What was marked stays so: it is old.
+// What was born is young still. Sets the figures of what is live.
+void sweep(heap_state& heap, cycle_kind kind) noexcept;
 
 // What is free looks like nothing that was there.
 void poison_cell(char* cell, std::size_t bytes) noexcept;

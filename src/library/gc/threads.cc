@@ -10,6 +10,7 @@
 #include <new>
 
 #include "core/base/check.h"
+#include "library/gc/allocation.h"
 #include "library/gc/cycle.h"
 #include "library/gc/heap_state.h"
 #include "library/gc/relocation.h"
@@ -17,11 +18,11 @@
 namespace tenure::gc::detail {
 
 namespace {
-// Of every thread that has no words of its own yet: all used up.
-constinit allocation_words no_words;
+// Of every thread that has no runs of its own yet: all used up.
+constinit allocation_runs no_runs;
 }  // namespace
 
-constinit thread_record unregistered_thread(&no_words);
+constinit thread_record unregistered_thread(&no_runs);
 TENURE_GC_TLS __thread thread_record* current_thread = &unregistered_thread;
 
 }  // namespace tenure::gc::detail
@@ -48,7 +49,7 @@ slot_segment* make_segment(slot_segment* before) noexcept {
 
 void end_thread(void* argument) {
   auto* ended = static_cast<thread_state*>(argument);
-  retire_words(*ended);
+  retire_runs(*ended);
   {
     const holding guard(list_lock);
     thread_state** link = &list_first;
@@ -64,7 +65,7 @@ void end_thread(void* argument) {
     ::munmap(at, slot_segment::size_bytes);
     at = after;
   }
-  free_words(*ended);
+  free_runs(*ended);
   ended->~thread_state();
   std::free(ended);
 }
@@ -121,7 +122,7 @@ void forget_other_threads() noexcept {
   for (thread_state* at = list_first; at != nullptr;) {
     thread_state* next = at->next;
     if (at != self) disown(*at);
-    if (at != self) retire_words(*at);  // its slots are mapped memory that nothing can reach any more, and stay so
+    if (at != self) retire_runs(*at);  // its slots are mapped memory that nothing can reach any more, and stay so
     at = next;
   }
   list_first = self;

@@ -81,7 +81,7 @@ struct thread_state : detail::thread_record {
   bool stopper = false;          // runs a cycle: what stops others does not stop it
 };
 
-// Guards the list of threads and what is added to a record: segments, a heap's words.
+// Guards the list of threads and what is added to a record: segments, a heap's runs.
 lock& threads_lock() noexcept;
 thread_state* first_thread() noexcept;  // with the lock held
 

@@ -26,8 +26,9 @@ std::uint64_t soft_patience_ms(const heap_state& heap) noexcept {
   if (heap.memory_is_short) return 0;
   const std::size_t limit_bytes = heap.limit_bytes.load(std::memory_order_relaxed);
   const std::size_t live_bytes = heap.figures.live_bytes.load(std::memory_order_relaxed);
-  const std::size_t free_bytes = limit_bytes != 0 ? limit_bytes - std::min(limit_bytes, live_bytes)
-                                                  : heap.growth_bytes.load(std::memory_order_relaxed);
+  const std::size_t headroom_bytes =
+      std::max(heap.headroom_bytes.load(std::memory_order_relaxed), heap.least_growth_bytes);
+  const std::size_t free_bytes = limit_bytes != 0 ? limit_bytes - std::min(limit_bytes, live_bytes) : headroom_bytes;
   return (free_bytes >> 20) * heap.soft_ms_per_free_mib.load(std::memory_order_relaxed);
 }
 

@@ -29,10 +29,15 @@ using detail::object_kind;
 
 enum class block_state : std::uint8_t { free, cells, large, large_rest };
 
+// Where a block is in no chain, and where a chain ends.
+inline constexpr std::uint32_t not_chained = ~std::uint32_t{0};
+inline constexpr std::uint32_t chain_end = not_chained - 1;
+
 struct alignas(64) block_header {
   std::uint32_t reciprocal = 0;  // ceil(2^32 / cell_bytes); 0 in a large object, whose only cell is number 0
   std::uint32_t cell_bytes = 0;
-  std::uint32_t cell_count = 0;
+  std::uint16_t cell_count = 0;
+  std::uint16_t live_cells = 0;   // that the last sweep of it has left
   std::uint32_t blocks_back = 0;  // large_rest: how far back the object begins
   std::uint32_t run_blocks = 0;   // large: how many blocks it takes
   std::uint16_t heap_number = 0;
@@ -45,10 +50,14 @@ struct alignas(64) block_header {
   bool is_entered = false;              // it came while objects are moved, for them
   std::uint16_t list = 0;               // of its heap's lists
   std::uint32_t swept_cycle = 0;        // the heap's cycle that swept it last, or during which it came
-  std::uint32_t words_held = 0;         // by threads as their allocation words
-  std::uint32_t rank = 0;               // among the blocks of its list, when it is compacted
+  std::uint32_t runs_held = 0;          // by threads
+  std::uint32_t order = 0;              // its index in its list's blocks; while they are put in order, its rank
+  std::uint32_t next_young = 0;         // the chains of its list (block_list.h)
   std::uint64_t large_bytes = 0;
+  std::uint32_t next_open = 0;
+  std::uint32_t previous_open = 0;
 };
+static_assert(sizeof(block_header) == 64);
 
 // A word of the four bitmaps stands for 64 cells. `marked` has one writer, the collector, and needs no locked
 // instruction; what threads allocate while it marks is in `born_marked`, written under the lock of the block's list;
@@ -62,11 +71,14 @@ struct mark_words {
   std::uint64_t alive() const noexcept {
     return marked.load(std::memory_order_relaxed) | born_marked.load(std::memory_order_relaxed);
   }
-  // Exactly these are marked.
+  // Exactly these are marked. What says so already is not written to.
   void set(std::uint64_t cells) noexcept {
-    marked.store(cells, std::memory_order_relaxed);
-    born_marked.store(0, std::memory_order_relaxed);
-    shaded.store(0, std::memory_order_relaxed);
+    const auto write = [](std::atomic<std::uint64_t>& of, std::uint64_t value) {
+      if (of.load(std::memory_order_relaxed) != value) of.store(value, std::memory_order_relaxed);
+    };
+    write(marked, cells);
+    write(born_marked, 0);
+    write(shaded, 0);
   }
 };
 inline constexpr std::size_t words_per_block = block_bytes / 16 / 64;

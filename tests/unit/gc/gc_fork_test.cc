@@ -52,6 +52,44 @@ TEST(fork, the_child_goes_on_with_its_roots) {
   other.join();
 }
 
+// Another thread goes from hole to hole when the process forks: in the child what it held is free, and nothing else.
+TEST(fork, in_the_child_cells_that_others_held_are_free) {
+  gc::heap heap({.name = "held", .verify = true});
+  constexpr std::size_t count = 2000;
+  const gc::root<gc::array<gc::member<item>>> kept(heap.make_array<gc::member<item>>(count));
+  for (std::size_t i = 0; i < 2 * count; ++i) {
+    const gc::local<item> made = heap.make<item>();
+    if (i % 2 == 0) (*kept)[i / 2] = made;
+  }
+  heap.collect();
+  std::atomic<bool> stop{false};
+  std::atomic<int> made{0};
+  std::thread other([&] {
+    while (!stop) {
+      heap.make<item>();
+      ++made;
+    }
+  });
+  for (int round = 0; round < 20; ++round) {
+    const int before = made;
+    while (made == before) std::this_thread::yield();
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::alarm(60);
+      heap.check();
+      heap.collect();
+      heap.check();
+      ::_exit(heap.statistics().live_objects == count + 1 ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  stop = true;
+  other.join();
+}
+
 struct held_up {
   ~held_up() {
     if (begun != nullptr) *begun = true;

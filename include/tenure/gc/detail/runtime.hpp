@@ -1,12 +1,12 @@
 // What the templates of tenure::gc share with the collector: the words that both read, and the slow paths.
 //
 //   thread_record      a thread's root slots           [ hole | slot | slot | slot | ... ]   top: the next free one
-//                      its allocation words            64 cells of a block each: a bit for each cell still free
+//                      its allocation runs             [ next ... end ): cells of a block that are still free
 //                      operations                      odd while a pointer is in hand that nothing else holds
 //   barrier            phase                           0 unless a collector is at work; all that a store has to ask
 //                      cards                           a byte for each 512 bytes of the heaps
 //
-// The collector needs no help from a thread: it reads the slots and the words while the thread runs. What makes that
+// The collector needs no help from a thread: it reads the slots and the runs while the thread runs. What makes that
 // right is the order of two things in each thread, "publish, then read the phase", and a membarrier of the collector
 // between "change the phase" and "read what was published" (docs/library/gc.md, "The protocol").
 //
@@ -57,28 +57,32 @@ using root_slot = std::atomic<void*>;
 // In a slot that was given up out of order; below the first slot of a segment that has one before it.
 inline void* const hole = reinterpret_cast<void*>(std::uintptr_t{1});
 
-struct allocation_word {
-  std::atomic<std::uint64_t> free{0};  // bit n: the n-th cell from `first` on is free
-  std::atomic<char*> first{nullptr};   // null: holds no word of any block
+// Cells that a thread holds to hand them out: those in [next, end), and after them those of the 64 from `first` on
+// whose bits are set in `later`.
+struct allocation_run {
+  std::atomic<char*> next{nullptr};
+  std::atomic<char*> end{nullptr};
+  std::atomic<std::uint64_t> later{0};
+  std::atomic<char*> first{nullptr};  // null: holds cells of no block
 };
-struct allocation_words {
-  allocation_word words[list_count];
+struct allocation_runs {
+  allocation_run runs[list_count];
 };
 
 inline constexpr std::size_t most_heaps = 32;
 
 struct thread_record {
-  constexpr explicit thread_record(allocation_words* words) noexcept {
-    for (allocation_words*& each : heaps) each = words;
+  constexpr explicit thread_record(allocation_runs* runs) noexcept {
+    for (allocation_runs*& each : heaps) each = runs;
   }
 
   std::atomic<root_slot*> top{nullptr};
   root_slot* limit = nullptr;
   std::atomic<std::uint32_t> operations{0};  // begun and ended: odd in an operation, another number in each
-  allocation_words* heaps[most_heaps] = {};  // by heap_state's number
+  allocation_runs* heaps[most_heaps] = {};   // by heap_state's number
 };
 
-// The calling thread's record; until it first needs one, a record whose slots and words are all used up.
+// The calling thread's record; until it first needs one, a record whose slots and runs are all used up.
 #define TENURE_GC_TLS __attribute__((tls_model("initial-exec")))
 TENURE_API extern TENURE_GC_TLS __thread thread_record* current_thread;
 TENURE_API extern thread_record unregistered_thread;

@@ -61,7 +61,7 @@ constexpr bool is_destroyed(object_kind kind) noexcept {
          kind == object_kind::paired_destroyed;
 }
 
-// A thread's allocation words and a heap's block lists are indexed alike.
+// A thread's allocation runs and a heap's block lists are indexed alike.
 inline constexpr std::size_t list_count = kind_count * class_count;
 constexpr std::size_t list_of(object_kind kind, std::size_t size_class) noexcept {
   return static_cast<std::size_t>(kind) * class_count + size_class;
