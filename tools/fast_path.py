@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Keeps the instruction mix of the heap's fast paths as a reviewed file (tests/golden/fast_path.x86_64.txt).
+"""Keeps the instruction mix of fast paths as reviewed files in tests/golden.
 
-Disassembles malloc, free, operator new and sized operator delete of the preload library and walks the path of a hit:
-straight on, conditional jumps not taken, since the compiler was told to lay what is rare aside; an unconditional jump
-is followed; ret ends the path. A call on the way, or a jump that leaves for an address nobody can know, is an error:
-then there is no fast path. Where the hit takes a jump over a few instructions, those are counted too. An instruction
-has one kind: what writes to memory is a store, also when it reads the same word first; a compare is one, also of
-memory. What a hit executes is measured by bench/heap/pair_instructions.py; this shows it in a review.
+Disassembles malloc, free, operator new and sized operator delete of the preload library (fast_path.x86_64.txt) or, with
+--of gc, what the managed heap's headers compile to in a program (gc_fast_path.cc, gc_fast_path.x86_64.txt), and walks
+the path of a hit: straight on, conditional jumps not taken, since the compiler was told to lay what is rare aside; an
+unconditional jump is followed; ret ends the path. A call on the way, or a jump that leaves for an address nobody can
+know, is an error: then there is no fast path. Where the hit takes a jump over a few instructions, those are counted,
+too.
+An instruction has one kind: what writes to memory is a store, also when it reads the same word first; a compare is one,
+also of memory. What a hit of malloc executes is measured by bench/heap/pair_instructions.py, of the managed heap by
+gc_benchmark primitives; this shows it in a review.
 
-  tools/fast_path.py LIBRARY             compares with the golden file
-  tools/fast_path.py LIBRARY --update    writes it
-  tools/fast_path.py LIBRARY --show      prints the instructions, each with its kind
+  tools/fast_path.py [--of gc] BINARY             compares with the golden file
+  tools/fast_path.py [--of gc] BINARY --update    writes it
+  tools/fast_path.py [--of gc] BINARY --show      prints the instructions, each with its kind
 """
 import argparse
 import pathlib
@@ -19,10 +22,25 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FUNCTIONS = {"malloc": "malloc", "free": "free", "_Znwm": "operator new", "_ZdlPvm": "sized operator delete"}
-PAIRS = [("malloc", "free"), ("_Znwm", "_ZdlPvm")]
-LIMITED = ("malloc", "free")  # The pair that the limit is for; the other is kept in view.
-PAIR_LIMIT = 32
+
+
+class Heap:
+    """malloc and free: the limit is for the first pair, the other is kept in view."""
+    golden = "fast_path"
+    functions = {"malloc": "malloc", "free": "free", "_Znwm": "operator new", "_ZdlPvm": "sized operator delete"}
+    sums = {"malloc + free": ("malloc", "free"), "operator new + delete": ("_Znwm", "_ZdlPvm")}
+    limited, limit = ("malloc", "free"), 32
+
+
+class Gc:
+    """An object of 32 bytes and the local that holds it; a local alone."""
+    golden = "gc_fast_path"
+    functions = {"gc_make_and_drop": "make<T>, dropped", "gc_pass": "local, dropped"}
+    sums = {}
+    limited, limit = ("gc_make_and_drop",), 44
+
+
+SETS = {"heap": Heap, "gc": Gc}
 KINDS = ["load", "store", "compare", "jump", "arithmetic", "other"]
 PATH_LIMIT = 400
 
@@ -122,51 +140,50 @@ def compiler_of(library):
     return found[1].strip() if found else "unknown"
 
 
-def paths_of(library):
+def paths_of(library, of):
     symbols, code = exported(library), disassemble(library)
-    missing = [name for name in FUNCTIONS if name not in symbols]
+    missing = [name for name in of.functions if name not in symbols]
     if missing:
         raise Unclear(f"{library} does not define {', '.join(missing)}")
-    return {name: walk(code, symbols[name], title) for name, title in FUNCTIONS.items()}
+    return {name: walk(code, symbols[name], title) for name, title in of.functions.items()}
 
 
 def count(path):
     return {kind: sum(1 for step in path if step[3] == kind) for kind in KINDS}
 
 
-def render(paths, compiler):
+def render(paths, compiler, of):
     lines = ["# Instructions of a hit, by kind; written by tools/fast_path.py --update and reviewed like code.",
              f"# compiler: {compiler}",
              f"{'function':<24}" + "".join(f"{kind:>12}" for kind in KINDS) + f"{'total':>8}"]
-    for name, title in FUNCTIONS.items():
+    for name, title in of.functions.items():
         counts = count(paths[name])
         lines.append(f"{title:<24}" + "".join(f"{counts[kind]:>12}" for kind in KINDS) + f"{len(paths[name]):>8}")
-    for first, second in PAIRS:
-        title = f"{FUNCTIONS[first]} + {'delete' if first == '_Znwm' else FUNCTIONS[second]}"
-        lines.append(f"{title:<24}{len(paths[first]) + len(paths[second]):>80}")
+    for title, names in of.sums.items():
+        lines.append(f"{title:<24}{sum(len(paths[name]) for name in names):>80}")
     return "\n".join(lines) + "\n"
 
 
-def show(paths):
-    for name, title in FUNCTIONS.items():
+def show(paths, of):
+    for name, title in of.functions.items():
         print(f"{title} ({len(paths[name])} instructions)")
         for address, mnemonic, operands, kind in paths[name]:
             print(f"  {address:8x}  {kind:<11} {mnemonic} {operands}")
 
 
-def compare(paths, compiler, golden):
+def compare(paths, compiler, golden, of):
     """0 when all is well. Another compiler than the golden file's is held to the limit alone."""
     status = 0
-    total = sum(len(paths[name]) for name in LIMITED)
-    if total > PAIR_LIMIT:
-        print(f"{' and '.join(LIMITED)} take {total} instructions together; the limit is {PAIR_LIMIT}")
+    total = sum(len(paths[name]) for name in of.limited)
+    if total > of.limit:
+        print(f"{' and '.join(of.limited)} take {total} instructions together; the limit is {of.limit}")
         status = 1
     if not golden.exists():
         print(f"{golden} does not exist; write it with --update")
         return 1
-    wanted, found = golden.read_text(), render(paths, compiler)
+    wanted, found = golden.read_text(), render(paths, compiler, of)
     if f"# compiler: {compiler}\n" not in wanted:
-        print(f"built by another compiler ({compiler}) than the golden file: held to the limit of {PAIR_LIMIT} alone")
+        print(f"built by another compiler ({compiler}) than the golden file: held to the limit of {of.limit} alone")
     elif wanted != found:
         print(f"the instruction mix differs from {golden}; if it is meant, run this with --update and say why")
         print("golden:\n" + wanted + "found:\n" + found)
@@ -177,24 +194,27 @@ def compare(paths, compiler, golden):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("library", type=pathlib.Path)
-    parser.add_argument("--golden", type=pathlib.Path, default=ROOT / "tests/golden/fast_path.x86_64.txt")
+    parser.add_argument("--of", choices=SETS, default="heap")
+    parser.add_argument("--golden", type=pathlib.Path)
     parser.add_argument("--update", action="store_true")
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
+    of = SETS[options.of]
+    golden = options.golden or ROOT / f"tests/golden/{of.golden}.x86_64.txt"
     try:
-        paths = paths_of(options.library)
+        paths = paths_of(options.library, of)
         compiler = compiler_of(options.library)
     except (Unclear, subprocess.CalledProcessError, OSError) as sorry:
         print(f"fast_path: {sorry}", file=sys.stderr)
         return 1
     if options.show:
-        show(paths)
+        show(paths, of)
         return 0
     if options.update:
-        options.golden.write_text(render(paths, compiler))
-        print(render(paths, compiler), end="")
+        golden.write_text(render(paths, compiler, of))
+        print(render(paths, compiler, of), end="")
         return 0
-    return compare(paths, compiler, options.golden)
+    return compare(paths, compiler, golden, of)
 
 
 if __name__ == "__main__":
