@@ -137,15 +137,18 @@ stopped_world::~stopped_world() {
   set_phase(static_cast<phase>(before_));
 }
 
-std::uint64_t monotonic_ns() noexcept {
+namespace {
+
+std::uint64_t now_ns(clockid_t clock) noexcept {
   timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  ::clock_gettime(clock, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
-std::uint64_t thread_processor_ns() noexcept {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
+
+}  // namespace
+
+std::uint64_t monotonic_ns() noexcept { return now_ns(CLOCK_MONOTONIC); }
+std::uint64_t thread_processor_ns() noexcept { return now_ns(CLOCK_THREAD_CPUTIME_ID); }
+std::uint64_t process_processor_ns() noexcept { return now_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
 }  // namespace tenure::gc

@@ -73,6 +73,7 @@ class stopped_world {
 
 std::uint64_t monotonic_ns() noexcept;
 std::uint64_t thread_processor_ns() noexcept;
+std::uint64_t process_processor_ns() noexcept;
 
 template <class Visit>
 bool take_shaded(heap_state& heap, Visit visit) {

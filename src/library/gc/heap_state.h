@@ -102,6 +102,7 @@ struct heap_state {
   // With the cycle lock held.
   std::size_t allocated_since_full = 0;  // as of the last cycle's beginning
   std::size_t allocated_before_cycle = 0;
+  std::uint64_t process_ns_then = 0;            // the process's processor time
   std::size_t nursery_bytes;                    // the growth after which a young cycle is worth it
   bool young_are_vain = false;                  // most of what they look at survives: the next cycle is a full one
   std::atomic<std::size_t> live_after_full{0};  // what the last full cycle reached

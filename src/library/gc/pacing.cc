@@ -1,6 +1,7 @@
 #include "library/gc/pacing.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "library/gc/cycle.h"
 #include "library/gc/plan.h"
@@ -26,19 +27,17 @@ std::size_t reserve_bytes(const heap_state& heap) noexcept {
   return std::max(heap.least_growth_bytes / 2, growth_after_full(heap) / 8);
 }
 
-// Where young cycles take more of a processor than the first, because much survives or many old objects were stored to,
-// fewer of them cost less than it costs that the nursery is in no cache; where they take less than the second, they are
-// cheap enough to have it there.
-constexpr double most_share = 0.25;
+// Where young cycles take more of the process's processor time than the first, because much survives or many old
+// objects were stored to, fewer of them cost less than it costs that the nursery is in no cache; where they take less
+// than the second, they are cheap enough to have it there.
+constexpr double most_share = 0.2;
 constexpr double least_share = 0.06;
 
-// Processor time of the last cycle in the time from the beginning of the one before to its end.
-double share_of_last_cycle(const heap_state& heap) noexcept {
-  const cycle_log& log = heap.log;
-  if (log.count < 2) return 0;
-  const cycle_event& last = log.events[(log.count - 1) % log.capacity];
-  const cycle_event& before = log.events[(log.count - 2) % log.capacity];
-  const std::uint64_t period_ns = last.began_ns - before.began_ns;
+// The last cycle's processor time in the process's since the one before ended.
+double share_of_last_cycle(heap_state& heap) noexcept {
+  const std::uint64_t now_ns = process_processor_ns();
+  const std::uint64_t period_ns = now_ns - std::exchange(heap.process_ns_then, now_ns);
+  const cycle_event& last = heap.log.events[(heap.log.count - 1) % heap.log.capacity];
   return static_cast<double>(last.collector_ns) / static_cast<double>(std::max<std::uint64_t>(1, period_ns));
 }
 
@@ -91,8 +90,8 @@ void set_pace(heap_state& heap, cycle_kind kind) noexcept {
     return;
   }
   const std::size_t least = heap.least_growth_bytes;
+  const double share = share_of_last_cycle(heap);
   if (kind == cycle_kind::young) {
-    const double share = share_of_last_cycle(heap);
     if (share > most_share) heap.nursery_bytes *= 2;
     if (share < least_share) heap.nursery_bytes /= 2;
     heap.young_are_vain = share > most_share && heap.promoted_bytes > heap.allocated_before_cycle / 2;
