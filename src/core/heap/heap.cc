@@ -65,17 +65,16 @@ void count_large(std::int64_t bytes, std::int64_t blocks) noexcept {
 }
 
 // A new block, told where everything is.
-[[gnu::always_inline]] inline void* told(void* block, std::size_t bytes, wire::allocation_entry entry) noexcept {
-  if (telemetry::is_recording() && block != nullptr) {
-    telemetry::tell_allocation(block, bytes, entry, telemetry::own_caller());
-  }
+[[gnu::always_inline]] inline void* told(void* block, std::size_t bytes, wire::allocation_entry entry,
+                                         const telemetry::caller_place& caller) noexcept {
+  if (telemetry::is_recording() && block != nullptr) telemetry::tell_allocation(block, bytes, entry, caller);
   if (telemetry::has_tallies() && block != nullptr) telemetry::tally_allocation(block, bytes);
   return block;
 }
 
 // The same of a block that is about to go.
-[[gnu::always_inline]] inline void tell_freed(const void* block) noexcept {
-  if (telemetry::is_recording()) telemetry::tell_free(block, telemetry::own_caller());
+[[gnu::always_inline]] inline void tell_freed(const void* block, const telemetry::caller_place& caller) noexcept {
+  if (telemetry::is_recording()) telemetry::tell_free(block, caller);
   if (telemetry::has_tallies()) telemetry::tally_free(block);
 }
 
@@ -145,8 +144,8 @@ void check_entry(const void* sampled, free_entry entry) noexcept {
   if (unlikely(wanted != entry) && wanted != free_entry::unknown) report_mismatch(sampled, made, entry);
 }
 
-void free_large(span* home) noexcept {
-  tell_freed(span_start(home));
+void free_large(span* home, const telemetry::caller_place& caller) noexcept {
+  tell_freed(span_start(home), caller);
   busy_section entered(hot);
   forget_large(home);
   release_span(home, false);
@@ -172,7 +171,7 @@ bool has_link_tag(const void* block) noexcept { return static_cast<const unsigne
   defer_free(hot, first);
 }
 
-void free_named(span* home, void* block, free_entry entry) noexcept {
+void free_named(span* home, void* block, free_entry entry, const telemetry::caller_place& caller) noexcept {
   if (home->kind == span_kind::named_small &&
       reinterpret_cast<std::uintptr_t>(block) % class_bytes[home->size_class] != 0) {
     return report_misuse(misuse::interior_pointer, block);
@@ -188,17 +187,17 @@ void free_named(span* home, void* block, free_entry entry) noexcept {
   }
   const bool is_sampled = owner == &sampled_heap();
   if (is_sampled) check_entry(block, entry);
-  tell_freed(block);
+  tell_freed(block, caller);
   if (is_sampled) return free_sampled(home, block);
   owner->free(home, block);
 }
 
 // A block that a signal handler got is never handed out again.
-void free_emergency(const void* block) noexcept { tell_freed(block); }
+void free_emergency(const void* block, const telemetry::caller_place& caller) noexcept { tell_freed(block, caller); }
 
 // A free in a page that is not of a size class.
-void free_other(void* block, free_entry entry) noexcept {
-  if (is_emergency_block(block)) return free_emergency(block);
+void free_other(void* block, free_entry entry, const telemetry::caller_place& caller) noexcept {
+  if (is_emergency_block(block)) return free_emergency(block, caller);
   span* home = find_span(block);
   if (home == nullptr) {
     return report_misuse(is_in_window(block) ? misuse::double_free : misuse::foreign_pointer, block);
@@ -206,9 +205,9 @@ void free_other(void* block, free_entry entry) noexcept {
   if (home->kind == span_kind::large) {
     if (block != span_start(home)) return report_misuse(misuse::interior_pointer, block);
     if (home->sampled) check_entry(block, entry);
-    return unlikely(hot.busy) ? free_in_section(home, block) : free_large(home);
+    return unlikely(hot.busy) ? free_in_section(home, block) : free_large(home, caller);
   }
-  free_named(home, block, entry);
+  free_named(home, block, entry, caller);
 }
 
 // Whether a block's first word could be a link: null or a block of the same class.
@@ -232,14 +231,14 @@ bool was_freed_in(span* home, void* block) noexcept {
 }
 
 // What the program takes for a new block, in the place of the old one.
-void tell_resized(const void* block, std::size_t bytes) noexcept {
+void tell_resized(const void* block, std::size_t bytes, const telemetry::caller_place& caller) noexcept {
   if (!telemetry::is_recording() && !telemetry::has_tallies()) return;
-  tell_freed(block);
-  told(const_cast<void*>(block), bytes, wire::allocation_entry::realloc);
+  tell_freed(block, caller);
+  told(const_cast<void*>(block), bytes, wire::allocation_entry::realloc, caller);
 }
 
 // A large block's new size in place: true when it now holds `bytes`.
-bool resize_in_place(span* home, std::size_t bytes) noexcept {
+bool resize_in_place(span* home, std::size_t bytes, const telemetry::caller_place& caller) noexcept {
   std::uint32_t pages = 0;
   std::uint32_t aligned_pages = 0;
   if (!pages_for(bytes, 1, &pages, &aligned_pages)) return false;
@@ -258,14 +257,14 @@ bool resize_in_place(span* home, std::size_t bytes) noexcept {
     note_sample(home, wire::allocation_entry::realloc);
   }
   count_large(static_cast<std::int64_t>(span_bytes(home) - before), 0);
-  tell_resized(span_start(home), bytes);
+  tell_resized(span_start(home), bytes, caller);
   return true;
 }
 
 // A large block that grows, to a new place with as much room behind it again: the next growths stay there, and
 // anybody may have the room. The kernel moves the page tables, into one mapping that spans
 // block and room; where it cannot, the bytes are copied. Null when there is no place for it.
-void* move_large(span* home, std::size_t bytes) noexcept {
+void* move_large(span* home, std::size_t bytes, const telemetry::caller_place& caller) noexcept {
   std::uint32_t pages = 0;
   std::uint32_t aligned_pages = 0;
   if (!pages_for(bytes, 1, &pages, &aligned_pages) || pages >= (1u << 30)) return nullptr;
@@ -294,8 +293,8 @@ void* move_large(span* home, std::size_t bytes) noexcept {
   count_large(static_cast<std::int64_t>(span_bytes(moved)), 1);
   __atomic_fetch_add(&telemetry::statistics().large_allocations_total, 1, __ATOMIC_RELAXED);
   note_sample(moved, wire::allocation_entry::realloc);
-  told(span_start(moved), bytes, wire::allocation_entry::realloc);
-  tell_freed(span_start(home));
+  told(span_start(moved), bytes, wire::allocation_entry::realloc, caller);
+  tell_freed(span_start(home), caller);
   forget_large(home);
   home->moved_in = home->moved_in && !remapped;
   if (outcome.from_mapped) {
@@ -306,13 +305,84 @@ void* move_large(span* home, std::size_t bytes) noexcept {
   return span_start(moved);
 }
 
-void* reallocate_by_copy(void* block, std::size_t old_bytes, std::size_t bytes) noexcept {
-  void* moved = allocate(bytes, wire::allocation_entry::realloc);
+void* reallocate_by_copy(void* block, std::size_t old_bytes, std::size_t bytes,
+                         const telemetry::caller_place& caller) noexcept {
+  void* moved = allocate(bytes, wire::allocation_entry::realloc, caller);
   if (moved == nullptr) return nullptr;
   TENURE_DCHECK(moved != block);
   std::memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
-  deallocate(block);
+  deallocate(block, free_entry::unknown, caller);
   return moved;
+}
+
+[[gnu::always_inline]] inline void* allocate_from(std::size_t bytes, wire::allocation_entry entry,
+                                                  const telemetry::caller_place& caller) noexcept {
+  if (likely(bytes <= largest_tabled_bytes)) {
+    if (void* found = exchange(hot.table[bytes])) return found;
+  }
+  void* block = nullptr;
+  if (unlikely(bytes > largest_small_bytes)) {
+    bool zeroed = false;
+    block = allocate_large(bytes, 1, false, &zeroed, entry);
+  } else {
+    block = try_allocate_medium(bytes);
+    if (block == nullptr) block = refill(class_of(bytes == 0 ? 1 : bytes), bytes, entry);
+  }
+  if (unlikely(block == nullptr)) return out_of_memory();
+  return told(block, bytes, entry, caller);
+}
+
+[[gnu::always_inline]] inline void deallocate_from(void* block, free_entry entry,
+                                                   const telemetry::caller_place& caller) noexcept {
+  if (block == nullptr) return;
+  if (!is_mapped(block)) {
+    if (is_emergency_block(block)) return free_emergency(block, caller);
+    return report_misuse(misuse::foreign_pointer, block);
+  }
+  const std::size_t size_class = window.class_map[page_index(block)];
+  if (size_class == 0) return free_other(block, entry, caller);
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  if (address * class_inverse(size_class) >= class_inverse(size_class)) {
+    return report_misuse(misuse::interior_pointer, block);
+  }
+  TENURE_DCHECK(find_span(block) != nullptr && find_span(block)->size_class == size_class);
+  // What a signal handler leaves comes by here once more.
+  if (unlikely(hot.busy)) return free_in_section(find_span(block), block);
+  auto* small = static_cast<free_block*>(block);
+  if (was_freed(small, size_class)) return report_misuse(misuse::double_free, block);
+  tell_freed(block, caller);
+  free_small_slow(small, size_class);
+}
+
+void* reallocate_from(void* block, std::size_t bytes, const telemetry::caller_place& caller) noexcept {
+  TENURE_DCHECK(block != nullptr && bytes != 0);
+  const std::size_t old_bytes = usable_bytes(block);
+  if (old_bytes == 0) {
+    deallocate_slow(block);  // says what it is
+    return nullptr;
+  }
+  span* home = find_span(block);
+  if (home != nullptr && likely(!hot.busy) && was_freed_in(home, block)) {
+    report_misuse(misuse::double_free, block);
+    return nullptr;
+  }
+  if (home == nullptr || home->kind != span_kind::large) {
+    // In place while the block is not more than twice what is needed.
+    if (bytes <= old_bytes && (bytes >= old_bytes / 2 || old_bytes <= 32)) {
+      tell_resized(block, bytes, caller);
+      return block;
+    }
+    return reallocate_by_copy(block, old_bytes, bytes, caller);
+  }
+  if (bytes > largest_small_bytes && bytes <= PTRDIFF_MAX && likely(!hot.busy)) {
+    own_record();  // as in allocate_large()
+    busy_section entered(hot);
+    if (resize_in_place(home, bytes, caller)) return block;
+    if (bytes > old_bytes && old_bytes >= least_moved_bytes) {
+      if (void* moved = move_large(home, bytes, caller)) return moved;
+    }
+  }
+  return reallocate_by_copy(block, old_bytes, bytes, caller);
 }
 
 }  // namespace
@@ -331,100 +401,58 @@ void initialize() noexcept {
   __atomic_store_n(&initialization, environ != nullptr ? 3u : 2u, __ATOMIC_RELEASE);
 }
 
-// Says so itself, so that whoever has nothing else to say need not come back here: its frame is none to walk.
+// Say so themselves, so that whoever has nothing else to say need not come back here: its frame is none to walk.
 void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept {
-  if (likely(bytes <= largest_tabled_bytes)) {
-    if (void* found = exchange(hot.table[bytes])) return found;
-  }
-  void* block = nullptr;
-  if (unlikely(bytes > largest_small_bytes)) {
-    bool zeroed = false;
-    block = allocate_large(bytes, 1, false, &zeroed, entry);
-  } else {
-    block = try_allocate_medium(bytes);
-    if (block == nullptr) block = refill(class_of(bytes == 0 ? 1 : bytes), bytes, entry);
-  }
-  if (unlikely(block == nullptr)) return out_of_memory();
-  return told(block, bytes, entry);
+  return allocate_from(bytes, entry, telemetry::own_caller());
+}
+
+void* allocate_slow(std::size_t bytes, wire::allocation_entry entry, const telemetry::caller_place& caller) noexcept {
+  return allocate_from(bytes, entry, caller);
 }
 
 void* allocate_zeroed(std::size_t bytes) noexcept {
+  const telemetry::caller_place caller = telemetry::own_caller();
   if (bytes > largest_small_bytes) {
     bool zeroed = false;
     // Writing zeroes over pages that are there is cheaper than faulting new ones in, unless most are never touched.
     const bool want_clean = bytes >= least_clean_bytes;
     void* block = allocate_large(bytes, 1, want_clean, &zeroed, wire::allocation_entry::calloc);
-    if (block != nullptr && !zeroed) std::memset(block, 0, bytes);
-    return told(block, bytes, wire::allocation_entry::calloc);
+    if (unlikely(block == nullptr)) return out_of_memory();
+    if (!zeroed) std::memset(block, 0, bytes);
+    return told(block, bytes, wire::allocation_entry::calloc, caller);
   }
-  void* block = allocate(bytes, wire::allocation_entry::calloc);
+  void* block = allocate(bytes, wire::allocation_entry::calloc, caller);
   if (block != nullptr) std::memset(block, 0, bytes);
   return block;
 }
 
-void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocation_entry entry) noexcept {
+void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocation_entry entry,
+                       const telemetry::caller_place& caller) noexcept {
   TENURE_DCHECK(is_power_of_two(alignment));
-  if (alignment <= 16) return allocate(bytes, entry);
+  if (alignment <= 16) return allocate(bytes, entry, caller);
   const std::size_t size_class = class_of_aligned(bytes, alignment);
   if (size_class != 0) {
     void* block = size_class <= last_paired_class ? pop_block<hot_access::kind::paired>(hot_access(), size_class)
                                                   : pop_block<hot_access::kind::single>(hot_access(), size_class);
-    return block != nullptr ? block : told(refill(size_class, class_bytes[size_class], entry), bytes, entry);
+    return block != nullptr ? block : told(refill(size_class, class_bytes[size_class], entry), bytes, entry, caller);
   }
   bool zeroed = false;
-  return told(allocate_large(bytes == 0 ? 1 : bytes, alignment, false, &zeroed, entry), bytes, entry);
+  return told(allocate_large(bytes == 0 ? 1 : bytes, alignment, false, &zeroed, entry), bytes, entry, caller);
 }
 
-void deallocate_slow(void* block, free_entry entry) noexcept {
-  if (block == nullptr) return;
-  if (!is_mapped(block)) {
-    if (is_emergency_block(block)) return free_emergency(block);
-    return report_misuse(misuse::foreign_pointer, block);
-  }
-  const std::size_t size_class = window.class_map[page_index(block)];
-  if (size_class == 0) return free_other(block, entry);
-  const auto address = reinterpret_cast<std::uintptr_t>(block);
-  if (address * class_inverse(size_class) >= class_inverse(size_class)) {
-    return report_misuse(misuse::interior_pointer, block);
-  }
-  TENURE_DCHECK(find_span(block) != nullptr && find_span(block)->size_class == size_class);
-  // What a signal handler leaves comes by here once more.
-  if (unlikely(hot.busy)) return free_in_section(find_span(block), block);
-  auto* small = static_cast<free_block*>(block);
-  if (was_freed(small, size_class)) return report_misuse(misuse::double_free, block);
-  tell_freed(block);
-  free_small_slow(small, size_class);
+void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocation_entry entry) noexcept {
+  return allocate_aligned(bytes, alignment, entry, telemetry::own_caller());
+}
+
+void deallocate_slow(void* block, free_entry entry) noexcept { deallocate_from(block, entry, telemetry::own_caller()); }
+
+void deallocate_slow(void* block, free_entry entry, const telemetry::caller_place& caller) noexcept {
+  deallocate_from(block, entry, caller);
 }
 
 void* reallocate(void* block, std::size_t bytes) noexcept {
-  TENURE_DCHECK(block != nullptr && bytes != 0);
-  const std::size_t old_bytes = usable_bytes(block);
-  if (old_bytes == 0) {
-    deallocate_slow(block);  // says what it is
-    return nullptr;
-  }
-  span* home = find_span(block);
-  if (home != nullptr && likely(!hot.busy) && was_freed_in(home, block)) {
-    report_misuse(misuse::double_free, block);
-    return nullptr;
-  }
-  if (home == nullptr || home->kind != span_kind::large) {
-    // In place while the block is not more than twice what is needed.
-    if (bytes <= old_bytes && (bytes >= old_bytes / 2 || old_bytes <= 32)) {
-      tell_resized(block, bytes);
-      return block;
-    }
-    return reallocate_by_copy(block, old_bytes, bytes);
-  }
-  if (bytes > largest_small_bytes && bytes <= PTRDIFF_MAX && likely(!hot.busy)) {
-    own_record();  // as in allocate_large()
-    busy_section entered(hot);
-    if (resize_in_place(home, bytes)) return block;
-    if (bytes > old_bytes && old_bytes >= least_moved_bytes) {
-      if (void* moved = move_large(home, bytes)) return moved;
-    }
-  }
-  return reallocate_by_copy(block, old_bytes, bytes);
+  void* const moved = reallocate_from(block, bytes, telemetry::own_caller());
+  return likely(moved != nullptr) ? moved : out_of_memory();
 }
 
 std::size_t usable_bytes(const void* block) noexcept {

@@ -1,6 +1,7 @@
 // The heap: what the C and C++ entry points are made of.
 //
-// No function here sets errno, throws or logs (misuse aside); null means that the system refused.
+// No function here throws or logs (misuse aside), and none sets errno but where it says so; null means that the system
+// refused.
 #pragma once
 
 #include <cstddef>
@@ -10,25 +11,35 @@
 #include "core/heap/hot_access.h"
 #include "core/heap/thread_cache.h"
 #include "core/pages/page_map.h"
+#include "core/telemetry/unwind.h"
 
 namespace tenure::core {
 
 // Once, from the first slow path of the process; again harmless. Reads the options as soon as there is an environment.
 void initialize() noexcept;
 
-// Any size. `entry` is what a sample tells about where it came from. Aligned to 16.
+// Where there are two of a function, the second is for who does not end with it: a recorded stack begins in `caller`,
+// own_caller() of the program's own call. The first takes its own caller for that, so that a function of the heap that
+// ends with it is a jump and no frame.
+
+// Any size. `entry` is what a sample tells about where it came from. Aligned to 16. Sets ENOMEM.
 void* allocate_slow(std::size_t bytes, wire::allocation_entry entry) noexcept;
+void* allocate_slow(std::size_t bytes, wire::allocation_entry entry, const telemetry::caller_place& caller) noexcept;
+// Sets ENOMEM.
 void* allocate_zeroed(std::size_t bytes) noexcept;
 // `alignment` is a power of two.
 void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocation_entry entry) noexcept;
+void* allocate_aligned(std::size_t bytes, std::size_t alignment, wire::allocation_entry entry,
+                       const telemetry::caller_place& caller) noexcept;
 
 // By which function a block goes, where it is the program's own call.
 enum class free_entry : std::uint32_t { unknown = 0, free, operator_delete, operator_delete_array };
 
 // Null is ignored; anything else that is not a block in use ends in a message.
 void deallocate_slow(void* block, free_entry entry = free_entry::unknown) noexcept;
+void deallocate_slow(void* block, free_entry entry, const telemetry::caller_place& caller) noexcept;
 
-// As realloc(), for a block in use and bytes != 0. Null when refused; the block is then as it was.
+// As realloc(), for a block in use and bytes != 0. Null, and ENOMEM, when refused; the block is then as it was.
 void* reallocate(void* block, std::size_t bytes) noexcept;
 
 // Bytes the program may use of a block in use; 0 for null and for addresses that are no block.
@@ -68,9 +79,10 @@ template <hot_access::kind of>
   return pop_block<hot_access::kind::single>(hot_access(), medium_class_of(bytes));
 }
 
-[[gnu::always_inline]] inline void* allocate(std::size_t bytes, wire::allocation_entry entry) noexcept {
+[[gnu::always_inline]] inline void* allocate(std::size_t bytes, wire::allocation_entry entry,
+                                             const telemetry::caller_place& caller) noexcept {
   void* block = try_allocate(bytes);
-  return likely(block != nullptr) ? block : allocate_slow(bytes, entry);
+  return likely(block != nullptr) ? block : allocate_slow(bytes, entry, caller);
 }
 
 // The fast path of free: everything that is not a block of a size class in use goes out of line.
@@ -84,6 +96,21 @@ template <hot_access::kind of>
   if (unlikely(cache.is_no_start(address, size_class))) return deallocate_slow(block, entry);
   if (unlikely(static_cast<const unsigned char*>(block)[7] == link_tag)) return deallocate_slow(block, entry);
   if (unlikely(cache.use_room(size_class))) return deallocate_slow(block, entry);
+  cache.push(size_class, block);
+}
+
+// The same for who has more to do afterwards.
+[[gnu::always_inline]] inline void deallocate(void* block, free_entry entry,
+                                              const telemetry::caller_place& caller) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  const std::uintptr_t page = (address - window.begin) >> page_shift;
+  if (unlikely(page >= window.page_count)) return deallocate_slow(block, entry, caller);
+  const std::size_t size_class = window.class_map[page];
+  const hot_access cache;
+  if (unlikely(cache.is_no_start(address, size_class)) ||
+      unlikely(static_cast<const unsigned char*>(block)[7] == link_tag) || unlikely(cache.use_room(size_class))) {
+    return deallocate_slow(block, entry, caller);
+  }
   cache.push(size_class, block);
 }
 

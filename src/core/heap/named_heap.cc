@@ -151,6 +151,10 @@ void* named_heap::allocate_block(std::size_t size_class, std::size_t bytes, std:
 }
 
 void* named_heap::allocate(std::size_t bytes, std::size_t alignment) noexcept {
+  return allocate(bytes, alignment, telemetry::own_caller());
+}
+
+void* named_heap::allocate(std::size_t bytes, std::size_t alignment, const telemetry::caller_place& caller) noexcept {
   TENURE_DCHECK(is_power_of_two(alignment));
   if (bytes > PTRDIFF_MAX) return nullptr;
   const std::size_t size_class = class_of_aligned(bytes, alignment < 16 ? 16 : alignment);
@@ -159,7 +163,7 @@ void* named_heap::allocate(std::size_t bytes, std::size_t alignment) noexcept {
   span* home = find_span(block);
   sample_if_due(home, block, bytes, size_class != 0 ? class_bytes[size_class] : bytes_of(home));
   if (telemetry::is_recording()) {
-    telemetry::tell_allocation(block, bytes, wire::allocation_entry::named_heap, telemetry::own_caller());
+    telemetry::tell_allocation(block, bytes, wire::allocation_entry::named_heap, caller);
   }
   if (telemetry::has_tallies()) telemetry::tally_allocation(block, bytes);
   return block;
@@ -204,7 +208,7 @@ void named_heap::free(span* home, void* block) noexcept {
   if (emptied) release_span(home, false);
 }
 
-void named_heap::free_all() noexcept {
+void named_heap::free_all(const telemetry::caller_place& caller) noexcept {
   busy_section entered(hot);
   span_list all;
   {
@@ -237,7 +241,7 @@ void named_heap::free_all() noexcept {
       telemetry::record_free_range(page_address(taken->first_page), bytes_of(taken));
     }
     if (telemetry::is_recording()) {
-      telemetry::tell_free_range(page_address(taken->first_page), bytes_of(taken), telemetry::own_caller());
+      telemetry::tell_free_range(page_address(taken->first_page), bytes_of(taken), caller);
     }
     if (telemetry::has_tallies()) telemetry::tally_free_range(page_address(taken->first_page), bytes_of(taken));
     release_span(taken, false);
@@ -313,7 +317,7 @@ named_heap* create_named_heap(const char* name) noexcept {
 
 void destroy_named_heap(named_heap* heap) noexcept {
   named_heap::remove_from_list(heap);
-  heap->free_all();
+  heap->free_all(telemetry::own_caller());
   if (heap->account() != nullptr) TENURE_CHECK(budget::close(heap->account()));  // accounts or shrinkers stand below
   auto* spare = reinterpret_cast<spare_memory*>(heap);
   os::lock_guard held(list_lock);

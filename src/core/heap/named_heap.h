@@ -14,6 +14,7 @@
 #include "core/heap/central_list.h"
 #include "core/os/mutex.h"
 #include "core/pages/span.h"
+#include "core/telemetry/unwind.h"
 #include "wire/event.h"
 
 namespace tenure::core {
@@ -36,13 +37,15 @@ class named_heap {
   named_heap(const char* name, budget::account* account) noexcept;
 
   // `alignment` is a power of two. Null when the system refuses. Thread-safe.
+  // A recorded stack begins in the caller, or in the one that is given.
   void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
+  void* allocate(std::size_t bytes, std::size_t alignment, const telemetry::caller_place& caller) noexcept;
   // A block of the class whose page-map entry leads to the slow path, for a sample; in spans as small as can be.
   void* allocate_class(std::size_t size_class) noexcept;
   // `block` is the start of a block of this heap in `home`; the caller has checked that.
   void free(span* home, void* block) noexcept;
   // Every block at once. Nobody may use the heap meanwhile.
-  void free_all() noexcept;
+  void free_all(const telemetry::caller_place& caller) noexcept;
 
   // Whether the block, at a block's start in `home`, is in use; for messages.
   bool is_free(const span* home, const void* block) noexcept;

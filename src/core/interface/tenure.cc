@@ -154,7 +154,7 @@ TENURE_EXPORT void* tenure_heap_allocate(tenure_heap* heap, std::size_t bytes, s
     errno = EINVAL;
     return nullptr;
   }
-  void* block = of(heap)->allocate(bytes, alignment);
+  void* block = of(heap)->allocate(bytes, alignment, tenure::telemetry::own_caller());
   if (block == nullptr) errno = ENOMEM;
   return block;
 }

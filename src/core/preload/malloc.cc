@@ -27,13 +27,20 @@ using wire::allocation_entry;
   return allocate_slow(bytes, allocation_entry::malloc);
 }
 
-void* aligned_or_error(std::size_t alignment, std::size_t bytes) noexcept {
+// What ends with it is a jump, so that its caller is the program.
+[[gnu::noinline]] void* aligned_or_error(std::size_t alignment, std::size_t bytes) noexcept {
   if (!is_power_of_two(alignment)) {
     errno = EINVAL;
     return nullptr;
   }
-  void* block = allocate_aligned(bytes, alignment, allocation_entry::aligned);
+  void* block = allocate_aligned(bytes, alignment, allocation_entry::aligned, tenure::telemetry::own_caller());
   return block != nullptr ? block : out_of_memory();
+}
+
+// realloc(block, 0), likewise.
+[[gnu::noinline]] void* free_for_nothing(void* block) noexcept {
+  deallocate(block, free_entry::unknown, tenure::telemetry::own_caller());
+  return nullptr;
 }
 
 // The free of a block whose size the caller names.
@@ -61,18 +68,13 @@ TENURE_EXPORT void cfree(void* block) { deallocate(block, free_entry::free); }
 TENURE_EXPORT void* calloc(std::size_t count, std::size_t bytes) {
   std::size_t total = 0;
   if (unlikely(__builtin_mul_overflow(count, bytes, &total))) return out_of_memory();
-  void* block = allocate_zeroed(total);
-  return likely(block != nullptr) ? block : out_of_memory();
+  return allocate_zeroed(total);
 }
 
 TENURE_EXPORT void* realloc(void* block, std::size_t bytes) {
   if (block == nullptr) return malloc(bytes);
-  if (bytes == 0) {
-    deallocate(block);
-    return nullptr;
-  }
-  void* moved = reallocate(block, bytes);
-  return likely(moved != nullptr) ? moved : out_of_memory();
+  if (bytes == 0) return free_for_nothing(block);
+  return reallocate(block, bytes);
 }
 
 TENURE_EXPORT void* reallocarray(void* block, std::size_t count, std::size_t bytes) {
@@ -87,7 +89,7 @@ TENURE_EXPORT void free_aligned_sized(void* block, std::size_t, std::size_t byte
 
 TENURE_EXPORT int posix_memalign(void** result, std::size_t alignment, std::size_t bytes) {
   if (!is_power_of_two(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
-  void* block = allocate_aligned(bytes, alignment, allocation_entry::aligned);
+  void* block = allocate_aligned(bytes, alignment, allocation_entry::aligned, tenure::telemetry::own_caller());
   if (block == nullptr) return ENOMEM;
   *result = block;
   return 0;

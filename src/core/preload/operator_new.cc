@@ -44,25 +44,35 @@ std::new_handler current_new_handler() noexcept {
   std::abort();
 }
 
-void* allocate_for(std::size_t bytes, std::size_t alignment, allocation_entry entry) noexcept {
-  return alignment <= 16 ? allocate(bytes, entry) : allocate_aligned(bytes, alignment, entry);
+using tenure::telemetry::caller_place;
+using tenure::telemetry::own_caller;
+
+void* allocate_for(std::size_t bytes, std::size_t alignment, allocation_entry entry,
+                   const caller_place& caller) noexcept {
+  return alignment <= 16 ? allocate(bytes, entry, caller) : allocate_aligned(bytes, alignment, entry, caller);
 }
 
-// Until the handler gives up by throwing or is gone. `throws`: the last resort of the plain forms.
-[[gnu::noinline]] void* new_slow(std::size_t bytes, std::size_t alignment, allocation_entry entry) {
+// Until the handler gives up by throwing or is gone.
+void* new_until_given_up(std::size_t bytes, std::size_t alignment, allocation_entry entry, const caller_place& caller) {
   for (;;) {
-    if (void* block = allocate_for(bytes, alignment, entry)) return block;
+    if (void* block = allocate_for(bytes, alignment, entry, caller)) return block;
     const std::new_handler handler = current_new_handler();
     if (handler == nullptr) throw_bad_alloc();
     handler();
   }
 }
 
+// What the operators end with, by a jump: the caller is the program.
+[[gnu::noinline]] void* new_slow(std::size_t bytes, std::size_t alignment, allocation_entry entry) {
+  return new_until_given_up(bytes, alignment, entry, own_caller());
+}
+
 [[gnu::noinline]] void* new_slow_nothrow(std::size_t bytes, std::size_t alignment, allocation_entry entry) noexcept {
-  if (void* block = allocate_for(bytes, alignment, entry)) return block;
+  const caller_place caller = own_caller();
+  if (void* block = allocate_for(bytes, alignment, entry, caller)) return block;
   if (&__gxx_personality_v0 == nullptr || current_new_handler() == nullptr) return nullptr;
   try {
-    return new_slow(bytes, alignment, entry);
+    return new_until_given_up(bytes, alignment, entry, caller);
   } catch (...) {
     return nullptr;
   }
