@@ -28,6 +28,9 @@ std::uint64_t checksum_of(const block_header& header, std::span<const std::uint8
 
 }  // namespace
 
+void packer_end::operator()(ZSTD_CCtx_s* packer) const { ZSTD_freeCCtx(packer); }
+void unpacker_end::operator()(ZSTD_DCtx_s* unpacker) const { ZSTD_freeDCtx(unpacker); }
+
 std::expected<block_writer, std::string> block_writer::create(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0) return std::unexpected(fmt::format("{} cannot be written: {}.", path.string(), reason()));
@@ -47,7 +50,8 @@ block_writer::block_writer(block_writer&& other) noexcept
       path_(std::move(other.path_)),
       written_bytes_(other.written_bytes_),
       error_(std::move(other.error_)),
-      buffer_(std::move(other.buffer_)) {}
+      buffer_(std::move(other.buffer_)),
+      packer_(std::move(other.packer_)) {}
 
 block_writer& block_writer::operator=(block_writer&& other) noexcept {
   std::swap(file_, other.file_);
@@ -55,6 +59,7 @@ block_writer& block_writer::operator=(block_writer&& other) noexcept {
   std::swap(written_bytes_, other.written_bytes_);
   std::swap(error_, other.error_);
   std::swap(buffer_, other.buffer_);
+  std::swap(packer_, other.packer_);
   return *this;
 }
 
@@ -85,7 +90,13 @@ void block_writer::write(block_kind kind, std::uint32_t process, std::span<const
   }
   buffer_.resize(sizeof(block_header) + ZSTD_compressBound(payload.size()));
   const std::span<std::uint8_t> room = std::span(buffer_).subspan(sizeof(block_header));
-  const std::size_t stored = ZSTD_compress(room.data(), room.size(), payload.data(), payload.size(), compression_level);
+  if (packer_ == nullptr) packer_.reset(ZSTD_createCCtx());
+  if (packer_ == nullptr) {
+    error_ = "a block could not be compressed: there is no memory for it.";
+    return;
+  }
+  const std::size_t stored =
+      ZSTD_compressCCtx(packer_.get(), room.data(), room.size(), payload.data(), payload.size(), compression_level);
   if (ZSTD_isError(stored) != 0) {
     error_ = fmt::format("a block could not be compressed: {}.", ZSTD_getErrorName(stored));
     return;
@@ -147,7 +158,8 @@ block_reader::block_reader(block_reader&& other) noexcept
       damage_(std::move(other.damage_)),
       skipped_(other.skipped_),
       skipping_(other.skipping_),
-      buffer_(std::move(other.buffer_)) {}
+      buffer_(std::move(other.buffer_)),
+      unpacker_(std::move(other.unpacker_)) {}
 
 block_reader::~block_reader() {
   if (mapping_ != nullptr) ::munmap(mapping_, bytes_.size());
@@ -189,7 +201,10 @@ std::optional<block> block_reader::next() {
     return block{kind, header.process, {}, whole};
   }
   buffer_.resize(header.raw_bytes);
-  const std::size_t raw = ZSTD_decompress(buffer_.data(), buffer_.size(), stored.data(), stored.size());
+  if (unpacker_ == nullptr) unpacker_.reset(ZSTD_createDCtx());
+  if (unpacker_ == nullptr) return damaged("there is no memory to decompress a block with");
+  const std::size_t raw =
+      ZSTD_decompressDCtx(unpacker_.get(), buffer_.data(), buffer_.size(), stored.data(), stored.size());
   if (ZSTD_isError(raw) != 0 || raw != header.raw_bytes) return damaged("a block cannot be decompressed");
   past();
   return block{kind, header.process, buffer_, whole};

@@ -15,15 +15,19 @@
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+struct ZSTD_CCtx_s;
+struct ZSTD_DCtx_s;
+
 namespace tenure::record {
 
 inline constexpr std::uint64_t file_magic = 0x31434552554e4554;  // "TENUREC1" in memory order
-inline constexpr std::uint32_t file_version = 5;          // docs/reference/recording-format.md has what each brought
+inline constexpr std::uint32_t file_version = 6;          // docs/reference/recording-format.md has what each brought
 inline constexpr std::uint32_t block_magic = 0x4b4c4254;  // "TBLK"
 // No block is longer, compressed or not.
 inline constexpr std::uint32_t block_limit_bytes = 256u << 20;
@@ -60,6 +64,7 @@ enum class block_kind : std::uint32_t {
   named = 11,      // which of those each location of a process has
   source = 12,     // which tool has seen the run, where it was not Tenure
   sums = 13,       // of stacks, where that tool tells no single blocks
+  memory = 14,     // what a process holds at a moment: RSS, the heap's counters, perhaps its mappings
 };
 
 struct block {
@@ -67,6 +72,14 @@ struct block {
   std::uint32_t process = 0;
   std::span<const std::uint8_t> payload;  // until the next call
   std::span<const std::uint8_t> stored;   // header and payload as they stand in the file
+};
+
+// Working memory of zstd, kept from block to block.
+struct packer_end {
+  void operator()(ZSTD_CCtx_s* packer) const;
+};
+struct unpacker_end {
+  void operator()(ZSTD_DCtx_s* unpacker) const;
 };
 
 class block_writer {
@@ -104,6 +117,7 @@ class block_writer {
   std::uint64_t written_bytes_ = 0;
   std::optional<std::string> error_;
   std::vector<std::uint8_t> buffer_;
+  std::unique_ptr<ZSTD_CCtx_s, packer_end> packer_;
 };
 
 class block_reader {
@@ -144,6 +158,7 @@ class block_reader {
   std::uint32_t skipped_ = 0;  // one bit a kind
   skipping skipping_ = skipping::checks;
   std::vector<std::uint8_t> buffer_;
+  std::unique_ptr<ZSTD_DCtx_s, unpacker_end> unpacker_;
 };
 
 }  // namespace tenure::record

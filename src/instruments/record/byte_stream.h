@@ -5,7 +5,9 @@
 // reader as failed; callers look once, at the end.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,27 +18,42 @@ namespace tenure::record {
 class byte_writer {
  public:
   void number(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) bytes_.push_back(static_cast<std::uint8_t>(value | 0x80));
-    bytes_.push_back(static_cast<std::uint8_t>(value));
+    constexpr std::size_t longest = 10;
+    std::uint8_t* to = room(longest);
+    for (; value >= 0x80; value >>= 7) *to++ = static_cast<std::uint8_t>(value | 0x80);
+    *to++ = static_cast<std::uint8_t>(value);
+    size_ = static_cast<std::size_t>(to - bytes_.data());
   }
   void signed_number(std::int64_t value) {
     number(static_cast<std::uint64_t>(value) << 1 ^ static_cast<std::uint64_t>(value >> 63));
   }
   void text(std::string_view value) {
     number(value.size());
-    bytes_.insert(bytes_.end(), value.begin(), value.end());
+    append_bytes({reinterpret_cast<const std::uint8_t*>(value.data()), value.size()});
   }
   void append(const byte_writer& other) {
-    number(other.bytes_.size());
-    bytes_.insert(bytes_.end(), other.bytes_.begin(), other.bytes_.end());
+    number(other.size_);
+    append_bytes(other.bytes());
   }
-  void append_bytes(std::span<const std::uint8_t> other) { bytes_.insert(bytes_.end(), other.begin(), other.end()); }
-  std::span<const std::uint8_t> bytes() const { return bytes_; }
-  std::size_t size() const { return bytes_.size(); }
-  void clear() { bytes_.clear(); }
+  void append_bytes(std::span<const std::uint8_t> other) {
+    if (other.empty()) return;
+    std::memcpy(room(other.size()), other.data(), other.size());
+    size_ += other.size();
+  }
+  std::span<const std::uint8_t> bytes() const { return {bytes_.data(), size_}; }
+  std::size_t size() const { return size_; }
+  void clear() { size_ = 0; }
 
  private:
-  std::vector<std::uint8_t> bytes_;
+  // Where the next bytes go; there is room for so many.
+  std::uint8_t* room(std::size_t bytes) {
+    constexpr std::size_t least = 64;
+    if (bytes_.size() - size_ < bytes) bytes_.resize(std::max(size_ + bytes, bytes_.size() * 2 + least));
+    return bytes_.data() + size_;
+  }
+
+  std::vector<std::uint8_t> bytes_;  // more than are in use
+  std::size_t size_ = 0;
 };
 
 class byte_reader {
@@ -44,6 +61,11 @@ class byte_reader {
   explicit byte_reader(std::span<const std::uint8_t> bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   std::uint64_t number() {
+    if (at_ != end_ && *at_ < 0x80) [[likely]]
+      return *at_++;
+    return long_number();
+  }
+  std::uint64_t long_number() {
     std::uint64_t value = 0;
     for (unsigned shift = 0; shift < 70; shift += 7) {
       if (at_ == end_) return fail();
