@@ -1,17 +1,23 @@
 // Preloaded into a program, compares at every n-th allocation the stack that Tenure captures with the one that
-// libunwind finds, and writes what it counted to <UNWIND_COMPARISON_FOLDER>/<pid> when the program ends.
+// libunwind finds, and writes what it counted to <UNWIND_COMPARISON_FOLDER>/<pid> when the program ends. Tenure
+// captures twice: by a whole walk, as for samples, and by the remembering one of the recorder, from one comparison to
+// the next of the same thread.
 //
 // Allocation itself stays with glibc. libunwind may allocate; what it asks for while comparing is not compared.
 #define UNW_LOCAL_ONLY
 #include <fcntl.h>
 #include <libunwind.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
+#include "core/telemetry/known_stack.h"
+#include "core/telemetry/stack_trie.h"
 #include "core/telemetry/unwind.h"
 
 extern "C" {
@@ -22,12 +28,16 @@ void* __libc_realloc(void* block, std::size_t bytes);
 
 namespace {
 
+using tenure::telemetry::caller_place;
+using tenure::telemetry::known_stack;
+using tenure::telemetry::stack_trie;
 using tenure::telemetry::walk_end;
+namespace wire = tenure::wire;
 
 constexpr std::size_t most_frames = 512;
 
 struct counts {
-  std::uint64_t stacks, frames, complete, no_rule, guessed, mismatches;
+  std::uint64_t stacks, frames, complete, no_rule, guessed, remembered, mismatches;
 };
 counts total;
 char first_mismatch[512];
@@ -54,6 +64,42 @@ std::size_t by_libunwind(std::uint64_t* frames) noexcept {
   return count;
 }
 
+void* map(std::size_t bytes) noexcept {
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) std::abort();
+  return memory;
+}
+
+// The numbers of stacks, as in a tape. Made by the first comparison of the process.
+wire::tape_header header;
+wire::stack_node* nodes = nullptr;
+stack_trie trie;
+std::uint32_t trie_state = 0;  // 0 none, 1 in the making, 2 there
+
+std::uint32_t announce_nothing(std::uint64_t) noexcept { return 0; }
+
+bool have_trie() noexcept {
+  std::uint32_t none = 0;
+  if (__atomic_compare_exchange_n(&trie_state, &none, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+    nodes = static_cast<wire::stack_node*>(map(sizeof *nodes * wire::stack_node_capacity));
+    trie.attach(&header, nodes, wire::stack_node_capacity, nullptr, announce_nothing);
+    __atomic_store_n(&trie_state, 2, __ATOMIC_RELEASE);
+  }
+  return __atomic_load_n(&trie_state, __ATOMIC_ACQUIRE) == 2;
+}
+
+// The stack from `from` outward by what the thread remembers; its frames, innermost first, and how it ended.
+std::size_t by_memory(const caller_place& from, std::uint64_t* frames, std::uint32_t* end) noexcept {
+  static thread_local known_stack* remembered __attribute__((tls_model("initial-exec"))) = nullptr;
+  if (remembered == nullptr) remembered = new (map(sizeof(known_stack))) known_stack;
+  std::size_t count = 0;
+  std::uint32_t at = remembered->capture(trie, from);
+  for (; at >= wire::stack_root_count && count < most_frames; at = nodes[at].parent)
+    frames[count++] = nodes[at].address;
+  *end = at;
+  return count;
+}
+
 void note(std::size_t frame, std::size_t ours, std::size_t theirs, walk_end end, std::uint64_t our_address,
           std::uint64_t their_address) noexcept {
   add(&counts::mismatches, 1);
@@ -75,6 +121,18 @@ void note(std::size_t frame, std::size_t ours, std::size_t theirs, walk_end end,
   const std::uint64_t* their_frames = theirs + 1;
   const std::size_t rest = their_count == 0 ? 0 : their_count - 1;
   add(&counts::stacks, 1);
+  if (have_trie()) {
+    static thread_local std::uint64_t known[most_frames] __attribute__((tls_model("initial-exec")));
+    std::uint32_t end = 0;
+    const std::size_t known_count = by_memory(tenure::telemetry::own_caller(), known, &end);
+    add(&counts::remembered, 1);
+    for (std::size_t i = 0; i < known_count && i < our_count; ++i) {
+      if (known[i] != our_frames[i]) return note(i, known_count, our_count, walk.end, known[i], our_frames[i]);
+    }
+    // One holds as many frames as the other but for the place that they begin in.
+    const bool is_cut_off = walk.end == walk_end::limit || end == static_cast<std::uint32_t>(walk_end::limit);
+    if (known_count != our_count && !is_cut_off) return note(known_count, known_count, our_count, walk.end, 0, 0);
+  }
   for (std::size_t i = 0; i < our_count && i < rest; ++i) {
     if (our_frames[i] != their_frames[i]) return note(i, our_count, rest, walk.end, our_frames[i], their_frames[i]);
   }
@@ -110,11 +168,12 @@ void meet() noexcept {
   char text[1024];
   std::snprintf(text, sizeof text, "%s/%d", folder, getpid());
   const int file = open(text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  const int bytes = std::snprintf(
-      text, sizeof text, "%llu %llu %llu %llu %llu %llu %s\n", static_cast<unsigned long long>(total.stacks),
-      static_cast<unsigned long long>(total.frames), static_cast<unsigned long long>(total.complete),
-      static_cast<unsigned long long>(total.no_rule), static_cast<unsigned long long>(total.guessed),
-      static_cast<unsigned long long>(total.mismatches), first_mismatch);
+  const int bytes =
+      std::snprintf(text, sizeof text, "%llu %llu %llu %llu %llu %llu %llu %s\n",
+                    static_cast<unsigned long long>(total.stacks), static_cast<unsigned long long>(total.frames),
+                    static_cast<unsigned long long>(total.complete), static_cast<unsigned long long>(total.no_rule),
+                    static_cast<unsigned long long>(total.guessed), static_cast<unsigned long long>(total.remembered),
+                    static_cast<unsigned long long>(total.mismatches), first_mismatch);
   if (file < 0 || write(file, text, static_cast<std::size_t>(bytes)) != bytes) std::abort();
   close(file);
 }

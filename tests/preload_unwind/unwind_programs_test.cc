@@ -11,7 +11,8 @@
 namespace {
 
 struct counts {
-  unsigned long long processes = 0, stacks = 0, frames = 0, complete = 0, no_rule = 0, guessed = 0, mismatches = 0;
+  unsigned long long processes = 0, stacks = 0, frames = 0, complete = 0, no_rule = 0, guessed = 0, remembered = 0,
+                     mismatches = 0;
   std::string first_mismatch;
 };
 
@@ -36,6 +37,7 @@ class unwind_programs : public ::testing::Test {
         "%llu processes, %llu stacks, %llu frames, %llu complete, %llu without a rule, %llu guessed by libunwind\n",
         all_.processes, all_.stacks, all_.frames, all_.complete, all_.no_rule, all_.guessed);
     EXPECT_GT(all_.frames, 1000u);
+    EXPECT_EQ(all_.remembered, all_.stacks);
     EXPECT_EQ(all_.mismatches, 0u) << all_.first_mismatch;
   }
 
@@ -48,7 +50,8 @@ class unwind_programs : public ::testing::Test {
   void read(const std::filesystem::path& path) {
     std::ifstream file(path);
     counts one;
-    while (file >> one.stacks >> one.frames >> one.complete >> one.no_rule >> one.guessed >> one.mismatches) {
+    while (file >> one.stacks >> one.frames >> one.complete >> one.no_rule >> one.guessed >> one.remembered >>
+           one.mismatches) {
       std::getline(file, one.first_mismatch);
       ++all_.processes;
       all_.stacks += one.stacks;
@@ -56,6 +59,7 @@ class unwind_programs : public ::testing::Test {
       all_.complete += one.complete;
       all_.no_rule += one.no_rule;
       all_.guessed += one.guessed;
+      all_.remembered += one.remembered;
       all_.mismatches += one.mismatches;
       if (one.mismatches != 0) all_.first_mismatch = one.first_mismatch;
     }
