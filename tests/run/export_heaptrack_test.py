@@ -74,6 +74,24 @@ class HeaptrackExportTest(ImportCase):
         done = self.tenure("export", "-f", "heaptrack", "-o", "/dev/full", self.recording, code=70)
         self.assertIn(b"No space left on device", done.stderr)
 
+    def test_an_output_that_cannot_be_written_to_its_end_is_said_and_leaves_nothing(self):
+        self.record(KNOWN, "churn", 400)
+        whole = len(self.export().stdout)
+        self.data.write_bytes(b"what was there")
+        beside = sorted(self.folder.iterdir())
+        for limit in (whole // 2, whole - 1):
+            done = self.tenure("export", "-f", "heaptrack", "-o", self.data, self.recording, code=70, most_bytes=limit)
+            self.assertEqual(done.stderr.decode(), f"tenure: '{self.data}' cannot be written: File too large.\n")
+            self.assertEqual(sorted(self.folder.iterdir()), beside)
+            self.assertEqual(self.data.read_bytes(), b"what was there")
+        with open(self.folder / "out", "wb") as output:
+            done = self.tenure("export", "-f", "heaptrack", self.recording, code=70, most_bytes=whole // 2,
+                               stdout=output)
+        self.assertEqual(done.stderr.decode(),
+                         "tenure: the answer cannot be written to standard output: File too large.\n")
+        self.tenure("export", "-f", "heaptrack", "-o", self.data, self.recording, most_bytes=whole)
+        self.assertEqual(self.data.stat().st_size, whole)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1], verbosity=2)

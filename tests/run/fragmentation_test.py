@@ -167,6 +167,89 @@ class LiveTest(FragmentationCase):
         self.assertIsNone(planted.poll())
 
 
+class RecordedTest(FragmentationCase):
+    """What is told of the recording, held against the map of the same heap at the same moment."""
+
+    def of_recording(self, *words, code=0):
+        done = self.tenure("fragmentation", "--json", *words, self.recording, code=code)
+        return self.only(json.loads(done.stdout))
+
+    def map_and_recording(self):
+        mapped, told = self.look("--recording", self.recording, "--", KNOWN, "end")
+        return mapped, told, self.of_recording()
+
+    def test_parts_and_classes_are_those_of_the_map(self):
+        mapped, _, process = self.map_and_recording()
+        self.assertTrue(process["is_known"])
+        self.assertEqual(process["heap_bytes"], mapped["heap_bytes"])
+        self.assertEqual(sum(process["parts"].values()), process["heap_bytes"])
+        of_kind = lambda kinds: sum(span["bytes"] for span in mapped["spans"] if span["kind"] in kinds)
+        self.assertEqual(process["parts"]["large_bytes"], of_kind(("large",)))
+        self.assertEqual(process["parts"]["named_bytes"], of_kind(("sampled", "named_small", "named_large")))
+        self.assertEqual(process["parts"]["dirty_bytes"] + process["parts"]["clean_bytes"],
+                         of_kind(("free_dirty", "free_clean")))
+        by_class = {}
+        for span in mapped["spans"]:
+            if span["kind"] == "small":
+                none = {"spans": 0, "free": 0, "absent": 0, "batches": 0, "out": 0}
+                row = by_class.setdefault(span["block_bytes"], none)
+                row["spans"] += 1
+                row["free"] += span["free"] - span["absent"]
+                row["absent"] += span["absent"]
+                row["batches"] += span["batches"]
+                row["out"] += span["live"] + span["cached"]
+        self.assertGreater(len(by_class), 5)
+        for row in process["classes"]:
+            if row["spans"] == 0:
+                continue
+            expected = by_class.pop(row["block_bytes"])
+            self.assertEqual({"spans": row["spans"], "free": row["free_blocks"], "absent": row["absent_blocks"],
+                              "batches": row["batch_blocks"], "out": row["handed_out_blocks"]}, expected)
+        self.assertEqual(by_class, {})
+
+    def test_no_site_pins_more_than_is_said(self):
+        mapped, told, process = self.map_and_recording()
+        pins, _, _ = self.expected_pins(mapped, told)
+        for name in ("pin_often", "pin_seldom"):
+            site = self.site(process, name)
+            self.assertEqual((site["live"]["blocks"], site["live"]["bytes"]), (len(told[name]), len(told[name]) * 1250))
+            self.assertGreater(pins[name], 0)
+            self.assertGreaterEqual(site["most_pinned_bytes"], pins[name])
+            self.assertLessEqual(site["even_pinned_bytes"], site["most_pinned_bytes"])
+        # Nobody else's blocks of that size are there, so the two pin all that is free in spans of it.
+        self.assertIs(process["sites"][0], self.site(process, "pin_often"))
+        large = self.site(process, "hold_large")
+        self.assertEqual((large["most_pinned_bytes"], large["usable_bytes"] >= large["live"]["bytes"]), (0, True))
+
+    def test_another_moment_and_chosen_blocks(self):
+        self.map_and_recording()
+        begin, end, peak = (self.of_recording(*words) for words in (("--at", "0"), (), ("--peak",)))
+        self.assertLess(begin["moment_ns"], end["moment_ns"])
+        self.assertGreaterEqual(peak["parts"]["live_bytes"], begin["parts"]["live_bytes"])
+        chosen = self.of_recording("--function", "pin_seldom")
+        site, = chosen["sites"]
+        self.assertEqual(site["live"]["blocks"], 63)
+        self.assertEqual(chosen["parts"], end["parts"])
+        self.assertEqual(self.of_recording("--thread", "no-such")["sites"], [])
+        self.assertEqual(len(self.of_recording("--size", "1M..")["sites"]), 1)
+        self.assertEqual(self.of_recording("--window", "0s..1ns")["sites"], [])
+
+    def test_text(self):
+        self.map_and_recording()
+        text = self.tenure("fragmentation", self.recording).stdout.decode()
+        self.assertRegex(text, r"heap [\d.]+ MiB, of [\d.]+ MiB that were resident")
+        self.assertRegex(text, r"Who may pin it  ")
+        self.assertRegex(text, r"pin_often\n +planted_fragments\.cc:\d+ < ")
+        self.assertRegex(text, r"Size classes  ")
+
+    def test_a_recording_without_an_end_is_told_to_where_it_goes(self):
+        self.map_and_recording()
+        whole = self.recording.read_bytes()
+        self.recording.write_bytes(whole[:len(whole) * 2 // 3])
+        done = self.tenure("fragmentation", self.recording, code=1)
+        self.assertIn("cut off", done.stdout.decode())
+
+
 class BadInputTest(FragmentationCase):
     def refused(self, *words, sentence):
         done = self.tenure("fragmentation", *words, code=2)
@@ -174,12 +257,16 @@ class BadInputTest(FragmentationCase):
         self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
 
     def test_one_subject_and_options_that_fit_it(self):
-        self.refused(sentence="one process or one command")
-        self.refused("1", "--", "true", sentence="one process or one command")
-        self.refused("run.tenure", sentence="a recording does not say where blocks lie")
+        self.refused(sentence="one process, one recording or one command")
+        self.refused("1", "--", "true", sentence="one process, one recording or one command")
+        self.refused("no-such.tenure", sentence="no-such.tenure")
         self.refused("99999999999999", sentence="there can be no process")
         self.refused("--wait", "1s", "--", "true", sentence="--wait is of a process")
-        self.refused("--window", "1s..2s", "1", sentence="--window is of a command")
+        self.refused("--window", "1s..2s", "1", sentence="--window is of a recording or a command")
+        self.refused("--at", "1s", "1", sentence="--at is of a recording")
+        self.refused("--peak", "--", "true", sentence="--peak is of a recording")
+        self.refused("--at", "1s", "--peak", "run.tenure", sentence="two moments")
+        self.refused("--recording", "kept", "run.tenure", sentence="--recording is of a command")
 
 
 if __name__ == "__main__":

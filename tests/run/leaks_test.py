@@ -264,6 +264,9 @@ class LiveTest(LeaksCase):
         self.until(lambda: ".bells." in pathlib.Path(f"/proc/{sleeping.pid}/maps").read_text(), "it has started")
         self.until(lambda: ") S " in pathlib.Path(f"/proc/{sleeping.pid}/stat").read_text(), "it sleeps")
         self.refused("--wait", "300ms", str(sleeping.pid), code=70, sentence="did not answer")
+        # Whoever looks on is told what is waited for.
+        shown = self.on_terminal("leaks", "--wait", "2s", sleeping.pid, code=70)
+        self.assertIn(f"waiting for process {sleeping.pid}", shown)
         self.assertIsNone(sleeping.poll())
 
     def test_a_process_that_is_refused_a_thread_says_so(self):

@@ -4,10 +4,11 @@
 import json
 import pathlib
 import re
+import subprocess
 import sys
 import unittest
 
-from recording_case import KNOWN, RecordingCase
+from recording_case import KNOWN, LIBRARY, RecordingCase
 
 SOURCE = pathlib.Path(__file__).with_name("known_lives.cc")
 
@@ -64,6 +65,27 @@ class Lifetimes(RecordingCase):
         pairs = {(one["allocated_by"], one["is_same_thread"]): one["freed"]["blocks"] for one in process["by_threads"]}
         self.assertEqual(pairs[("maker", False)], 400)
         self.assertEqual(self.function(process, "once_block")["freed_by_another_thread"]["blocks"], 0)
+
+    def usable(self, *sizes):
+        """What the heap says that it gives for each."""
+        program = ("import ctypes, sys\nheap = ctypes.CDLL(None)\nheap.malloc.restype = ctypes.c_void_p\n"
+                   "for size in sys.argv[1:]: "
+                   "print(heap.malloc_usable_size(ctypes.c_void_p(heap.malloc(ctypes.c_size_t(int(size))))))")
+        done = subprocess.run([sys.executable, "-c", program, *map(str, sizes)], capture_output=True, text=True,
+                              check=True, env=dict(self.environment, LD_PRELOAD=LIBRARY))
+        return [int(line) for line in done.stdout.split()]
+
+    def test_what_sizes_cost(self):
+        self.record(KNOWN, "hand", 400, "ring", 1000, "once", 500_001)
+        process = self.only(self.lifetimes())
+        expected = zip(("make_blocks", "ring_blocks", "once_block"), (400, 1000, 1), self.usable(3000, 512, 500_001))
+        for name, count, usable in expected:
+            group = self.function(process, name)
+            self.assertEqual((group["allocated"]["blocks"], group["usable_bytes"]), (count, count * usable), name)
+        self.assertEqual(process["usable_bytes"], sum(group["usable_bytes"] for group in process["by_function"]))
+        text = self.tenure("lifetimes", self.recording).stdout.decode()
+        self.assertRegex(text, r"What sizes cost  by which size classes and pages round up")
+        self.assertLessEqual(max(map(len, text.splitlines())), 100)
 
     def lines_that_free(self):
         """Of the program's source: the lines with a call of free or realloc, by the function that they are in."""

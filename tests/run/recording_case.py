@@ -6,7 +6,9 @@ The test programs are called with TENURE LIBRARY KNOWN_PROGRAM.
 import json
 import os
 import pathlib
+import pty
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -29,11 +31,35 @@ class RecordingCase(unittest.TestCase):
     def record(self, *command, code=0, options=()):
         return self.tenure("record", "-q", *options, "-o", self.recording, "--", *command, code=code)
 
-    def tenure(self, *words, code=0):
+    def tenure(self, *words, code=0, most_bytes=None, stdout=subprocess.PIPE):
+        def limit_files():
+            if most_bytes is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
         done = subprocess.run([TENURE, *map(str, words)], env=self.environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=120)
+                              stdout=stdout, stderr=subprocess.PIPE, timeout=120, preexec_fn=limit_files)
         self.assertEqual(done.returncode, code, done.stderr)
         return done
+
+    def on_terminal(self, *words, code=0):
+        """What the command writes to standard error where that is a terminal."""
+        outer, inner = pty.openpty()
+        with subprocess.Popen([TENURE, *map(str, words)], env=self.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=inner) as child:
+            os.close(inner)
+            text = b""
+            while True:
+                try:
+                    part = os.read(outer, 65536)
+                except OSError:
+                    break
+                if not part:
+                    break
+                text += part
+            child.wait(timeout=120)
+        os.close(outer)
+        self.assertEqual(child.returncode, code, text)
+        return text.decode()
 
     def start_planted(self, **environment):
         """The program on Tenure's heap, that goes on until the test ends, and what it said until it was ready."""

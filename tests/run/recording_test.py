@@ -72,6 +72,40 @@ class RecordTest(RecordingCase):
         self.assertEqual(end["at_moment"], whole["never_freed"])
         self.assertEqual(self.only(self.report("--at", "0"))["at_moment"]["blocks"], 0)
 
+    def test_the_memory_of_a_process_is_explained_to_its_rss(self):
+        self.record(KNOWN, "keep", 30, "hand", 5)
+        for words in ((), ("--at", "1h"), ("--window", "..1h")):
+            process = self.only(self.report(*words))
+            memory = process["memory"]
+            parts = {part["kind"]: part for part in memory["parts"]}
+            self.assertEqual(sum(part["resident_bytes"] for part in memory["parts"]), memory["resident_bytes"])
+            self.assertGreater(parts["heap_live"]["resident_bytes"], 0)
+            self.assertGreater(parts["files"]["resident_bytes"], 0)
+            self.assertGreater(parts["stacks"]["resident_bytes"], 0)
+            self.assertLessEqual(memory["time_ns"], process["duration_ns"])
+        # The last moment: nothing is freed after it.
+        last = self.only(self.report("--at", "1h"))
+        live, = (part for part in last["memory"]["parts"] if part["kind"] == "heap_live")
+        self.assertEqual(live["counted_bytes"], last["never_freed"]["bytes"])
+        # All that was kept is written to, so it is resident.
+        self.assertGreaterEqual(live["resident_bytes"], 30 << 20)
+        text = self.tenure("report", "--at", "1h", self.recording).stdout.decode()
+        self.assertRegex(text, r"Where it lives  all that was resident after ")
+        self.assertRegex(text, r"heap: live blocks +3\d\.\d MiB +\d+% +counted")
+        self.assertNotIn("Where it lives", self.tenure("report", "--size", "1000", self.recording).stdout.decode())
+
+    def test_the_memory_of_a_killed_process_is_told(self):
+        # Killed once it has said that it keeps what it was to keep.
+        self.record("sh", "-c", f"cd {self.folder} && mkfifo in out && "
+                                f"{{ {os.path.abspath(KNOWN)} keep 30 await 1 <in >out & }}; p=$!; "
+                                "exec 3>in; read line <out; kill -9 $p; wait $p; test $? = 137")
+        largest = max(self.report()["processes"], key=lambda one: one["allocated"]["bytes"])
+        self.assertGreaterEqual(largest["allocated"]["bytes"], 30 << 20)
+        known, = (one for one in json.loads(self.tenure("fragmentation", "--all", "--json", self.recording).stdout)
+                  ["processes"] if one["pid"] == largest["pid"])
+        self.assertTrue(known["is_known"])
+        self.assertGreaterEqual(known["parts"]["live_bytes"], 30 << 20)
+
     def test_forked_and_executed_programs_are_recorded_each(self):
         self.record("sh", "-c", f"{KNOWN} keep 1; {KNOWN} keep 2 & wait")
         document = self.report()

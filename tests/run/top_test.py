@@ -2,6 +2,7 @@
 """`tenure top` in a terminal of its own: top_test.py TENURE LIBRARY KNOWN_PROGRAM."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -249,6 +250,25 @@ class TopTest(RecordingCase):
         self.assertRegex(text, r"(?m)^ +[\d.]+ (K?i?)B .*[\d.]+ [MG]iB  churn_blocks")
         self.assertNotIn("\x1b", text)
 
+    def test_once_tells_programs_the_same(self):
+        process = self.start("await", "1", "keep", "3", "settle", "20000", "await", "2", "churn", "200000")
+        self.step(process)
+        self.assertEqual(process.stdout.readline(), b"2\n")
+        self.go_on(process)
+        words = ("--once", "--json", "--every", "100ms")
+        told = json.loads(self.tenure("top", *words, process.pid).stdout)
+        self.assertEqual((told["schema"], told["pid"], told["table"], told["by"]),
+                         ("tenure.top/1", process.pid, "functions", "live"))
+        kept, = (row for row in told["rows"] if row["name"].startswith("keep_blocks"))
+        self.assertAlmostEqual(kept["live_bytes"], 3 << 20, delta=1 << 20)
+        self.assertGreater(kept["live_bytes_error"], 0)
+        self.assertGreaterEqual(sum(told["parts"].values()), told["live_bytes"])
+        self.assertEqual([row["live_bytes"] for row in told["rows"]],
+                         sorted((row["live_bytes"] for row in told["rows"]), reverse=True))
+        chosen = json.loads(self.tenure("top", *words, "--filter", "churn_", "--by", "rate", process.pid).stdout)
+        self.assertEqual((chosen["row_count"], chosen["filter"], chosen["by"]), (1, "churn_", "rate"))
+        self.assertGreater(chosen["rows"][0]["bytes_per_second"], 0)
+
     def test_wrong_input_is_refused_in_a_sentence(self):
         for code, sentence, *words in ((2, "top needs a terminal; with --once", "1"),
                                        (2, "top needs the number of a process", "x"),
@@ -256,6 +276,8 @@ class TopTest(RecordingCase):
                                        (2, "--every takes 50ms at least", "--every", "1ms", "1"),
                                        (2, "--rows is of a single picture", "--rows", "3", "1"),
                                        (2, "--rows takes 1 to 10000", "--once", "--rows", "400000000", "1"),
+                                       (2, "--json is of a single picture", "--json", "1"),
+                                       (2, "--json is of one process", "--once", "--json"),
                                        (127, "there is no process 4194305", "--once", "4194305"),
                                        (126, "Tenure is not loaded in process", "--once", os.getpid())):
             done = self.tenure("top", *words, code=code)

@@ -90,7 +90,8 @@ inline std::vector<made_block> thrown_blocks(std::uint32_t seed, std::size_t cou
 
 inline void write_recording(const std::filesystem::path& path, const std::vector<made_block>& blocks,
                             collect::process_record process, std::uint64_t end_ns,
-                            const collect::recording_limits& limits = {}) {
+                            const collect::recording_limits& limits = {},
+                            const std::vector<collect::memory_map>& memories = {}) {
   auto file = record::block_writer::create(path);
   ASSERT_TRUE(file) << file.error();
   collect::recording_writer writer(std::move(*file), limits);
@@ -136,6 +137,7 @@ inline void write_recording(const std::filesystem::path& path, const std::vector
     if (events.size() == 1000) flush();
   }
   flush();
+  for (const collect::memory_map& one : memories) writer.write_memory(number, one);
   process.end = collect::process_end::exited;
   process.end_ns = made_start_ns + end_ns;
   writer.end_process(number, process, {});
@@ -148,15 +150,20 @@ inline void write_recording(const std::filesystem::path& path, const std::vector
 class made_file {
  public:
   made_file()
-      : path_(std::filesystem::path(::testing::TempDir()) /
-              (std::string("made.") + std::to_string(::getpid()) + "." +
-               ::testing::UnitTest::GetInstance()->current_test_info()->name() + "." + std::to_string(++count()))) {}
+      : path_(std::filesystem::path(::testing::TempDir()) / (std::string("made.") + std::to_string(::getpid()) + "." +
+                                                             test_name() + "." + std::to_string(++count()))) {}
   ~made_file() { std::filesystem::remove(path_); }
   made_file(const made_file&) = delete;
   made_file& operator=(const made_file&) = delete;
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  // One of several parameters is "test/3".
+  static std::string test_name() {
+    std::string name = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::replace(name.begin(), name.end(), '/', '.');
+    return name;
+  }
   static int& count() {
     static int made = 0;
     return made;

@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "instruments/analyze/memory_parts.h"
 #include "instruments/analyze/user_frame.h"
 
 namespace tenure::analyze {
@@ -159,6 +160,27 @@ void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) 
   for (exact_site& site : process.sites) site.function = place_of[site.function];
 }
 
+// Where the memory was at the moment of interest, or at the end of a window.
+collect::memory_wish wish_of(const exact_options& options) {
+  const selection& selected = options.selected;
+  const bool ends = selected.end_ns != no_end;
+  return {.at_ns = options.at_ns ? options.at_ns
+                   : ends        ? std::optional(selected.end_ns)
+                                 : std::nullopt,
+          .from_ns = selected.begin_ns,
+          .to_ns = selected.end_ns,
+          .wants_mappings = true};
+}
+
+// What is alive was counted, so the estimate has no error.
+std::optional<memory_breakdown> memory_of(const walked_process& of) {
+  if (of.profile.record.maps.empty()) return std::nullopt;
+  const auto exactly = [](std::uint64_t value) { return estimate{static_cast<double>(value), 0}; };
+  const live_then& alive = of.at_memory;
+  return break_down_memory(of.profile.record.maps.front(),
+                           {exactly(alive.bytes), exactly(alive.usable_bytes), exactly(alive.blocks), alive.blocks});
+}
+
 bool is_heavier(const exact_amount& left, const exact_amount& right) { return left.bytes > right.bytes; }
 
 // Who freed each group's blocks, and what was freed on each stack. While sites are as the groups number them.
@@ -219,7 +241,7 @@ exact_site& exact_site::operator+=(const exact_site& other) {
 
 exact_report analyze_exactly(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
                              const exact_options& options) {
-  recording_walk walk(reader, symbolizer, options.selected, options.progress);
+  recording_walk walk(reader, symbolizer, options.selected, options.progress, wish_of(options));
   std::vector<open_process> open(walk.size());
   for (std::size_t i = 0; i < open.size(); ++i)
     if (options.at_ns) open[i].at_ns = walk.process(i).profile.record.start_ns + *options.at_ns;
@@ -241,7 +263,9 @@ exact_report analyze_exactly(collect::recording_reader& reader, symbols::symboli
     if (!walk.takes_process(i)) continue;
     for (const collect::stack_sum& sum : walk.process(i).sums)
       if (walk.takes(i, sum)) take_sum(open[i], sum);
+    auto memory = memory_of(walk.process(i));
     exact_process process = close(open[i], walk.blocks(i), std::move(walk.process(i)));
+    process.memory = std::move(memory);
     std::stable_sort(process.sites.begin(), process.sites.end(), is_greater);
     walk.tell("finding names", static_cast<double>(i) / static_cast<double>(walk.size()));
     group_by_function(process, symbolizer);

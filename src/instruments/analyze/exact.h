@@ -86,10 +86,11 @@ struct exact_process {
   exact_amount peak;  // the most live bytes, and the blocks of that moment
   std::uint64_t peak_time_ns = 0;
   std::uint64_t moment_ns = 0;
-  std::uint64_t end_ns = 0;              // of what was looked at
-  std::vector<exact_site> sites;         // one a stack, by bytes at the moment, greatest first
-  std::vector<exact_group> by_function;  // the same order
-  std::vector<exact_free> frees;         // by bytes, greatest first; empty unless stacks of frees were recorded
+  std::uint64_t end_ns = 0;                // of what was looked at
+  std::vector<exact_site> sites;           // one a stack, by bytes at the moment, greatest first
+  std::vector<exact_group> by_function;    // the same order
+  std::vector<exact_free> frees;           // by bytes, greatest first; empty unless stacks of frees were recorded
+  std::optional<memory_breakdown> memory;  // of the whole process, at a moment near to the one of interest
 };
 
 struct exact_report {

@@ -12,6 +12,7 @@
 #include "instruments/analyze/grouping.h"
 #include "instruments/analyze/life_classes.h"
 #include "instruments/analyze/lifetime.h"
+#include "instruments/analyze/rounding.h"
 
 namespace tenure::analyze {
 namespace {
@@ -36,25 +37,6 @@ amount amount_of(const count& of) {
   return {exactly(of.bytes), exactly(of.usable_bytes), exactly(of.blocks), of.blocks};
 }
 
-// What the heap's size classes make of requested bytes.
-class rounding {
- public:
-  explicit rounding(const collect::process_record& of) : page_bytes_(of.page_bytes) {
-    for (const wire::size_class_statistics& one : of.statistics.classes)
-      if (one.block_bytes != 0) classes_.push_back(one.block_bytes);
-    std::sort(classes_.begin(), classes_.end());
-  }
-  std::uint64_t usable(std::uint64_t bytes) const {
-    const auto fits = std::lower_bound(classes_.begin(), classes_.end(), bytes);
-    if (fits != classes_.end()) return *fits;
-    return classes_.empty() ? bytes : (bytes + page_bytes_ - 1) / page_bytes_ * page_bytes_;
-  }
-
- private:
-  std::uint64_t page_bytes_;
-  std::vector<std::uint64_t> classes_;
-};
-
 // What one thread allocated by one stack. at_peak is put down late, as exact.h tells.
 struct tally {
   group_source::place place;
@@ -69,7 +51,8 @@ struct tally {
 
 class open_account {
  public:
-  explicit open_account(const collect::process_record& record) : rounding_(record), moments_(moments_of(record)) {}
+  explicit open_account(const collect::process_record& record)
+      : rounding_(record.statistics, record.page_bytes), moments_(moments_of(record)) {}
 
   void take(const record::event& one, const live_block& block) {
     pass(one.time_ns);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "instruments/analyze/rounding.h"
 #include "instruments/analyze/user_frame.h"
 
 namespace tenure::analyze {
@@ -45,7 +46,13 @@ std::uint32_t place_of(std::unordered_map<std::string, std::uint32_t>& by_text, 
 
 class visitor {
  public:
-  explicit visitor(recording_walk& walk) : walk_(walk), open_(walk.size()) {}
+  explicit visitor(recording_walk& walk) : walk_(walk), open_(walk.size()) {
+    for (std::size_t i = 0; i < walk.size(); ++i) {
+      const collect::process_record& record = walk.process(i).profile.record;
+      sizes_.emplace_back(record.maps.empty() ? wire::heap_statistics{} : record.maps.front().statistics,
+                          record.page_bytes);
+    }
+  }
 
   // Of blocks that were selected.
   void operator()(std::size_t index, const record::event& one, const live_block& block) {
@@ -55,6 +62,7 @@ class visitor {
     const exact_amount amount{1, block.bytes};
     if (one.kind == event_kind::allocation) {
       totals.allocated += amount;
+      if (sizes_[index].knows_classes()) totals.usable_bytes += sizes_[index].usable(block.bytes);
       return;
     }
     const walked_process& process = walk_.process(index);
@@ -94,6 +102,7 @@ class visitor {
     }
     from.reallocs.finish();
     life_process result;
+    result.knows_size_classes = sizes_[index].knows_classes();
     add_free_sites(index, result);  // while the groups have their numbers
     for (std::uint32_t group = 0; group < from.groups.size(); ++group) {
       from.groups[group].totals.reallocs = from.reallocs.of(group);
@@ -165,6 +174,7 @@ class visitor {
 
   recording_walk& walk_;
   std::vector<open_process> open_;
+  std::vector<rounding> sizes_;  // by process
 };
 
 }  // namespace
@@ -175,6 +185,7 @@ life_totals& life_totals::operator+=(const life_totals& other) {
   freed_elsewhere += other.freed_elsewhere;
   short_lived += other.short_lived;
   left += other.left;
+  usable_bytes += other.usable_bytes;
   by_time += other.by_time;
   by_bytes += other.by_bytes;
   reallocs += other.reallocs;
@@ -183,7 +194,8 @@ life_totals& life_totals::operator+=(const life_totals& other) {
 
 life_report analyze_lifetimes(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
                               const life_options& options) {
-  recording_walk walk(reader, symbolizer, options.selected, options.progress);
+  // Any moment has the size classes.
+  recording_walk walk(reader, symbolizer, options.selected, options.progress, collect::memory_wish{});
   visitor visit(walk);
   walk.run(visit);
   life_report report;

@@ -33,7 +33,9 @@ struct life_totals {
   exact_amount freed;
   exact_amount freed_elsewhere;  // by another thread than allocated it
   exact_amount short_lived;
-  exact_amount left;       // not freed at the end of what was looked at
+  exact_amount left;  // not freed at the end of what was looked at
+  // Of what was allocated: as the heap's size classes round it up. 0 where the recording does not tell these.
+  std::uint64_t usable_bytes = 0;
   age_histogram by_time;   // ns
   age_histogram by_bytes;  // allocated by the process meanwhile
   realloc_figures reallocs;
@@ -70,6 +72,7 @@ struct life_process {
   life_totals totals;
   std::vector<life_group> by_function;  // by bytes allocated, greatest first
   std::vector<hand_over> hand_overs;    // by bytes freed, greatest first
+  bool knows_size_classes = false;      // of the heap
   bool knows_free_stacks = false;       // they were recorded
   std::vector<free_site> free_sites;    // likewise; empty unless they were
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "instruments/analyze/format.h"
+#include "instruments/analyze/rounding.h"
 
 namespace tenure::analyze {
 namespace {
@@ -26,17 +27,56 @@ recording_walk::state::state(process_profile&& profile, symbols::symbolizer& sym
 }
 
 recording_walk::recording_walk(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
-                               const selection& selected, progress_function progress)
+                               const selection& selected, progress_function progress,
+                               const std::optional<collect::memory_wish>& memory)
     : reader_(reader), selected_(selected), progress_(std::move(progress)) {
+  if (memory) reader_.keep_memory(*memory);
   reader_.survey();
+  take_whole();
   for (collect::recorded_process& one : reader_.run().processes) {
     process_profile profile;
     profile.record = std::move(one.record);
     states_.push_back(std::make_unique<state>(std::move(profile), symbolizer, selected_));
     states_.back()->is_dropped = one.is_dropped;
-    states_.back()->process.sums = std::move(one.sums);
+    walked_process& process = states_.back()->process;
+    process.sums = std::move(one.sums);
+    process.losses = one.losses;
+    process.is_complete = one.is_complete;
+    process.last_ns = std::min(process.profile.record.end_ns, states_.back()->end_ns);
+    const auto& maps = states_.back()->process.profile.record.maps;
+    if (!maps.empty()) states_.back()->memory_ns = maps.front().time_ns;
   }
   begin_bytes_ = place_to_begin();
+}
+
+void recording_walk::begin_before_memory() {
+  std::uint64_t earliest_ns = no_end;
+  for (std::size_t i = 0; i < states_.size(); ++i)
+    if (takes_process(i)) earliest_ns = std::min(earliest_ns, states_[i]->memory_ns);
+  begin_bytes_ = 0;
+  for (const collect::recording_reader::round& one : reader_.rounds()) {
+    std::vector<bool> is_told(states_.size(), false);
+    for (const auto& [index, last_ns] : one.last_ns) {
+      if (index >= states_.size() || last_ns >= earliest_ns) return;
+      is_told[index] = true;
+    }
+    // One that had ended by then is told by its events alone.
+    for (std::size_t i = 0; i < std::min(states_.size(), one.begun); ++i)
+      if (takes_process(i) && states_[i]->memory_ns != no_end && !is_told[i]) return;
+    begin_bytes_ = one.position_bytes;
+  }
+}
+
+live_then recording_walk::alive_in(const state& of) {
+  const rounding sizes(of.process.profile.record.maps.front().statistics, of.process.profile.record.page_bytes);
+  live_then result;
+  for (const live_block& one : of.blocks) {
+    if (one.thread == no_index) continue;
+    ++result.blocks;
+    result.bytes += one.bytes;
+    result.usable_bytes += sizes.usable(one.bytes);
+  }
+  return result;
 }
 
 // What a window does not take need not be replayed: the last round that is early enough for every process.
@@ -59,16 +99,22 @@ std::string recording_walk::begin_text(std::uint64_t begin_ns) const {
                      dropped == 0 ? "" : fmt::format("; {} processes had ended before", dropped));
 }
 
-void recording_walk::finish() {
-  collect::recorded_run& read = reader_.run();
-  whole_.run = std::move(read.run);
-  whole_.command = std::move(read.command);
+void recording_walk::take_whole() {
+  const collect::recorded_run& read = reader_.run();
+  whole_.run = read.run;
+  whole_.command = read.command;
   whole_.is_complete = read.is_complete;
-  whole_.damage = std::move(read.damage);
+  whole_.damage = read.damage;
   whole_.rotated = read.rotated;
   whole_.source = read.source;
+}
+
+void recording_walk::finish() {
+  if (!is_stopped_) take_whole();
   if (const auto& rotated = whole_.rotated)
     whole_.run.notes.insert(whole_.run.notes.begin(), begin_text(rotated->time_ns));
+  if (is_stopped_) return;
+  const collect::recorded_run& read = reader_.run();
   // What the survey saw behind a block of events that makes no sense is not part of the recording.
   states_.resize(std::min(states_.size(), read.processes.size()));
   for (std::size_t i = 0; i < states_.size(); ++i) {

@@ -35,7 +35,14 @@ struct live_block {
   std::uint64_t time_ns = 0;
   std::uint64_t allocated_before_bytes = 0;  // by the process, selected or not, when it was allocated
   std::uint32_t stack = no_index;            // no_index: not selected
-  std::uint32_t thread = 0;
+  std::uint32_t thread = no_index;           // no_index: there is no block here
+};
+
+// What was alive at one moment, selected or not.
+struct live_then {
+  std::uint64_t blocks = 0;
+  std::uint64_t bytes = 0;         // as requested
+  std::uint64_t usable_bytes = 0;  // as the size classes make of them
 };
 
 // What is known of a process besides its selected blocks.
@@ -51,6 +58,8 @@ struct walked_process {
   std::optional<record::told_figures> before = {};
   std::vector<collect::stack_sum> sums = {};  // of an imported recording without events; selected or not
   std::uint64_t last_ns = 0;                  // of what was looked at: the process's end, or the window's
+  // At the moment of profile.record.maps, of which there is one where the recording tells the memory (memory_wish).
+  live_then at_memory = {};
 };
 
 struct walked_run {
@@ -62,6 +71,12 @@ struct walked_run {
   std::optional<collect::recording_source> source;  // it was imported
 };
 
+// A visitor that is told when the moment of profile.record.maps has come: at_memory(process index).
+template <class Visit>
+concept sees_memory = requires(Visit& visit) {
+  visit.at_memory(std::size_t{});
+};
+
 template <class Visit>
 concept sees_every = requires(Visit& visit, const record::event& one) {
   visit.every(std::size_t{}, one, nullptr);
@@ -70,7 +85,10 @@ concept sees_every = requires(Visit& visit, const record::event& one) {
 class recording_walk {
  public:
   recording_walk(collect::recording_reader& reader, symbols::symbolizer& symbolizer, const selection& selected,
-                 progress_function progress);
+                 progress_function progress, const std::optional<collect::memory_wish>& memory = {});
+  // For who wants to know no more than what is alive at the moments whose memory is kept: reading begins as late as
+  // may be.
+  void begin_before_memory();
 
   std::size_t size() const { return states_.size(); }
   walked_process& process(std::size_t index) { return states_[index]->process; }
@@ -110,14 +128,20 @@ class recording_walk {
         [&](std::size_t index, std::span<const record::event> events) {
           if (index < states_.size() && takes_process(index)) take(index, events, visit);
           tell("reading", reader_.progress());
-          return true;
+          return !is_stopped_;
         },
         [&](std::size_t index, const record::live_set& alive) {
           if (index < states_.size() && takes_process(index)) take_alive(index, alive, begin);
         },
         begin_bytes_);
+    for (std::size_t index = 0; index < states_.size(); ++index)
+      if (takes_process(index) && states_[index]->memory_ns != no_end) pass_memory(index, *states_[index], visit);
     finish();
   }
+
+  // By a visitor that wants no more: what stands in the block of the file that it is at still comes. What is said of
+  // the run and of the ends of its processes is then what the headers of the rest say.
+  void stop() { is_stopped_ = true; }
 
   void tell(const char* doing, double share) const {
     if (progress_) progress_(doing, share);
@@ -132,10 +156,12 @@ class recording_walk {
     selector chooser;
     std::vector<live_block> blocks;  // by slot
     std::uint64_t begin_ns = 0, end_ns = no_end;
-    bool is_over = false;  // the window is
+    std::uint64_t memory_ns = no_end;  // of the moment of its maps, until that has come
+    bool is_over = false;              // the window is
     bool is_dropped = false;
   };
   std::uint64_t place_to_begin() const;
+  static live_then alive_in(const state& of);
   static bool is_taken(state& of, const record::event& one) {
     return one.time_ns >= of.begin_ns && one.time_ns < of.end_ns && of.chooser.takes(one.stack, one.thread, one.bytes);
   }
@@ -168,9 +194,17 @@ class recording_walk {
   }
 
   template <class Visit>
+  void pass_memory(std::size_t index, state& of, Visit& visit) {
+    of.memory_ns = no_end;
+    of.process.at_memory = alive_in(of);
+    if constexpr (sees_memory<Visit>) visit.at_memory(index);
+  }
+
+  template <class Visit>
   void take(std::size_t index, std::span<const record::event> events, Visit& visit) {
     state& of = *states_[index];
     for (const record::event& one : events) {
+      if (one.time_ns > of.memory_ns) pass_memory(index, of, visit);
       of.is_over |= one.time_ns >= of.end_ns;
       if (of.is_over) return;
       ++of.process.events;
@@ -190,10 +224,11 @@ class recording_walk {
       if constexpr (sees_every<Visit>) visit.every(index, one, &std::as_const(block));
       if (block.stack != no_index) visit(index, one, std::as_const(block));
       if (one.kind == record::event_kind::allocation) continue;
-      block.stack = no_index;
+      block.stack = block.thread = no_index;
       of.process.live_bytes -= block.bytes;
     }
   }
+  void take_whole();
   void finish();
   std::string begin_text(std::uint64_t begin_ns) const;
 
@@ -202,6 +237,7 @@ class recording_walk {
   progress_function progress_;
   std::vector<std::unique_ptr<state>> states_;
   std::uint64_t begin_bytes_ = 0;  // where to begin reading; 0: at the beginning
+  bool is_stopped_ = false;
   walked_run whole_;
 };
 

@@ -1,9 +1,11 @@
 #include "instruments/cli/analysis_commands.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <charconv>
 #include <cstdlib>
+#include <initializer_list>
 #include <system_error>
 #include <utility>
 
@@ -162,29 +164,43 @@ int leaks(const arguments& given) {
   return leaks_command(options);
 }
 
+// Of fragmentation's three uses: an option of another one.
+std::optional<std::string> misplaced(const arguments& given, bool is_of_process, bool is_of_recording) {
+  const auto find = [&](std::initializer_list<const char*> names) -> const char* {
+    for (const char* const name : names)
+      if (given.has(name)) return name;
+    return nullptr;
+  };
+  if (const char* const name = given.program.empty() ? find({"recording", "preload"}) : nullptr)
+    return fmt::format("--{} is of a command: tenure fragmentation -- CMD ARGS...", name);
+  if (const char* const name = is_of_process ? find({"window", "process"}) : nullptr)
+    return fmt::format("--{} is of a recording or a command: tenure fragmentation FILE, or -- CMD ARGS...", name);
+  if (const char* const name = is_of_recording ? nullptr : find({"at", "peak"}))
+    return fmt::format("--{} is of a recording: tenure fragmentation FILE.", name);
+  if (!is_of_process && given.has("wait")) return "--wait is of a process that runs: tenure fragmentation PID.";
+  if (given.has("at") && given.has("peak")) return "--at and --peak name two moments; give one of them.";
+  return std::nullopt;
+}
+
 int fragmentation(const arguments& given) {
   if (given.words.size() + (given.program.empty() ? 0 : 1) != 1)
-    return fail(exit_usage, "fragmentation needs one process or one command: " + command_usage(*given.command) + ".");
+    return fail(exit_usage, "fragmentation needs one process, one recording or one command: " +
+                                command_usage(*given.command) + ".");
   fragmentation_options options;
-  if (given.program.empty()) {
-    const std::string& word = given.words.front();
-    if (!names_process(word))
-      return fail(exit_usage, "fragmentation is of a process or a command; a recording does not say where blocks lie.");
-    const auto pid = process_named(word);
-    if (!pid) return fail(exit_usage, "there can be no process " + word + ".");
+  const bool is_of_process = given.program.empty() && names_process(given.words.front());
+  const bool is_of_recording = given.program.empty() && !is_of_process;
+  if (const auto sentence = misplaced(given, is_of_process, is_of_recording)) return fail(exit_usage, *sentence);
+  if (is_of_process) {
+    const auto pid = process_named(given.words.front());
+    if (!pid) return fail(exit_usage, "there can be no process " + given.words.front() + ".");
     options.request.pid = *pid;
-    for (const char* const of_command : {"recording", "preload", "window", "process"})
-      if (given.has(of_command))
-        return fail(exit_usage, fmt::format("--{} is of a command: tenure fragmentation -- CMD ARGS...", of_command));
-  } else if (given.has("wait")) {
-    return fail(exit_usage, "--wait is of a process that runs: tenure fragmentation PID.");
   }
   options.request.command = given.program;
   options.request.recording = given.value("recording");
   options.request.preload = given.value("preload");
   options.request.patience_ns = parse_time(given.value("wait").value_or("")).value_or(options.request.patience_ns);
-  options.selected = selection_of(given);
-  options.uses_debuginfod = given.has("debuginfod");
+  options.query = query_of(given, is_of_recording ? given.words.front() : "");
+  options.at_peak = given.has("peak");
   options.output = given.value("output");
   options.is_json = given.has("json");
   options.view.subject = given.program.empty() ? given.words.front() : joined(given.program);
@@ -233,6 +249,8 @@ int import_data(const arguments& given) {
 
 std::optional<int> analysis_command(const arguments& given) {
   using command = int (*)(const arguments&);
+  // An output that grows beyond `ulimit -f` is said as a full disk is. (Who starts a program sees to that itself.)
+  if (given.program.empty()) ::signal(SIGXFSZ, SIG_IGN);
   const std::string_view name = given.command != nullptr ? given.command->name : "";
   if (name == "diff") return diff(given);
   if (name == "check") return check(given);

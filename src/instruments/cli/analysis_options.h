@@ -233,8 +233,13 @@ inline constexpr std::array<exit_code_entry, 7> leaks_codes = {{
      "Process PID or CMD cannot be watched, because Tenure is not loaded or cannot engage, or there is none such."},
 }};
 
-inline constexpr auto options_of_fragmentation = with_selection(std::array<option_entry, 8>{{
+inline constexpr auto options_of_fragmentation = with_selection(std::array<option_entry, 10>{{
     output_beside_option,
+    {.name = "at",
+     .kind = value_kind::time,
+     .value_name = "TIME",
+     .summary = "Of a recording: at this time since each process's start, such as 1500ms; its end without."},
+    {.name = "peak", .summary = "Of a recording: when most of the heap was in use."},
     {.name = "json", .summary = "Writes JSON instead of text, with every span."},
     {.name = "top",
      .kind = value_kind::count,
@@ -250,15 +255,17 @@ inline constexpr auto options_of_fragmentation = with_selection(std::array<optio
     debuginfod_option,
 }});
 
-inline constexpr std::array<example_entry, 3> fragmentation_examples = {{
+inline constexpr std::array<example_entry, 4> fragmentation_examples = {{
     {"tenure fragmentation -- ./server_test", "Runs it, and says whose blocks keep memory from going back at its end."},
     {"tenure fragmentation 4711", "Says what the heap of process 4711 holds besides what the process has, as it runs."},
+    {"tenure fragmentation --at 90s run.tenure", "What a recording knows of one moment, and who can have pinned it."},
     {"tenure fragmentation --json --size ..256 -- ./server_test", "Every span, and the call sites of small blocks."},
 }};
 
-inline constexpr std::array<exit_code_entry, 5> fragmentation_codes = {{
+inline constexpr std::array<exit_code_entry, 6> fragmentation_codes = {{
     {"0", "All went well."},
-    {"2", "The command line was wrong, or an output cannot be written; CMD was not started."},
+    {"1", "The recording was cut off or is damaged; what is told covers everything before."},
+    {"2", "The command line was wrong, FILE is no recording, or an output cannot be written; CMD was not started."},
     {"of CMD", "Its own exit code where it is not 0, or 128 + N when signal N ended it."},
     {"70", "Tenure itself failed, or the process did not answer in time."},
     {"126, 127",

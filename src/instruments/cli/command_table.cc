@@ -143,7 +143,7 @@ constexpr std::array<example_entry, 3> record_examples = {{
     {"tenure record --when-full drop -o run.tenure -- ./server", "Never makes the server wait."},
 }};
 
-constexpr std::array<option_entry, 7> options_of_top = {{
+constexpr std::array<option_entry, 9> options_of_top = {{
     {.name = "every",
      .kind = value_kind::time,
      .value_name = "DURATION",
@@ -165,6 +165,11 @@ constexpr std::array<option_entry, 7> options_of_top = {{
      .kind = value_kind::count,
      .value_name = "N",
      .summary = "With --once: how many rows are shown; 20 by default."},
+    {.name = "filter",
+     .kind = value_kind::pattern,
+     .value_name = "TEXT",
+     .summary = "Shows the rows with this part of a name to begin with, as the key / does."},
+    {.name = "json", .summary = "With --once: prints the picture as JSON."},
     {.name = "sample-interval",
      .kind = value_kind::bytes,
      .value_name = "BYTES",
@@ -173,11 +178,12 @@ constexpr std::array<option_entry, 7> options_of_top = {{
     debuginfod_option,
 }};
 
-constexpr std::array<example_entry, 4> top_examples = {{
+constexpr std::array<example_entry, 5> top_examples = {{
     {"tenure top", "Chooses among the processes that run on Tenure's heap."},
     {"tenure top 4711", "Watches process 4711: functions by what they hold, as it changes."},
     {"tenure top --table threads --by rate 4711", "Which thread allocates most at the moment."},
     {"tenure top --once --every 5s 4711", "One picture, of five seconds, for a file or a chat."},
+    {"tenure top --once --json --filter parse 4711", "The same for a program, of some functions."},
 }};
 
 constexpr std::array<option_entry, 13> options_of_attach = {{
@@ -395,7 +401,7 @@ constexpr std::array<command_entry, 20> commands = {{
      .takes_program = true,
      .takes_words = true},
     {.name = "fragmentation",
-     .arguments = "(PID|-- CMD [ARGS...])",
+     .arguments = "(PID|FILE|-- CMD [ARGS...])",
      .summary = "Shows what the heap holds besides what the program has, and whose blocks keep it from going back.",
      .description =
          "Looks at every span of the heap at one moment, of a process that runs on it (PID) or of each process of CMD "
@@ -408,7 +414,10 @@ constexpr std::array<command_entry, 20> commands = {{
          "With CMD everything is recorded, so that each block has its stack. With PID it is not: what is pinned is "
          "told "
          "by size class. The process is held up until it has been copied, as by `tenure leaks`. --thread, --module, "
-         "--function and --size choose the call sites that are told; the sums are of the whole heap.",
+         "--function and --size choose the call sites that are told; the sums are of the whole heap.\n\n"
+         "With FILE it says what a recording knows of its end, of its peak (--peak) or of the time --at: the heap's "
+         "counters of that moment, exactly, by size class. Which blocks lie side by side a recording does not tell, so "
+         "of each call site it says what its blocks can pin at most.",
      .options = options_of_fragmentation,
      .examples = fragmentation_examples,
      .exit_codes = fragmentation_codes,

@@ -4,8 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "instruments/analyze/format.h"
 #include "instruments/cli/imported_source.h"
@@ -69,20 +67,11 @@ std::expected<bool, std::string> write_events(const analyze::exact_report& repor
 
 // Returns 0, or what the command ends with.
 int export_events(const analyze::exact_report& report, const export_options& options) {
-  if (!options.output) {
-    const auto written = write_events(report, options, [](auto piece) { return write_all(STDOUT_FILENO, piece); });
-    if (!written) return fail(exit_usage, written.error());
-    return *written ? 0 : fail(exit_internal, "the answer cannot be written to standard output.");
-  }
-  auto output = pending_output::open(*options.output);
+  const std::filesystem::path path = options.output.value_or("-");
+  auto output = pending_output::open(path);
   if (!output) return fail(exit_internal, output.error());
-  const int file = output->descriptor();
-  const auto written =
-      write_events(report, options, [file](auto piece) { return file >= 0 && write_all(file, piece); });
-  const std::string why = std::strerror(errno);
-  if (file >= 0) close(file);
+  const auto written = write_events(report, options, [&](auto piece) { return output->write(piece); });
   if (!written) return fail(exit_usage, written.error());
-  if (!*written) return fail(exit_internal, fmt::format("'{}' cannot be written: {}.", options.output->string(), why));
   const auto done = output->commit();
   return done ? 0 : fail(exit_internal, done.error());
 }

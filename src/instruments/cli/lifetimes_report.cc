@@ -164,6 +164,39 @@ std::string where_freed(const life_process& process, const lifetimes_options& op
   return text;
 }
 
+std::uint64_t rounding_of(const life_totals& totals) {
+  return totals.usable_bytes - std::min(totals.usable_bytes, totals.allocated.bytes);
+}
+
+// Where size classes cost something, and the heap told which it has.
+std::string sizes(const life_process& process, const lifetimes_options& options, const palette& paint) {
+  if (rounding_of(process.totals) == 0) return "";
+  std::vector<const life_group*> groups;
+  for (const life_group& group : process.by_function)
+    if (rounding_of(group.totals) != 0) groups.push_back(&group);
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](auto* a, auto* b) { return rounding_of(a->totals) > rounding_of(b->totals); });
+  std::vector<table_row> rows;
+  const auto add = [&](const life_totals& totals, const std::string& name, const std::string& note) {
+    rows.push_back({{size_of(rounding_of(totals)), format_share(share_of(rounding_of(totals), totals.usable_bytes)),
+                     std::to_string(totals.allocated.blocks),
+                     size_of(totals.allocated.bytes / std::max<std::uint64_t>(totals.allocated.blocks, 1)),
+                     size_of(totals.usable_bytes / std::max<std::uint64_t>(totals.allocated.blocks, 1)), name},
+                    note});
+  };
+  add(process.totals, "all together", "");
+  for (const life_group* const group : groups) {
+    if (rows.size() > options.top) break;
+    add(group->totals, shorten_function(group->name, name_width), chain_text(group->chain));
+  }
+  std::string text = heading(paint, "What sizes cost", "by which size classes and pages round up what is asked for");
+  text += format_table({{"rounding"}, {"share"}, {"blocks"}, {"asked"}, {"got"}, {"function", true}}, rows, paint,
+                       options.columns);
+  if (groups.size() + 1 > rows.size())
+    text += fmt::format("  and {} more functions\n", groups.size() + 1 - rows.size());
+  return text;
+}
+
 std::string reallocs(const life_process& process, const lifetimes_options& options, const palette& paint) {
   const analyze::realloc_figures& all = process.totals.reallocs;
   if (all.calls == 0) return "";
@@ -226,7 +259,7 @@ std::string process_section(const life_process& process, const lifetimes_options
   text += losses_text(process.walked.losses, process.walked.is_complete, process.walked.stray_frees, paint);
   if (totals.allocated.blocks == 0) return text;
   return text + lives(process, options, paint) + who_frees(process, options, paint) +
-         where_freed(process, options, paint) + reallocs(process, options, paint);
+         where_freed(process, options, paint) + sizes(process, options, paint) + reallocs(process, options, paint);
 }
 
 void write_ages(json_writer& json, const char* name, const age_histogram& ages) {
@@ -252,8 +285,9 @@ void write_ages(json_writer& json, const char* name, const age_histogram& ages) 
   json.end_object();
 }
 
-void write_totals(json_writer& json, const life_totals& totals) {
+void write_totals(json_writer& json, const life_totals& totals, bool knows_size_classes) {
   write_amount(json, "allocated", totals.allocated);
+  if (knows_size_classes) json.member("usable_bytes", static_cast<std::int64_t>(totals.usable_bytes));
   write_amount(json, "freed", totals.freed);
   write_amount(json, "freed_by_another_thread", totals.freed_elsewhere);
   write_amount(json, "short_lived", totals.short_lived);
@@ -298,13 +332,13 @@ void write_process(json_writer& json, const life_process& process) {
   json.member("duration_ns", static_cast<std::int64_t>(since_start_of(record, record.end_ns)));
   json.member("stray_frees", static_cast<std::int64_t>(process.walked.stray_frees));
   write_losses(json, process.walked.losses);
-  write_totals(json, process.totals);
+  write_totals(json, process.totals, process.knows_size_classes);
   json.begin_array("by_function");
   for (const life_group& group : process.by_function) {
     json.begin_object();
     json.member("name", group.name);
     json.member("stacks", static_cast<std::int64_t>(group.stack_count));
-    write_totals(json, group.totals);
+    write_totals(json, group.totals, process.knows_size_classes);
     json.end_object();
   }
   json.end_array();

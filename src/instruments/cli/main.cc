@@ -164,7 +164,12 @@ int top(const arguments& given) {
   if (options.every_ns < 50'000'000) return fail_usage("--every takes 50ms at least.");
   if (given.bytes("sample-interval") == 0) return fail_usage("--sample-interval takes 4K at least.");
   options.interval_bytes = given.bytes("sample-interval").value_or(0);
-  if (given.has("rows") && !given.has("once")) return fail_usage("--rows is of a single picture: give --once as well.");
+  for (const char* const of_once : {"rows", "json"})
+    if (given.has(of_once) && !given.has("once"))
+      return fail_usage("--" + std::string(of_once) + " is of a single picture: give --once as well.");
+  options.is_json = given.has("json");
+  if (options.is_json && !options.pid) return fail_usage("--json is of one process: tenure top --once --json PID.");
+  options.filter = given.value("filter").value_or("");
   if (const auto rows = given.value("rows")) options.rows = std::strtoull(rows->c_str(), nullptr, 10);
   if (options.rows == 0 || options.rows > most_top_rows) return fail_usage("--rows takes 1 to 10000.");
   options.is_once = given.has("once");

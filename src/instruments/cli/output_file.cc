@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 std::string reason() { return std::generic_category().message(errno); }
 
 std::unexpected<std::string> cannot_write(const fs::path& path, std::string_view why) {
+  if (path == "-") return std::unexpected(fmt::format("the answer cannot be written to standard output: {}.", why));
   return std::unexpected(fmt::format("'{}' cannot be written: {}.", path.string(), why));
 }
 
@@ -112,18 +113,22 @@ std::expected<pending_output, std::string> pending_output::open(const fs::path& 
   if (is_written_directly(path)) {
     const int direct = path == "-" ? ::dup(STDOUT_FILENO) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (direct < 0) return cannot_write(path, reason());
-    return pending_output(direct, {}, {});
+    return pending_output(direct, path, {}, {});
   }
   const fs::path target = target_of(path);
   std::string name;
   int file = ::open(folder_of(target).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
   if (file < 0) file = open_beside(target, name);
   if (file < 0) return cannot_write(path, reason());
-  return pending_output(file, target, name);
+  return pending_output(file, path, target, name);
 }
 
 pending_output::pending_output(pending_output&& other) noexcept
-    : file_(std::exchange(other.file_, -1)), target_(std::move(other.target_)), name_(std::exchange(other.name_, {})) {}
+    : file_(std::exchange(other.file_, -1)),
+      path_(std::move(other.path_)),
+      target_(std::move(other.target_)),
+      name_(std::exchange(other.name_, {})),
+      why_(std::move(other.why_)) {}
 
 pending_output::~pending_output() {
   if (file_ >= 0) ::close(file_);
@@ -132,9 +137,20 @@ pending_output::~pending_output() {
 
 int pending_output::descriptor() const { return ::fcntl(file_, F_DUPFD_CLOEXEC, 0); }
 
+bool pending_output::write(std::string_view piece) {
+  if (why_) return false;
+  if (!write_all(file_, piece)) why_ = reason();
+  return !why_;
+}
+
 std::expected<void, std::string> pending_output::commit() {
-  if (target_.empty()) return {};
-  if (::fchmod(file_, mode_for(target_)) != 0) return cannot_write(target_, reason());
+  if (why_) return cannot_write(path_, *why_);
+  if (!target_.empty()) return commit_whole();
+  return {};
+}
+
+std::expected<void, std::string> pending_output::commit_whole() {
+  if (::fchmod(file_, mode_for(target_)) != 0) return cannot_write(path_, reason());
   if (name_.empty()) {
     // A file without a name can be given a new one only, not another's.
     const std::string name =
@@ -142,10 +158,12 @@ std::expected<void, std::string> pending_output::commit() {
     const std::string link = fmt::format("/proc/self/fd/{}", file_);
     ::unlink(name.c_str());
     if (::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0)
-      return cannot_write(target_, reason());
+      return cannot_write(path_, reason());
     name_ = name;
   }
-  if (::rename(name_.c_str(), target_.c_str()) != 0) return cannot_write(target_, reason());
+  // Some file systems say only now that there was no room.
+  if (::close(std::exchange(file_, -1)) != 0) return cannot_write(path_, reason());
+  if (::rename(name_.c_str(), target_.c_str()) != 0) return cannot_write(path_, reason());
   name_.clear();
   return {};
 }

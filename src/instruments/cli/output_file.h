@@ -3,6 +3,7 @@
 
 #include <expected>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,16 +31,21 @@ class pending_output {
 
   // The open file once more; the caller closes it. -1 when there are too many open.
   int descriptor() const;
+  // The next piece. False when it cannot be written: then nothing more is, and commit() says why.
+  bool write(std::string_view piece);
   // When all of it has been written.
   std::expected<void, std::string> commit();
 
  private:
-  pending_output(int file, std::filesystem::path target, std::string name)
-      : file_(file), target_(std::move(target)), name_(std::move(name)) {}
+  pending_output(int file, std::filesystem::path path, std::filesystem::path target, std::string name)
+      : file_(file), path_(std::move(path)), target_(std::move(target)), name_(std::move(name)) {}
+  std::expected<void, std::string> commit_whole();
 
   int file_;
-  std::filesystem::path target_;  // empty: it is written to directly
-  std::string name_;              // where it lies meanwhile; empty: nowhere
+  std::filesystem::path path_;      // as it was given
+  std::filesystem::path target_;    // empty: it is written to directly
+  std::string name_;                // where it lies meanwhile; empty: nowhere
+  std::optional<std::string> why_;  // the first piece that was not written was not
 };
 
 // All of `contents` to an open descriptor.

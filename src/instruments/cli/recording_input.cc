@@ -98,12 +98,8 @@ std::string damage_sentence(const std::optional<std::string>& damage, bool is_co
 }
 
 int write_answer(const std::optional<std::filesystem::path>& output, std::string_view contents) {
-  if (output) {
-    const auto written = write_output(*output, contents);
-    return written ? 0 : fail(exit_internal, written.error());
-  }
-  if (write_all(STDOUT_FILENO, contents)) return 0;
-  return fail(exit_internal, "the answer cannot be written to standard output.");
+  const auto written = write_output(output.value_or("-"), contents);
+  return written ? 0 : fail(exit_internal, written.error());
 }
 
 }  // namespace tenure::cli

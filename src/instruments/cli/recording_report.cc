@@ -8,6 +8,7 @@
 #include "instruments/analyze/format.h"
 #include "instruments/cli/imported_source.h"
 #include "instruments/cli/json_text.h"
+#include "instruments/cli/memory_report.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/parser.h"
 #include "instruments/cli/recording_parts.h"
@@ -161,6 +162,11 @@ std::string process_section(const exact_process& process, const exact_report& re
                       format_duration(since_start(process, process.peak_time_ns)));
   text += fmt::format("  {:<12}  {}\n", left_head(options), amount_text(process.totals.at_end));
   text += losses_text(process.losses, process.is_complete, process.stray_frees, paint);
+  analyze::selection beside_window = options.query.selected;
+  beside_window.begin_ns = 0;
+  beside_window.end_ns = analyze::no_end;
+  if (process.memory && !beside_window.chooses_blocks())
+    text += memory_text(*process.memory, record.start_ns, paint, options.columns);
   if (process.events != 0 || !process.sites.empty()) text += owners(process, report, options, paint);
   return text + who_frees_it(process, options, paint);
 }
@@ -205,6 +211,7 @@ void write_process(json_writer& json, const exact_report& report, const exact_pr
     figure("allocated_bytes", process.before->allocated_bytes);
     json.end_object();
   }
+  if (!report.source) write_memory(json, process.memory, record.start_ns);
   write_losses(json, process.losses);
   figure("waits", process.losses.waits);
   figure("wait_ns", process.losses.wait_ns);

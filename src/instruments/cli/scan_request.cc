@@ -10,6 +10,7 @@
 #include "instruments/cli/kept_recording.h"
 #include "instruments/cli/parser.h"
 #include "instruments/cli/preload_library.h"
+#include "instruments/cli/selection_options.h"
 #include "instruments/collect/attachment.h"
 #include "instruments/collect/recording_writer.h"
 
@@ -29,17 +30,39 @@ const char* why_unscanned(const collect::process_record& process) {
   return "it could not write what it found (is /dev/shm full?)";
 }
 
+// Says on a terminal what is waited for: a process answers when it next allocates or frees.
+class waiting_line : public collect::attach_observer {
+ public:
+  explicit waiting_line(std::uint32_t pid) : text_(fmt::format("waiting for process {}", pid)) {}
+  int descriptor() const override { return -1; }
+  bool look(const std::function<collect::recording()>&) override {
+    line_.show(text_);
+    return true;
+  }
+
+ private:
+  std::string text_;
+  progress_line line_;
+};
+
+std::expected<collect::recording, collect::attach_failure> attach(const collect::attachable& process,
+                                                                  const scan_request& request) {
+  waiting_line line(request.pid);
+  collect::attach_options to_attach;
+  to_attach.process = process;
+  to_attach.scan_patience_ns = request.patience_ns;
+  to_attach.scan_content = request.content;
+  to_attach.observer = &line;
+  return collect::attach_and_collect(to_attach);
+}
+
 }  // namespace
 
 std::expected<scanned_run, failure> scan_process(const scan_request& request) {
   const auto library = find_preload_library();
   const auto process = collect::find_attachable(request.pid, library ? library->string() : "libtenure-malloc.so");
   if (!process) return std::unexpected(failure_of(process.error()));
-  collect::attach_options to_attach;
-  to_attach.process = *process;
-  to_attach.scan_patience_ns = request.patience_ns;
-  to_attach.scan_content = request.content;
-  auto watched = collect::attach_and_collect(to_attach);
+  auto watched = attach(*process, request);
   if (!watched) return std::unexpected(failure_of(watched.error()));
   // What it has started meanwhile is not asked, and neither is what it has become.
   std::erase_if(watched->processes, [&](const auto& one) { return one.pid != request.pid; });

@@ -42,10 +42,18 @@ progress_line::~progress_line() {
 }
 
 void progress_line::show(const char* doing, double share) {
-  if (!is_terminal_ || clock::now() < next_) return;
+  if (is_due()) write_all(STDERR_FILENO, fmt::format("{}{}: {:.0f} %", clear_line, doing, share * 100));
+}
+
+void progress_line::show(const std::string& doing) {
+  if (is_due()) write_all(STDERR_FILENO, clear_line + doing);
+}
+
+bool progress_line::is_due() {
+  if (!is_terminal_ || clock::now() < next_) return false;
   is_shown_ = true;
   next_ = clock::now() + pause;
-  write_all(STDERR_FILENO, fmt::format("{}{}: {:.0f} %", clear_line, doing, share * 100));
+  return true;
 }
 
 }  // namespace tenure::cli

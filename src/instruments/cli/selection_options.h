@@ -61,12 +61,15 @@ class progress_line {
   progress_line& operator=(const progress_line&) = delete;
 
   void show(const char* doing, double share);
+  // Of what nobody knows how long it takes.
+  void show(const std::string& doing);
   analyze::progress_function function() {
     return [this](const char* doing, double share) { show(doing, share); };
   }
 
  private:
   using clock = std::chrono::steady_clock;
+  bool is_due();
   bool is_terminal_;
   bool is_shown_ = false;
   clock::time_point next_;

@@ -20,6 +20,7 @@
 #include "instruments/cli/preload_library.h"
 #include "instruments/cli/recording_input.h"
 #include "instruments/cli/report_table.h"
+#include "instruments/cli/top_json.h"
 #include "instruments/cli/top_screen.h"
 #include "instruments/collect/attachment.h"
 #include "instruments/collect/process_files.h"
@@ -69,6 +70,7 @@ class looker : public collect::attach_observer {
       : options_(options), pid_(pid), screen_(std::move(screen)), symbolizer_(symbol_options(options.uses_debuginfod)) {
     state_.order = options.order;
     state_.table = options.table;
+    state_.filter = options.filter;
   }
 
   int descriptor() const override { return screen_ == nullptr ? -1 : STDIN_FILENO; }
@@ -158,6 +160,10 @@ void looker::show() {
 }
 
 void looker::print() {
+  if (options_.is_json) {
+    once_ = top_json(figures_, state_, options_.rows);
+    return;
+  }
   const auto columns = static_cast<std::size_t>(text_columns(STDOUT_FILENO, 100));
   constexpr std::size_t around = 9;
   // Without the line of keys.

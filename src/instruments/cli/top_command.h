@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/top_view.h"
@@ -20,7 +21,9 @@ struct top_options {
   std::uint64_t every_ns = 1'000'000'000;
   std::uint64_t interval_bytes = 0;  // between samples; 0: as the process has it
   bool is_once = false;              // one picture, as text, to standard output
+  bool is_json = false;              // of that one: as JSON
   std::size_t rows = 20;             // of that one
+  std::string filter;                // a part of the rows' names
   top_order order = top_order::live;
   top_table table = top_table::functions;
   bool uses_debuginfod = false;

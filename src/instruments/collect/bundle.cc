@@ -18,8 +18,8 @@ void copy_blocks(record::block_reader& from, std::uint64_t good_bytes, record::b
   // None is unpacked; the checksums are looked at.
   from.skip_payloads_of({block_kind::run, block_kind::process, block_kind::dictionary, block_kind::events,
                          block_kind::end, block_kind::run_end, block_kind::checkpoint, block_kind::rotated,
-                         block_kind::round, block_kind::names, block_kind::named, block_kind::source,
-                         block_kind::sums});
+                         block_kind::round, block_kind::names, block_kind::named, block_kind::source, block_kind::sums,
+                         block_kind::memory});
   while (from.position() < good_bytes && !into.error()) {
     const auto block = from.next();
     if (!block) return;

@@ -25,6 +25,8 @@ constexpr std::uint64_t map_allowance_ns = 10'000'000;
 constexpr std::uint64_t young_ns = 20'000'000;
 constexpr std::uint64_t small_bytes = 16 << 20;
 constexpr std::uint64_t refresh_pause_ns = 1'000'000'000;
+// Between two tellings of the heap's counters to a recording.
+constexpr std::uint64_t counters_pause_ns = 250'000'000;
 
 // Figures within one in `near_divisor` of each other are taken for the same.
 constexpr std::uint64_t near_divisor = 20;
@@ -133,8 +135,40 @@ bool process_watch::sample_memory(std::uint64_t now_ns, std::string& buffer, col
   if (!is_readable_) return !reader_->has_exited();
   note_resident(now_ns, *resident);
   note_in_use(*resident);
+  tell_counters(now_ns, *resident);
   if (is_map_due(now_ns, *resident)) take_map(now_ns, buffer, cost);
   return true;
+}
+
+void process_watch::tell_memory(const memory_map& map) {
+  if (tape_ == nullptr) return;
+  writer_->write_memory(tape_->number(), map);
+  last_told_ns_ = map.time_ns;
+  events_told_then_ = tape_->events();
+}
+
+// The counters lie in shared memory: to read them costs the program nothing. Where nothing happens there is nothing to
+// tell.
+void process_watch::tell_counters(std::uint64_t now_ns, std::uint64_t resident_bytes) {
+  if (tape_ == nullptr || now_ns < last_told_ns_ + counters_pause_ns || tape_->events() == events_told_then_) return;
+  memory_map now;
+  now.time_ns = now_ns;
+  now.resident_bytes = resident_bytes;
+  now.statistics = reader_->statistics();
+  tell_memory(now);
+}
+
+// The counters outlive the program that counted.
+void process_watch::tell_last_memory(const std::optional<memory_map>& exit_map) {
+  memory_map last;
+  if (exit_map) last = *exit_map;
+  if (!exit_map || exit_map->truncated) {
+    last.time_ns = record_.end_ns;
+    last.resident_bytes = record_.resident.empty() ? 0 : record_.resident.back().resident_bytes;
+    last.mappings.clear();
+    last.statistics = reader_->statistics();
+  }
+  tell_memory(last);
 }
 
 // A value that stays the same is two points: where it began and where it was last seen.
@@ -199,6 +233,7 @@ void process_watch::take_map(std::uint64_t now_ns, std::string& buffer, collecto
   map.statistics = reader_->statistics();
   map.accounts = reader_->accounts();
   if (map.resident_bytes == 0) return;
+  tell_memory(map);
   if (is_of_peak(map)) record_.maps.assign(1, map);
   peak_map_bytes_ = std::max(peak_map_bytes_, map.resident_bytes);
   last_map_ = std::move(map);
@@ -253,7 +288,9 @@ void process_watch::finish(process_end end, std::uint64_t time_ns) {
     record_.end_ns = exit_ns;
   if (const std::uint64_t resident = reader_->exit_resident_bytes(); resident != 0)
     note_resident(record_.end_ns, resident);
-  if (auto exit_map = reader_->read_exit_map()) {
+  auto exit_map = reader_->read_exit_map();
+  tell_last_memory(exit_map);
+  if (exit_map) {
     if (!exit_map->truncated && is_of_peak(*exit_map)) record_.maps.assign(1, *exit_map);
     last_map_ = std::move(*exit_map);
   }

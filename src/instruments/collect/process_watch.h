@@ -8,8 +8,10 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "instruments/collect/process_files.h"
 #include "instruments/collect/region_reader.h"
 #include "instruments/collect/tape_stream.h"
 
@@ -43,6 +45,8 @@ class process_watch {
   // False when the process has become a program that did not open a region. `is_ours`: its number is known to be one
   // of this namespace. Reads /proc/PID/maps.
   bool is_still_itself(bool is_ours) const;
+  // Whether the process that has its number now is this program. Reads /proc/PID/maps.
+  bool has_mapped_region() const { return has_mapped(record_.pid, region_.string()); }
   // How far the answer to a scan is.
   scan_state look_for_scan() const;
   bool has_exited() const { return reader_ != nullptr && reader_->has_exited(); }
@@ -62,6 +66,9 @@ class process_watch {
   double take_tape();
   void take_scan();
   void finish_tape();
+  void tell_memory(const memory_map& map);
+  void tell_last_memory(const std::optional<memory_map>& exit_map);
+  void tell_counters(std::uint64_t now_ns, std::uint64_t resident_bytes);
 
   process_record record_;
   event_decoder decoder_;
@@ -74,6 +81,8 @@ class process_watch {
   std::uint64_t most_in_use_bytes_ = 0;
   std::uint64_t resident_at_most_bytes_ = 0;  // greatest RSS while about as much was in use
   std::uint64_t last_map_time_ns_ = 0;
+  std::uint64_t last_told_ns_ = 0;  // of its memory, to the recording
+  std::uint64_t events_told_then_ = 0;
   std::uint64_t map_cost_ns_ = 0;  // spent on maps of this process
   std::uint64_t last_map_cost_ns_ = 0;
   memory_map last_map_;  // the newest, for processes that leave none themselves

@@ -3,7 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
+
+#include "instruments/collect/heap_counters.h"
+#include "instruments/collect/recorded_memory.h"
 
 namespace tenure::collect {
 namespace {
@@ -13,6 +17,10 @@ using record::byte_reader;
 
 constexpr std::uint64_t index_limit = no_index;
 constexpr std::uint64_t frame_limit = 4096;
+
+std::uint64_t moment_of(std::uint64_t start_ns, std::uint64_t since_ns) {
+  return since_ns > never - start_ns ? never : start_ns + since_ns;
+}
 
 std::vector<std::string> read_words(byte_reader& from) {
   std::vector<std::string> words;
@@ -47,26 +55,45 @@ void recording_reader::read(const visitor& visit, const alive_visitor& alive, st
   // Whoever knows the place has looked at the checksums of what comes before.
   if (from_bytes != 0)
     file_.skip_payloads_of({block_kind::events, block_kind::checkpoint}, record::block_reader::skipping::passes_over);
+  // Where everything is unpacked from here on.
+  const auto before = [this, from_bytes](std::uint64_t position) {
+    if (from_bytes != 0 && position == from_bytes) file_.skip_payloads_of({});
+  };
+  std::optional<record::blocks_ahead> ahead;
+  if (visit && file_.size_bytes() >= least_ahead_bytes_ && std::thread::hardware_concurrency() > 1)
+    ahead.emplace(file_, before);
+  std::uint64_t good_bytes = reached_bytes_ = file_.position();
+  record::unpacked_block own;
+  const auto next = [&]() -> record::unpacked_block* {
+    if (ahead) return ahead->next();
+    before(file_.position());
+    return record::unpack_next(file_, own) ? &own : nullptr;
+  };
   while (wants_more_) {
-    const std::uint64_t begin = file_.position();
-    if (from_bytes != 0 && begin == from_bytes) file_.skip_payloads_of({});
-    const auto block = file_.next();
-    run_.good_bytes = begin;
-    if (!block) break;
+    record::unpacked_block* const one = next();
+    if (one == nullptr) break;
+    reached_bytes_ = one->end_bytes;
+    const block_kind kind = one->what.kind;
     const bool is_passed =
-        begin < from_bytes && (block->kind == block_kind::events || block->kind == block_kind::checkpoint);
-    if (is_passed || take(*block, begin, visit, alive)) continue;
+        one->begin_bytes < from_bytes && (kind == block_kind::events || kind == block_kind::checkpoint);
+    if (is_passed || take(*one, visit, alive)) {
+      good_bytes = one->end_bytes;
+      continue;
+    }
     // Its checksum was right: whoever wrote it, it was not this program.
-    run_.damage =
-        fmt::format("at byte {}: the contents of a block make no sense; what comes before is complete", begin);
+    run_.damage = fmt::format("at byte {}: the contents of a block make no sense; what comes before is complete",
+                              one->begin_bytes);
     break;
   }
+  ahead.reset();  // from here on the file is ours again
+  run_.good_bytes = good_bytes;
   if (from_bytes != 0) file_.skip_payloads_of({});
-  if (!run_.damage) run_.damage = file_.damage();
+  // Behind what was wanted nobody has looked.
+  if (!run_.damage && wants_more_) run_.damage = file_.damage();
 }
 
-bool recording_reader::take(const record::block& block, std::uint64_t position_bytes, const visitor& visit,
-                            const alive_visitor& alive) {
+bool recording_reader::take(record::unpacked_block& unpacked, const visitor& visit, const alive_visitor& alive) {
+  const record::block& block = unpacked.what;
   const byte_reader from(block.payload);
   const bool is_known = block.process != 0 && block.process <= run_.processes.size();
   switch (block.kind) {
@@ -77,7 +104,7 @@ bool recording_reader::take(const record::block& block, std::uint64_t position_b
     case block_kind::dictionary:
       return is_known && take_dictionary(from, run_.processes[block.process - 1].record);
     case block_kind::events:
-      return is_known && (!visit || take_events(block, visit));
+      return is_known && (!visit || take_events(unpacked, visit));
     case block_kind::end:
       return is_known && take_end(from, run_.processes[block.process - 1]);
     case block_kind::run_end:
@@ -87,7 +114,7 @@ bool recording_reader::take(const record::block& block, std::uint64_t position_b
     case block_kind::rotated:
       return take_rotated(from);
     case block_kind::round:
-      return take_round(from, position_bytes);
+      return take_round(from, unpacked.begin_bytes);
     case block_kind::names:
       return names_->take(from);
     case block_kind::named:
@@ -96,6 +123,8 @@ bool recording_reader::take(const record::block& block, std::uint64_t position_b
       return is_known && take_sums(from, run_.processes[block.process - 1]);
     case block_kind::source:
       return take_source(from);
+    case block_kind::memory:
+      return is_known && take_memory(from, run_.processes[block.process - 1].record);
   }
   return true;  // of a later version
 }
@@ -159,11 +188,13 @@ bool recording_reader::take_dictionary(byte_reader from, process_record& into) {
   return false;
 }
 
-bool recording_reader::take_events(const record::block& block, const visitor& visit) {
-  recorded_process& process = run_.processes[block.process - 1];
-  record::slot_table& slots = slots_[block.process - 1];
-  if (!record::decode_events(block.payload, events_)) return false;
-  for (record::event& one : events_) {
+bool recording_reader::take_events(record::unpacked_block& block, const visitor& visit) {
+  const std::size_t number = block.what.process;
+  recorded_process& process = run_.processes[number - 1];
+  record::slot_table& slots = slots_[number - 1];
+  if (!block.makes_sense) return false;
+  std::vector<record::event>& events = block.events;
+  for (record::event& one : events) {
     if (one.thread >= process.record.threads.size()) return false;
     const bool is_allocation = one.kind == record::event_kind::allocation;
     const bool has_stack = is_allocation || one.stack != record::no_stack;
@@ -174,10 +205,10 @@ bool recording_reader::take_events(const record::block& block, const visitor& vi
       return false;
     }
   }
-  process.events += events_.size();
-  if (!events_.empty()) process.last_event_ns = std::max(process.last_event_ns, events_.back().time_ns);
+  process.events += events.size();
+  if (!events.empty()) process.last_event_ns = std::max(process.last_event_ns, events.back().time_ns);
   process.record.end_ns = std::max(process.record.end_ns, process.last_event_ns);
-  wants_more_ = visit(block.process - 1, events_);
+  wants_more_ = visit(number - 1, events);
   return true;
 }
 
@@ -212,7 +243,7 @@ bool recording_reader::take_run_end(byte_reader from) {
 }
 
 bool recording_reader::take_round(byte_reader from, std::uint64_t position_bytes) {
-  round one{position_bytes, {}};
+  round one{position_bytes, run_.processes.size(), {}};
   for (std::uint64_t left = from.count(); left != 0 && from.ok(); --left) {
     const std::uint64_t process = from.number();
     if (process == 0 || process > run_.processes.size()) return false;
@@ -269,6 +300,29 @@ bool recording_reader::take_answers(byte_reader from, process_record& into) cons
   if (!from.ok() || into.answers.size() + told.size() > into.locations.size()) return false;
   into.answers.insert(into.answers.end(), told.begin(), told.end());
   into.names = names_;
+  return true;
+}
+
+bool recording_reader::is_preferred(const memory_map& one, const memory_map& other, std::uint64_t start_ns) const {
+  if (!memory_wish_->at_ns) return bytes_in_use(one.statistics) > bytes_in_use(other.statistics);
+  const std::uint64_t wanted_ns = moment_of(start_ns, *memory_wish_->at_ns);
+  const auto distance = [&](const memory_map& of) {
+    return of.time_ns > wanted_ns ? of.time_ns - wanted_ns : wanted_ns - of.time_ns;
+  };
+  return distance(one) < distance(other);
+}
+
+bool recording_reader::take_memory(byte_reader from, process_record& into) const {
+  if (!memory_wish_) return true;
+  memory_map map;
+  std::uint32_t page_bytes = 0;
+  if (!decode_memory(from, map, page_bytes)) return false;
+  into.page_bytes = page_bytes;
+  if (memory_wish_->wants_mappings && map.mappings.empty()) return true;
+  if (map.time_ns < moment_of(into.start_ns, memory_wish_->from_ns) ||
+      map.time_ns > moment_of(into.start_ns, memory_wish_->to_ns))
+    return true;
+  if (into.maps.empty() || is_preferred(map, into.maps.front(), into.start_ns)) into.maps.assign(1, std::move(map));
   return true;
 }
 

@@ -19,6 +19,7 @@
 #include "instruments/collect/recording.h"
 #include "instruments/collect/recording_writer.h"
 #include "instruments/record/block_file.h"
+#include "instruments/record/blocks_ahead.h"
 #include "instruments/record/event_block.h"
 #include "instruments/record/live_set.h"
 #include "instruments/record/slot_table.h"
@@ -36,6 +37,14 @@ struct recorded_process {
   std::uint64_t events = 0;
   std::uint64_t last_event_ns = 0;
   std::vector<stack_sum> sums;  // of an imported recording without events
+};
+
+// Which moments of a process's memory are kept while a recording is read; the others are passed over.
+struct memory_wish {
+  std::optional<std::uint64_t> at_ns = {};  // since its start, as below: the nearest; without, that with most in use
+  std::uint64_t from_ns = 0;                // none before, and none after
+  std::uint64_t to_ns = never;
+  bool wants_mappings = false;  // of those that tell the mappings
 };
 
 // The beginning of a recording that was kept short (recording_limits) is not there.
@@ -60,6 +69,9 @@ class recording_reader {
   static std::expected<recording_reader, std::string> open(const std::filesystem::path& path);
   explicit recording_reader(record::block_reader&& file) : file_(std::move(file)) {}
 
+  // From the next read() on: into record.maps, one of each process at most. Without a wish, none is.
+  void keep_memory(const memory_wish& wish) { memory_wish_ = wish; }
+
   // Called for each block of events, in order of time within a process; each slot of an allocation is filled in. All
   // that the events name is in run().processes[process] by then. False: enough.
   using visitor = std::function<bool(std::size_t process, std::span<const record::event> events)>;
@@ -76,24 +88,28 @@ class recording_reader {
   // Where reading may begin; after survey(). In the order of the file.
   struct round {
     std::uint64_t position_bytes = 0;
+    std::size_t begun = 0;                                       // processes that had begun by then, ended ones too
     std::vector<std::pair<std::size_t, std::uint64_t>> last_ns;  // by process that is open: its last event before
   };
   const std::vector<round>& rounds() const { return rounds_; }
 
+  // Files of that length have their blocks unpacked ahead, on a thread of their own, while they are read.
+  void read_ahead_from(std::uint64_t least_bytes) { least_ahead_bytes_ = least_bytes; }
+
   // How much of the file was read, from 0 to 1.
   double progress() const {
-    return static_cast<double>(file_.position()) / static_cast<double>(std::max<std::uint64_t>(file_.size_bytes(), 1));
+    return static_cast<double>(reached_bytes_) / static_cast<double>(std::max<std::uint64_t>(file_.size_bytes(), 1));
   }
 
   const recorded_run& run() const { return run_; }
   recorded_run& run() { return run_; }
 
  private:
-  bool take(const record::block& block, std::uint64_t position_bytes, const visitor& visit, const alive_visitor& alive);
+  bool take(record::unpacked_block& unpacked, const visitor& visit, const alive_visitor& alive);
   bool take_run(record::byte_reader from);
   bool take_process(record::byte_reader from);
   bool take_dictionary(record::byte_reader from, process_record& into);
-  bool take_events(const record::block& block, const visitor& visit);
+  bool take_events(record::unpacked_block& block, const visitor& visit);
   bool take_end(record::byte_reader from, recorded_process& into);
   bool take_run_end(record::byte_reader from);
   bool take_round(record::byte_reader from, std::uint64_t position_bytes);
@@ -102,6 +118,8 @@ class recording_reader {
   static bool take_sums(record::byte_reader from, recorded_process& into);
   bool take_answers(record::byte_reader from, process_record& into) const;
   bool take_checkpoint(const record::block& block, const alive_visitor& alive);
+  bool take_memory(record::byte_reader from, process_record& into) const;
+  bool is_preferred(const memory_map& one, const memory_map& other, std::uint64_t start_ns) const;
 
   record::block_reader file_;
   recorded_run run_;
@@ -110,8 +128,10 @@ class recording_reader {
   std::vector<record::checkpoint_reader> checkpoints_;
   std::vector<round> rounds_;
   std::vector<std::uint64_t> dropped_;  // numbers of processes
-  bool begins_late_ = false;            // not at the beginning of the run: the first checkpoints are needed
-  std::vector<record::event> events_;
+  std::optional<memory_wish> memory_wish_;
+  bool begins_late_ = false;  // not at the beginning of the run: the first checkpoints are needed
+  std::uint64_t least_ahead_bytes_ = std::uint64_t{4} << 20;
+  std::uint64_t reached_bytes_ = 0;
   bool wants_more_ = true;
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "instruments/collect/process_files.h"
+#include "instruments/collect/recorded_memory.h"
 
 namespace tenure::collect {
 
@@ -87,6 +88,10 @@ void recording_writer::write_events(std::uint32_t number, const process_record& 
   written_[number - 1].live.follow(events);
   if (is_round_due()) write_round();
   keep_short(0);
+}
+
+void recording_writer::write_memory(std::uint32_t number, const memory_map& map) {
+  put(block_kind::memory, number, encode_memory(map, heap_page_bytes).bytes());
 }
 
 void recording_writer::end_process(std::uint32_t number, const process_record& process, const tape_losses& losses) {

@@ -37,6 +37,8 @@ class recording_writer {
   std::uint32_t begin_process(const process_record& process);
   // Writes what the events name and has not been written yet, and then the events. Fills the slots of allocations in.
   void write_events(std::uint32_t number, const process_record& process, std::span<record::event> events);
+  // What the process holds at a moment; with mappings or without. Events of before may come later.
+  void write_memory(std::uint32_t number, const memory_map& map);
   void end_process(std::uint32_t number, const process_record& process, const tape_losses& losses);
   void end_run(const recording& run);
   // Of what is imported: behind the run's beginning, and what places are called, in blocks of resolved_names.h.

@@ -118,14 +118,20 @@ void session_watch::add(std::unique_ptr<region_reader> reader, const std::string
 
 // The same process has become another program. Seen before that one had a region, it was taken for one without.
 void session_watch::finish_earlier(process_watch& now) {
-  const auto last = std::find_if(watches_.rbegin(), watches_.rend(),
-                                 [&](const auto& earlier) { return earlier->pid() == now.pid(); });
-  if (last == watches_.rend()) return;
-  process_watch& earlier = **last;
-  if (!earlier.is_finished())
-    earlier.finish(earlier.has_exited() ? process_end::exited : process_end::replaced, now.start_ns());
-  else if (earlier.record().end == process_end::unwatched && now.record().origin == wire::origin::exec)
-    earlier.record().end = process_end::replaced;
+  process_watch* last = nullptr;
+  for (const auto& earlier : watches_) {
+    if (earlier->pid() != now.pid()) continue;
+    last = earlier.get();
+    if (earlier->is_finished()) continue;
+    // Or it is no other program, but has a second heap of Tenure's: one that is linked with it, started with another
+    // one preloaded.
+    if (earlier->has_mapped_region())
+      twins_.emplace_back(last, &now);
+    else
+      earlier->finish(earlier->has_exited() ? process_end::exited : process_end::replaced, now.start_ns());
+  }
+  if (last != nullptr && last->record().end == process_end::unwatched && now.record().origin == wire::origin::exec)
+    last->record().end = process_end::replaced;
 }
 
 void session_watch::tick_if_due(const std::function<bool(std::uint32_t pid)>& is_ours) {
@@ -193,8 +199,22 @@ void session_watch::finish_all(const std::function<bool(std::uint32_t pid)>& is_
     run_.notes.push_back(fmt::format("the region {} was never completed by its program", name));
 }
 
+// Of two heaps in one process, the one that does not serve malloc.
+bool session_watch::is_idle_twin(process_watch* watch) {
+  const auto is_idle = [](process_watch* one) { return one->record().malloc_owner != wire::malloc_owner::tenure; };
+  return std::any_of(twins_.begin(), twins_.end(), [&](const auto& pair) {
+    process_watch* const idle = is_idle(pair.first) && !is_idle(pair.second) ? pair.first : pair.second;
+    return idle == watch;
+  });
+}
+
 void session_watch::give_records() {
-  for (const auto& watch : watches_) run_.processes.push_back(std::move(watch->record()));
+  std::vector<process_watch*> idle;
+  for (const auto& watch : watches_)
+    if (is_idle_twin(watch.get())) idle.push_back(watch.get());
+  for (const auto& watch : watches_)
+    if (std::find(idle.begin(), idle.end(), watch.get()) == idle.end())
+      run_.processes.push_back(std::move(watch->record()));
   std::stable_sort(run_.processes.begin(), run_.processes.end(),
                    [](const process_record& a, const process_record& b) { return a.start_ns < b.start_ns; });
 }

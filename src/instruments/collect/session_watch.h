@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "instruments/collect/process_watch.h"
@@ -50,6 +51,7 @@ class session_watch {
   void open_pending();
   void add(std::unique_ptr<region_reader> reader, const std::string& name);
   void finish_earlier(process_watch& now);
+  bool is_idle_twin(process_watch* watch);
   void choose_next_tick(double fullest, std::uint64_t now_ns);
 
   std::filesystem::path session_;
@@ -58,6 +60,7 @@ class session_watch {
   int folder_;                     // inotify
   std::set<std::string> pending_;  // region files that are there and not complete
   std::vector<std::unique_ptr<process_watch>> watches_;
+  std::vector<std::pair<process_watch*, process_watch*>> twins_;  // two heaps in one process, the earlier one first
   std::uint64_t tick_ns_;
   std::uint64_t next_tick_ns_ = 0;
   std::string buffer_;

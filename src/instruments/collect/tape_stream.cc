@@ -91,6 +91,8 @@ double tape_stream::take() {
                                          reinterpret_cast<const std::uint64_t*>(memory_ + place.words_offset_bytes),
                                          place.capacity_words),
                   {},
+                  0,
+                  {},
                   no_index,
                   false}));
   }
@@ -107,47 +109,60 @@ double tape_stream::take() {
   return fullest;
 }
 
-// Takes the ring's records up to the cut; what follows stays.
-void tape_stream::decode(told_ring& ring, std::uint64_t cut_ticks) {
-  std::size_t at = 0;
-  wire::tape_record one;
-  while (at < ring.words.size()) {
-    const std::uint64_t length = wire::decode_tape_record(&ring.words[at], ring.words.size() - at, &one);
+// To the ring's next record that tells an event, up to the cut. False when there is none; what follows stays.
+bool tape_stream::advance(told_ring& ring, std::uint64_t cut_ticks) {
+  while (ring.read_words < ring.words.size()) {
+    const std::uint64_t* const at = &ring.words[ring.read_words];
+    const std::uint64_t length = wire::decode_tape_record(at, ring.words.size() - ring.read_words, &ring.next);
     if (length == 0) {
       // Nothing tells where the next record begins.
       ++refused_records_;
       ring.is_corrupt = true;
-      at = ring.words.size();
-      break;
+      ring.read_words = ring.words.size();
+      return false;
     }
-    if (one.ticks > cut_ticks) break;
-    at += length;
-    if (one.kind == wire::tape_kind::thread) {
-      ring.thread = decoder_.thread_index(static_cast<std::uint32_t>(one.address));
+    if (ring.next.ticks > cut_ticks) return false;
+    ring.read_words += length;
+    if (ring.next.kind == wire::tape_kind::thread) {
+      ring.thread = decoder_.thread_index(static_cast<std::uint32_t>(ring.next.address));
     } else if (ring.thread == no_index) {
       ++refused_records_;
     } else {
-      told_.push_back({one, ring.thread});
+      return true;
     }
   }
-  ring.words.erase(ring.words.begin(), ring.words.begin() + static_cast<std::ptrdiff_t>(at));
+  return false;
 }
 
+// Each ring is in order by itself: always the ring whose next record is the oldest, of equals the first one.
 void tape_stream::digest(bool is_last) {
-  told_.clear();
-  std::size_t telling = 0;
+  const std::uint64_t cut_ticks = is_last ? ~0ull : cut_.ticks;
+  const auto is_later = [this](std::uint32_t a, std::uint32_t b) {
+    const std::uint64_t ticks_a = rings_[a]->next.ticks, ticks_b = rings_[b]->next.ticks;
+    return ticks_a != ticks_b ? ticks_a > ticks_b : a > b;
+  };
+  telling_.clear();
+  for (std::uint32_t i = 0; i < rings_.size(); ++i)
+    if (advance(*rings_[i], cut_ticks)) telling_.push_back(i);
+  std::make_heap(telling_.begin(), telling_.end(), is_later);
+  while (!telling_.empty()) {
+    std::pop_heap(telling_.begin(), telling_.end(), is_later);
+    const std::uint32_t number = telling_.back();
+    told_ring& oldest = *rings_[number];
+    telling_.pop_back();
+    // As long as no other ring is to be heard first.
+    bool is_more = true;
+    do {
+      add(oldest);
+      is_more = advance(oldest, cut_ticks);
+    } while (is_more && (telling_.empty() || is_later(telling_.front(), number)));
+    if (!is_more) continue;
+    telling_.push_back(number);
+    std::push_heap(telling_.begin(), telling_.end(), is_later);
+  }
   for (const auto& ring : rings_) {
-    const std::size_t before = told_.size();
-    decode(*ring, is_last ? ~0ull : cut_.ticks);
-    telling += told_.size() != before ? 1 : 0;
-  }
-  if (telling > 1) {
-    std::stable_sort(told_.begin(), told_.end(),
-                     [](const told_record& a, const told_record& b) { return a.record.ticks < b.record.ticks; });
-  }
-  for (const told_record& one : told_) {
-    add(one);
-    if (events_.size() >= flush_events) flush();
+    ring->words.erase(ring->words.begin(), ring->words.begin() + static_cast<std::ptrdiff_t>(ring->read_words));
+    ring->read_words = 0;
   }
   if (is_last || monotonic_ns() > last_flush_ns_ + flush_pause_ns) flush();
 }
@@ -185,8 +200,10 @@ std::uint32_t tape_stream::stack_of(std::uint32_t number) {
   return index;
 }
 
-void tape_stream::add(const told_record& told) {
-  const wire::tape_record& from = told.record;
+void tape_stream::add(const told_ring& told) {
+  const wire::tape_record& from = told.next;
+  ++event_count_;
+  if (events_.size() >= flush_events) flush();
   const std::uint64_t time_ns = time_of(from.ticks) / record::event_time_unit_ns * record::event_time_unit_ns;
   switch (from.kind) {
     case wire::tape_kind::allocation:
@@ -230,10 +247,10 @@ void tape_stream::add_free(std::uint64_t address, std::uint32_t thread, std::uin
   events_.push_back(one);
 }
 
-void tape_stream::add_free_range(const told_record& told, std::uint32_t stack, std::uint64_t time_ns) {
+void tape_stream::add_free_range(const told_ring& told, std::uint32_t stack, std::uint64_t time_ns) {
   std::vector<std::uint64_t> addresses;
   live_.for_each([&](std::uint64_t address, std::uint32_t) {
-    if (address - told.record.address < told.record.bytes) addresses.push_back(address);
+    if (address - told.next.address < told.next.bytes) addresses.push_back(address);
   });
   std::sort(addresses.begin(), addresses.end());
   for (const std::uint64_t address : addresses) add_free(address, told.thread, stack, time_ns);

@@ -49,28 +49,27 @@ class tape_stream {
   std::optional<record::event> block_at(std::uint64_t address) const;
 
   std::uint32_t number() const { return number_; }
+  std::uint64_t events() const { return event_count_; }  // that were digested
   tape_losses losses() const;
 
  private:
   struct told_ring {
     wire::tape_ring_reader reader;
     std::vector<std::uint64_t> words;
+    std::size_t read_words = 0;       // that were decoded
+    wire::tape_record next = {};      // the last of these
     std::uint32_t thread = no_index;  // who tells
     bool is_corrupt = false;
-  };
-  struct told_record {
-    wire::tape_record record;
-    std::uint32_t thread;
   };
 
   tape_stream(std::byte* memory, fault_guard guard, process_record& process, event_decoder& decoder,
               recording_writer& writer);
   wire::tape_header& header() const { return *reinterpret_cast<wire::tape_header*>(memory_); }
   const wire::stack_node* nodes() const;
-  void decode(told_ring& ring, std::uint64_t cut_ticks);
-  void add(const told_record& told);
+  bool advance(told_ring& ring, std::uint64_t cut_ticks);
+  void add(const told_ring& told);
   void add_free(std::uint64_t address, std::uint32_t thread, std::uint32_t stack, std::uint64_t time_ns);
-  void add_free_range(const told_record& told, std::uint32_t stack, std::uint64_t time_ns);
+  void add_free_range(const told_ring& told, std::uint32_t stack, std::uint64_t time_ns);
   std::uint32_t stack_of(std::uint32_t number);
   std::uint64_t time_of(std::uint64_t ticks) const;
   void flush();
@@ -84,13 +83,14 @@ class tape_stream {
   std::vector<std::unique_ptr<told_ring>> rings_;
   clock_pair last_cut_;
   clock_pair cut_;
-  std::vector<told_record> told_;
+  std::vector<std::uint32_t> telling_;  // rings with a record up to the cut, as a heap
   std::vector<record::event> events_;
   std::uint64_t last_flush_ns_ = 0;
   live_addresses live_;
   std::vector<std::uint32_t> stack_by_number_;  // no_index: not seen yet
   record::slot_table slots_;
   std::uint64_t refused_records_ = 0;
+  std::uint64_t event_count_ = 0;
 };
 
 }  // namespace tenure::collect

@@ -32,8 +32,34 @@ class heaptrack_writer {
     text_of(record_.executable);
   }
 
+  // A block that was alive where the recording begins. They come slot by slot, and are told by their age.
+  void take_alive(const record::event& one, const analyze::live_block& block) { alive_.emplace_back(one, block); }
+
   void operator()(std::size_t process, const record::event& one, const analyze::live_block& block) {
     if (process != index_ || has_failed_) return;
+    tell_alive();
+    tell_event(one, block);
+  }
+
+  bool finish() {
+    tell_alive();
+    tell_time(walk_.process(index_).last_ns);
+    hand_on();
+    return !has_failed_;
+  }
+
+ private:
+  void tell_alive() {
+    if (alive_.empty()) return;
+    const auto alive = std::exchange(alive_, {});
+    std::vector<const alive_block*> order;
+    for (const alive_block& one : alive) order.push_back(&one);
+    std::stable_sort(order.begin(), order.end(),
+                     [](const auto* a, const auto* b) { return a->first.time_ns < b->first.time_ns; });
+    for (const alive_block* const one : order) tell_event(one->first, one->second);
+  }
+
+  void tell_event(const record::event& one, const analyze::live_block& block) {
     tell_time(one.time_ns);
     if (one.slot >= kinds_of_slots_.size()) kinds_of_slots_.resize(one.slot + std::size_t{1});
     if (one.kind == record::event_kind::allocation) {
@@ -45,13 +71,6 @@ class heaptrack_writer {
     if (text_.size() >= piece_bytes) hand_on();
   }
 
-  bool finish() {
-    tell_time(walk_.process(index_).last_ns);
-    hand_on();
-    return !has_failed_;
-  }
-
- private:
   template <class... Values>
   void add(fmt::format_string<const Values&...> format, const Values&... values) {
     fmt::format_to(std::back_inserter(text_), format, values...);
@@ -60,6 +79,7 @@ class heaptrack_writer {
   void hand_on() {
     has_failed_ = has_failed_ || !sink_(text_);
     text_.clear();
+    if (has_failed_) walk_.stop();
   }
 
   void tell_time(std::uint64_t now_ns) {
@@ -140,10 +160,13 @@ class heaptrack_writer {
     return kind->second;
   }
 
+  using alive_block = std::pair<record::event, analyze::live_block>;
+
   analyze::recording_walk& walk_;
   std::size_t index_;
   const text_sink& sink_;
   const collect::process_record& record_;
+  std::vector<alive_block> alive_;
   std::string text_;  // what has not been handed on yet
   bool has_failed_ = false;
   std::uint64_t time_ms_ = 0;
@@ -162,7 +185,9 @@ class heaptrack_writer {
 
 bool write_heaptrack(analyze::recording_walk& walk, std::size_t index, const text_sink& sink) {
   heaptrack_writer writer(walk, index, sink);
-  walk.run(writer);
+  walk.run(writer, [&](std::size_t process, const record::event& one, const analyze::live_block& block, bool is_taken) {
+    if (process == index && is_taken) writer.take_alive(one, block);
+  });
   return writer.finish();
 }
 
