@@ -33,7 +33,7 @@ FIGURES = ("stacks", "frames", "complete", "no_rule", "guessed", "remembered", "
 
 class Comparison:
     def __init__(self, build, folder):
-        self.library = build / "tests/preload_unwind/libunwind_comparison.so"
+        self.library = build / "lib/libunwind_comparison.so"
         self.folder = folder
 
     def run(self, module, interval):
@@ -68,23 +68,24 @@ def main():
     parser.add_argument("--stacks", type=int, default=1_000_000)
     options = parser.parse_args()
     programs = options.programs.split(",")
-    share = -(-options.stacks // len(programs))
     print(f"{datetime.date.today()}, kernel {platform.release()}, {os.uname().machine}\n")
     print("| program | every n-th allocation | stacks | frames | complete | without a rule | different |")
     print("|---|---|---|---|---|---|---|")
     total, first = dict.fromkeys(FIGURES, 0), ""
     with tempfile.TemporaryDirectory(prefix="tenure-stacks.") as folder:
         comparison = Comparison(options.build.resolve(), pathlib.Path(folder))
-        for name in programs:
-            module = importlib.import_module(f"programs.{name}")
-            # How many allocations there are is seen from a few.
-            few, _ = comparison.run(module, 997)
-            interval = max(1, few["stacks"] * 997 // share)
+        modules = [importlib.import_module(f"programs.{name}") for name in programs]
+        # How many allocations there are is seen from a few. Those that have fewest leave the rest to the others.
+        counts = {module: comparison.run(module, 997)[0]["stacks"] * 997 for module in modules}
+        left = options.stacks
+        for place, module in enumerate(sorted(modules, key=counts.get)):
+            interval = max(1, counts[module] * (len(modules) - place) // max(left, 1))
             sums, difference = comparison.run(module, interval)
+            left -= sums["stacks"]
             for figure in FIGURES:
                 total[figure] += sums[figure]
             first = first or difference
-            print(f"| {name} | {interval} | {sums['stacks']} | {sums['frames']} | {sums['complete']} "
+            print(f"| {module.NAME} | {interval} | {sums['stacks']} | {sums['frames']} | {sums['complete']} "
                   f"| {sums['no_rule']} | {sums['mismatches']} |", flush=True)
     print(f"| together | | {total['stacks']} | {total['frames']} | {total['complete']} | {total['no_rule']} "
           f"| {total['mismatches']} |")
