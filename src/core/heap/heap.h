@@ -79,6 +79,10 @@ template <hot_access::kind of>
   return pop_block<hot_access::kind::single>(hot_access(), medium_class_of(bytes));
 }
 
+[[gnu::always_inline]] inline void* allocate(std::size_t bytes, wire::allocation_entry entry) noexcept {
+  void* block = try_allocate(bytes);
+  return likely(block != nullptr) ? block : allocate_slow(bytes, entry);
+}
 [[gnu::always_inline]] inline void* allocate(std::size_t bytes, wire::allocation_entry entry,
                                              const telemetry::caller_place& caller) noexcept {
   void* block = try_allocate(bytes);

@@ -55,17 +55,21 @@ void count_bytes(std::int64_t bytes) noexcept {
   __atomic_fetch_add(&telemetry::statistics().huge_page_bytes, static_cast<std::uint64_t>(bytes), __ATOMIC_RELAXED);
 }
 
+// Unless it has become something else since `before` was read: a huge page meanwhile is counted, and stays one.
+void change_state(std::size_t region, region_state before, region_state after) noexcept {
+  __atomic_compare_exchange_n(&states[region], &before, after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 // The region after another look: true when it is to be rebuilt now.
 bool look_at(std::size_t region) noexcept {
-  region_state* state = &states[region];
-  const region_state before = __atomic_load_n(state, __ATOMIC_RELAXED);
+  const region_state before = __atomic_load_n(&states[region], __ATOMIC_RELAXED);
   if (before == rebuilt || before == refused) return false;
   if (!is_dense(region * region_pages, region_pages)) {
-    __atomic_store_n(state, sparse, __ATOMIC_RELAXED);
+    change_state(region, before, sparse);
     return false;
   }
   if (before >= looks_before_rebuilding) return true;
-  __atomic_store_n(state, static_cast<region_state>(before + 1), __ATOMIC_RELAXED);
+  change_state(region, before, static_cast<region_state>(before + 1));
   return false;
 }
 
@@ -108,12 +112,12 @@ void note_huge(std::size_t region) noexcept {
 
 bool rebuild(std::size_t region) noexcept {
   if (os::resident_percent(begin_of(region), huge_page_bytes) < least_resident_percent) {
-    __atomic_store_n(&states[region], sparse, __ATOMIC_RELAXED);
+    change_state(region, looks_before_rebuilding, sparse);
     return false;
   }
   const opened_region opened(region);
   if (collapse(region)) return note_huge(region), true;
-  __atomic_store_n(&states[region], refused, __ATOMIC_RELAXED);
+  change_state(region, looks_before_rebuilding, refused);
   return false;
 }
 
