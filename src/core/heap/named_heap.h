@@ -45,6 +45,7 @@ class named_heap {
   // `block` is the start of a block of this heap in `home`; the caller has checked that.
   void free(span* home, void* block) noexcept;
   // Every block at once. Nobody may use the heap meanwhile.
+  void free_all() noexcept { free_all(telemetry::own_caller()); }
   void free_all(const telemetry::caller_place& caller) noexcept;
 
   // Whether the block, at a block's start in `home`, is in use; for messages.
