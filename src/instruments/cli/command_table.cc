@@ -401,7 +401,7 @@ constexpr std::array<command_entry, 20> commands = {{
      .takes_program = true,
      .takes_words = true},
     {.name = "fragmentation",
-     .arguments = "(PID|FILE|-- CMD [ARGS...])",
+     .arguments = "(PID|FILE|-- CMD...)",
      .summary = "Shows what the heap holds besides what the program has, and whose blocks keep it from going back.",
      .description =
          "Looks at every span of the heap at one moment, of a process that runs on it (PID) or of each process of CMD "
