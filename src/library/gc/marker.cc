@@ -145,7 +145,7 @@ __attribute__((no_sanitize("thread")))
 #endif
 void marker::trace_words(char* first, std::size_t bytes) noexcept {
   for (std::size_t at = 0; at + sizeof(void*) <= bytes; at += sizeof(void*)) {
-    void* target = read_slot(first + at);
+    void* target = __atomic_load_n(reinterpret_cast<void* const*>(first + at), __ATOMIC_ACQUIRE);
     if (target == nullptr || !window_.holds(target)) continue;
     const cell_place place = window_.place(target);
     if (place.header->heap_number == heap_.number && window_.is_allocated(place)) push(target, nullptr);
