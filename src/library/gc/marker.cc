@@ -140,6 +140,7 @@ void marker::trace_elements(const type_descriptor& type, char* first, std::size_
 }
 
 // Of an object whose layout is not known before it is constructed: whatever looks like a pointer to an object.
+// Not by read_slot(): a compiler does not inline a function that ThreadSanitizer looks at into one that it does not.
 #if defined(__SANITIZE_THREAD__) || defined(TENURE_THREAD_SANITIZER)
 __attribute__((no_sanitize("thread")))
 #endif
