@@ -53,6 +53,8 @@ void (*scan_callback)(int file, std::uint64_t wish) = nullptr;  // atomic
 
 // As they stood before fork, when the heap held its locks; the region itself is shared with a parent that runs on.
 wire::heap_statistics before_fork_statistics;
+const std::uint32_t* class_sizes = nullptr;  // atomic; of the heap, for ever
+std::size_t class_count = 0;                 // written before it
 bool before_fork_taken = false;
 std::uint32_t forking_thread = 0;  // 0: not known
 
@@ -74,6 +76,13 @@ void copy_statistics(const wire::heap_statistics& from, wire::heap_statistics& t
   }
 }
 
+// A reader that meets a block of a class before the class has a span must know how it is rounded.
+void name_classes(wire::heap_statistics& in) noexcept {
+  const std::uint32_t* const sizes = __atomic_load_n(&class_sizes, __ATOMIC_ACQUIRE);
+  for (std::size_t i = 0; i < class_count; ++i)
+    __atomic_store_n(&in.classes[i].block_bytes, sizes[i], __ATOMIC_RELAXED);
+}
+
 void use_private_state() noexcept {
   publish(current_statistics, &own.statistics);
   publish(current_control, &own.control);
@@ -90,6 +99,7 @@ void use_ring() noexcept {
 void use_region() noexcept {
   wire::region_header& header = process_region.header();
   copy_statistics(own.statistics, process_region.statistics());
+  name_classes(process_region.statistics());
   process_region.control().sample_interval_bytes = own.control.sample_interval_bytes;
   process_region.control().recording = own.control.recording;
   header.overhead_nanoseconds = own.overhead_nanoseconds;
@@ -128,6 +138,11 @@ void open_region(wire::origin origin) noexcept {
 }
 
 }  // namespace
+
+void tell_size_classes(std::span<const std::uint32_t> block_bytes) noexcept {
+  class_count = block_bytes.size() < wire::size_class_capacity ? block_bytes.size() : wire::size_class_capacity;
+  publish(class_sizes, block_bytes.data());
+}
 
 void start() noexcept {
   if (__atomic_exchange_n(&started, 1, __ATOMIC_ACQ_REL) != 0) return;
@@ -175,6 +190,7 @@ bool enter_region(const char* folder, wire::origin origin, const wire::session_w
 
 void copy_counters() noexcept {
   copy_statistics(own.statistics, process_region.statistics());
+  name_classes(process_region.statistics());
   budget::copy_to(process_region.account_copies(), populate_shared);
   wire::region_header& header = process_region.header();
   __atomic_store_n(&header.overhead_nanoseconds, overhead_ns() - overhead_before_ns, __ATOMIC_RELAXED);

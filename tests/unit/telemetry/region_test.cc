@@ -120,6 +120,38 @@ TEST(region, counts_what_a_full_ring_could_not_take) {
   EXPECT_LE(region.frees.size(), told);
 }
 
+TEST(region, names_every_size_class_from_its_beginning) {
+  static constexpr std::uint32_t sizes[] = {0, 16, 32, 480};
+  session run;
+  ASSERT_EQ(run.run([] {
+    telemetry::tell_size_classes(sizes);
+    telemetry::start();
+    telemetry::statistics().classes[2].span_count = 7;
+    telemetry::before_fork();
+    const pid_t child = fork();
+    if (child == 0) {
+      telemetry::after_fork_in_child();
+      telemetry::finish();
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    std::ofstream(std::string(getenv("TENURE_SESSION")) + "/child") << child;
+    _exit(WEXITSTATUS(status));  // as if it was killed: nothing is told at its end
+  }),
+            0);
+  pid_t child = 0;
+  std::ifstream(run.folder / "child") >> child;
+  for (const pid_t pid : {run.last_child, child}) {
+    const seen_region region(run.file(pid));
+    const auto& classes = region.statistics().classes;
+    for (std::size_t i = 0; i < std::size(classes); ++i) {
+      EXPECT_EQ(classes[i].block_bytes, i < std::size(sizes) ? sizes[i] : 0u) << i;
+      EXPECT_EQ(classes[i].span_count, i == 2 ? 7u : 0u) << i;
+    }
+  }
+}
+
 TEST(region, of_a_forked_child_is_its_own_and_shows_what_it_inherited) {
   session run;
   ASSERT_EQ(run.run([] {
