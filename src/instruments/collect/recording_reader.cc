@@ -59,10 +59,10 @@ void recording_reader::read(const visitor& visit, const alive_visitor& alive, st
   const auto before = [this, from_bytes](std::uint64_t position) {
     if (from_bytes != 0 && position == from_bytes) file_.skip_payloads_of({});
   };
-  std::optional<record::blocks_ahead> ahead;
+  std::uint64_t good_bytes = reached_bytes_ = file_.position();
+  std::optional<record::blocks_ahead> ahead;  // the file is its own while it lives
   if (visit && file_.size_bytes() >= least_ahead_bytes_ && std::thread::hardware_concurrency() > 1)
     ahead.emplace(file_, before);
-  std::uint64_t good_bytes = reached_bytes_ = file_.position();
   record::unpacked_block own;
   const auto next = [&]() -> record::unpacked_block* {
     if (ahead) return ahead->next();
