@@ -45,7 +45,7 @@ void configure() noexcept {
   read_options_from_environment();
   learn_huge_page_policy();
   os::processor_count();  // before the program forbids itself the call, or its threads are bound to single ones
-  telemetry::tell_size_classes(class_bytes);
+  telemetry::tell_size_classes(class_bytes.data(), class_bytes.size());
   telemetry::start();
   on_change(wake_background);
 }

@@ -139,9 +139,9 @@ void open_region(wire::origin origin) noexcept {
 
 }  // namespace
 
-void tell_size_classes(std::span<const std::uint32_t> block_bytes) noexcept {
-  class_count = block_bytes.size() < wire::size_class_capacity ? block_bytes.size() : wire::size_class_capacity;
-  publish(class_sizes, block_bytes.data());
+void tell_size_classes(const std::uint32_t* block_bytes, std::size_t count) noexcept {
+  class_count = count < wire::size_class_capacity ? count : wire::size_class_capacity;
+  publish(class_sizes, block_bytes);
 }
 
 void start() noexcept {

@@ -11,7 +11,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include "wire/event.h"
 #include "wire/heap_statistics.h"
@@ -21,7 +20,7 @@ namespace tenure::telemetry {
 
 // The block sizes of the heap's classes, by number; they outlive the process. Called once, before start(): every region
 // names all of them from its beginning, whether blocks of a class were ever handed out or not.
-void tell_size_classes(std::span<const std::uint32_t> block_bytes) noexcept;
+void tell_size_classes(const std::uint32_t* block_bytes, std::size_t count) noexcept;
 
 // Opens the region of this process when TENURE_SESSION names a session folder; without one, counters live in static
 // memory and samples are kept in the process alone. Called once, from the heap's first slow path, before any other.

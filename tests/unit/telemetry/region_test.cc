@@ -124,7 +124,7 @@ TEST(region, names_every_size_class_from_its_beginning) {
   static constexpr std::uint32_t sizes[] = {0, 16, 32, 480};
   session run;
   ASSERT_EQ(run.run([] {
-    telemetry::tell_size_classes(sizes);
+    telemetry::tell_size_classes(sizes, std::size(sizes));
     telemetry::start();
     telemetry::statistics().classes[2].span_count = 7;
     telemetry::before_fork();
