@@ -17,6 +17,8 @@ constexpr std::uintptr_t region_pages = huge_page_bytes >> page_shift;
 constexpr std::uintptr_t least_pages = (std::uintptr_t{64} << 20) >> page_shift;
 constexpr std::size_t most_rebuilt = 8;  // in one look
 constexpr std::size_t least_resident_percent = 95;
+// Page faults are measured at the first region that is built, and at one in so many.
+constexpr std::uint32_t builds_a_measurement = 32;
 
 // What is known of a region. Up to `looks_before_rebuilding` it is the looks in a row at which it was dense.
 using region_state = std::uint8_t;
@@ -27,7 +29,8 @@ static_assert(looks_before_rebuilding < rebuilt);
 
 region_state* states = nullptr;  // one a region of the window
 os::huge_page_policy policy = os::huge_page_policy::unknown;
-bool is_window_told = false;  // not to have any: from the second chunk on
+std::uint32_t built_count = 0;  // atomic
+bool is_window_told = false;    // not to have any: from the second chunk on
 
 // The kernel's huge page is 2 MiB where its pages are these.
 constexpr std::size_t expected_page_bytes = 4096;
@@ -144,21 +147,37 @@ void forget_huge_pages(std::uintptr_t first_page, std::uintptr_t count) noexcept
   }
 }
 
-bool build_huge_page(std::size_t region, std::uint64_t* took_ns) noexcept {
+std::uint64_t measure_page_faults_ns() noexcept {
+  constexpr std::size_t share = 32;
+  constexpr std::size_t bytes = huge_page_bytes / share;  // too little for the kernel to take one of its larger pages
+  auto* const scratch = static_cast<volatile char*>(os::map_anywhere(bytes));
+  if (scratch == nullptr) return 0;
+  const std::uint64_t before_ns = os::thread_cpu_ns();
+  for (std::size_t at = 0; at < bytes; at += os::page_bytes()) scratch[at] = 0;
+  const std::uint64_t took_ns = os::thread_cpu_ns() - before_ns;
+  os::unmap(const_cast<char*>(scratch), bytes);
+  return took_ns * share;
+}
+
+built_region build_huge_page(std::size_t region) noexcept {
   TENURE_DCHECK(region < region_count());
-  *took_ns = 0;
-  if (!ready()) return false;
-  const opened_region opened(region);
-  const std::uint64_t cpu_before_ns = os::thread_cpu_ns();
-  bool is_huge = touch_as_one(region);
-  *took_ns = os::thread_cpu_ns() - cpu_before_ns;
-  if (!is_huge) {
-    const std::uint64_t before_ns = os::monotonic_ns();
-    is_huge = collapse(region);
-    *took_ns += os::monotonic_ns() - before_ns;
+  built_region built{};
+  if (!ready()) return built;
+  {
+    const opened_region opened(region);
+    const std::uint64_t cpu_before_ns = os::thread_cpu_ns();
+    built.is_huge = touch_as_one(region);
+    built.took_ns = os::thread_cpu_ns() - cpu_before_ns;
+    if (!built.is_huge) {
+      const std::uint64_t before_ns = os::monotonic_ns();
+      built.is_huge = collapse(region);
+      built.took_ns += os::monotonic_ns() - before_ns;
+    }
   }
-  if (is_huge) note_huge(region);
-  return is_huge;
+  if (built.is_huge) note_huge(region);
+  if (__atomic_fetch_add(&built_count, 1, __ATOMIC_RELAXED) % builds_a_measurement == 0)
+    built.faults_ns = measure_page_faults_ns();
+  return built;
 }
 
 void learn_huge_page_policy() noexcept {
@@ -178,17 +197,22 @@ void note_mapped_afresh(std::uintptr_t first_page, std::uintptr_t count) noexcep
 
 bool huge_page_pacing::wants_region(std::uint64_t fresh_pages) noexcept {
   if (!is_wanted() || policy == os::huge_page_policy::never) return false;
-  credit_ns_ += static_cast<std::int64_t>(fresh_pages) * faults_ns / (share_for_trying * std::int64_t{region_pages});
+  credit_ns_ += static_cast<std::int64_t>(fresh_pages) * faults_ns_ / (share_for_trying * std::int64_t{region_pages});
   if (credit_ns_ > most_credit_ns) credit_ns_ = most_credit_ns;
   return credit_ns_ >= 0;
 }
 
-void huge_page_pacing::note_no_room() noexcept { note(false, most_credit_ns); }
+void huge_page_pacing::note_no_room() noexcept { credit_ns_ -= most_credit_ns; }
 
-void huge_page_pacing::note(bool is_huge, std::uint64_t took_ns) noexcept {
+void huge_page_pacing::note(const built_region& built) noexcept {
   constexpr std::uint64_t most_ns = 1'000'000'000;  // a stopped process is nobody's fault
-  credit_ns_ -= static_cast<std::int64_t>(took_ns < most_ns ? took_ns : most_ns);
-  if (is_huge) credit_ns_ += faults_ns;
+  constexpr auto most_faults = static_cast<std::uint64_t>(most_faults_ns);
+  if (built.faults_ns != 0) {
+    faults_ns_ = static_cast<std::int64_t>(built.faults_ns < most_faults ? built.faults_ns : most_faults);
+    if (faults_ns_ < least_faults_ns) faults_ns_ = least_faults_ns;
+  }
+  credit_ns_ -= static_cast<std::int64_t>(built.took_ns < most_ns ? built.took_ns : most_ns);
+  if (built.is_huge) credit_ns_ += faults_ns_;
   if (credit_ns_ > most_credit_ns) credit_ns_ = most_credit_ns;
 }
 

@@ -37,10 +37,19 @@ std::size_t tend_huge_pages() noexcept;
 // Pages of [first, first + count) were returned to the system. Thread-safe.
 void forget_huge_pages(std::uintptr_t first_page, std::uintptr_t count) noexcept;
 
-// Builds the region's huge page now, of free pages that the caller holds: it is touched. True when there is one. What
-// it took is processor time, as page faults would have been interrupted by other threads as often; but real time where
-// the kernel waits for others.
-bool build_huge_page(std::size_t region, std::uint64_t* took_ns) noexcept;
+struct built_region {
+  bool is_huge;
+  // Processor time, as page faults would have been interrupted by other threads as often; but real time where the
+  // kernel waits for others.
+  std::uint64_t took_ns;
+  std::uint64_t faults_ns;  // what page faults take for a region; 0: not measured this time
+};
+// Builds the region's huge page now, of free pages that the caller holds: it is touched. Thread-safe.
+built_region build_huge_page(std::size_t region) noexcept;
+
+// What page faults take for a region, here and now: processor time of those of a mapping of its own, times 32. 0.1 ms
+// and three system calls; 0 where there was no room for it. Thread-safe.
+std::uint64_t measure_page_faults_ns() noexcept;
 
 // What the kernel's policy is; once, before the program can be in a sandbox that knows no open(). Allocates nothing.
 void learn_huge_page_policy() noexcept;
@@ -52,24 +61,30 @@ void note_mapped_afresh(std::uintptr_t first_page, std::uintptr_t count) noexcep
 // When to build a region ahead: for as long as it pays. A credit of time, to which each region that is built adds what
 // page faults would have taken and from which it takes what building it took; where it has run out, growth by page
 // faults earns an eighth of what that takes. So what is lost is an eighth of the time for growing, and `most_credit_ns`
-// at the most, whatever the kernel does; and what may be won is found again within some regions. Guarded by the page
+// at the most, whatever the kernel does; and what may be won is found again within some regions. What page faults take
+// differs by ten times between machines, and by three on one, and so it is measured now and then. Guarded by the page
 // heap's lock.
 class huge_page_pacing {
  public:
   // The heap has gone on to `fresh_pages` by page faults. True when the next region is to be built now.
   bool wants_region(std::uint64_t fresh_pages) noexcept;
-  // What came of it: whether there is a huge page now, and what it took.
-  void note(bool is_huge, std::uint64_t took_ns) noexcept;
+  // What came of it.
+  void note(const built_region& built) noexcept;
   // There was no room for a region, near a limit of the address space: a try takes system calls that are refused.
   void note_no_room() noexcept;
 
-  // 512 faults take 0.6 to 1.1 ms in a virtual machine, and some 0.3 on bare metal, where a huge page takes 0.1.
-  static constexpr std::int64_t faults_ns = 400'000;
-  static constexpr std::int64_t most_credit_ns = 20 * faults_ns;
+  std::int64_t faults_ns() const noexcept { return faults_ns_; }
+
+  // 512 faults take 0.6 to 2 ms in a virtual machine, and some 0.3 on bare metal, where a huge page takes 0.1.
+  static constexpr std::int64_t least_faults_ns = 200'000;
+  static constexpr std::int64_t first_faults_ns = 400'000;
+  static constexpr std::int64_t most_faults_ns = 4'000'000;  // the scratch pages were those that are dear
+  static constexpr std::int64_t most_credit_ns = 8'000'000;
   static constexpr std::int64_t share_for_trying = 8;
 
  private:
   std::int64_t credit_ns_ = most_credit_ns;
+  std::int64_t faults_ns_ = first_faults_ns;
 };
 
 }  // namespace tenure::core

@@ -375,12 +375,11 @@ void build_begun_region() noexcept {
   span* begun = __atomic_exchange_n(&begun_region, nullptr, __ATOMIC_ACQUIRE);
   if (begun == nullptr) return;
   TENURE_YIELD_POINT();
-  std::uint64_t took_ns = 0;
-  const bool is_huge = build_huge_page(begun->first_page / region_pages, &took_ns);
+  const built_region built = build_huge_page(begun->first_page / region_pages);
   os::lock_guard held(lock);
-  pacing.note(is_huge, took_ns);
+  pacing.note(built);
   put_back(begun, os::coarse_monotonic_ns());
-  is_ahead = is_huge;
+  is_ahead = built.is_huge;
   publish();
 }
 
