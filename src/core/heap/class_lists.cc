@@ -17,6 +17,8 @@ constexpr std::uint32_t visits_between = 8;  // of a class, before a list that f
 
 // A list is never as long as this.
 constexpr std::uint32_t most_counted = 1u << 16;
+constexpr std::int64_t most_samples = 512;   // that a thread may take in a row
+constexpr std::uint64_t first_samples = 64;  // likewise, of a record that is new
 
 // What an encoded head leads to: how long it is, and the block in its middle.
 struct list_measure {
@@ -164,9 +166,19 @@ void draw(thread_record& record, class_state& state, std::size_t size_class) noe
 
 }  // namespace
 
+void begin_credit(thread_record& record, bool is_first) noexcept {
+  if (is_first) return;  // it has always been without a sample
+  const auto spacing_ns = static_cast<std::uint64_t>(value(option::sample_spacing)) * 1000;
+  record.last_sample_ns = os::monotonic_ns() - first_samples * spacing_ns;
+}
+
+void take_credit_over(thread_record& record) noexcept {
+  const auto all_ns = most_samples * value(option::sample_spacing) * 1000;
+  if (static_cast<std::int64_t>(os::monotonic_ns() - record.last_sample_ns) >= all_ns) record.sample_doublings = 0;
+}
+
 void spend_credit(thread_record& record) noexcept {
   constexpr unsigned most_doublings = 16;
-  constexpr std::int64_t most_samples = 512;
   const std::int64_t spacing_ns = value(option::sample_spacing) * 1000;
   const std::uint64_t now_ns = os::monotonic_ns();
   const auto elapsed_ns = static_cast<std::int64_t>(now_ns - record.last_sample_ns);

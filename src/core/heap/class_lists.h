@@ -38,5 +38,10 @@ void give_spare(class_state& state, std::size_t size_class) noexcept;
 // up the mean is doubled, and halved again when there is plenty. What decides is the past only, so it stays a Poisson
 // process, with an interval that each sample carries.
 void spend_credit(thread_record& record) noexcept;
+// Of a record that is new: the first one of a process has as much as a record can have.
+void begin_credit(thread_record& record, bool is_first) noexcept;
+// Who takes over the record of a thread that has ended goes on with what is left, so that a program of many short
+// threads is sampled no more often than one of as many as it has at a time. After a long while there is plenty.
+void take_credit_over(thread_record& record) noexcept;
 
 }  // namespace tenure::core

@@ -67,19 +67,18 @@ thread_record* make_record(hot_cache& cache) noexcept {
   thread_record* record = free_records;
   if (record != nullptr) {
     free_records = record->next_free;
+    take_credit_over(*record);
   } else {
     void* memory = allocate_metadata(sizeof(thread_record));
     if (memory == nullptr) return nullptr;
     record = new (memory) thread_record;
+    begin_credit(*record, records == nullptr);
     record->next = records;
     __atomic_store_n(&records, record, __ATOMIC_RELEASE);
   }
   for (class_state& state : record->classes) state = class_state{};
   record->clock = telemetry::sample_clock{};
   record->interval_bytes = telemetry::sample_interval_bytes();
-  record->last_sample_ns = 0;
-  record->sample_credit_ns = 0;
-  record->sample_doublings = 0;
   record->held_limit_bytes = 0;
   record->slow_paths = 0;
   record->recorded = false;

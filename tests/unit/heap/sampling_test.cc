@@ -164,6 +164,25 @@ TEST_F(Sampling, SpacingThinsTheSamplesAndKeepsTheWeightRight) {
   EXPECT_NEAR(all.weight_bytes, 300000.0 * class_bytes[class_of(1000)], 300000.0 * 1008 * 0.05);
 }
 
+// Threads that follow each other share what one thread may take.
+TEST_F(Sampling, ShortThreadsTakeNoMoreSamplesThanALongOne) {
+  in_a_thread(0, [] {});  // without a spacing there is no thinning that could be taken over
+  set_value(option::sample_spacing, 1000000);
+  std::uint64_t samples = 0;
+  constexpr int threads = 40;
+  for (int i = 0; i < threads; ++i) {
+    in_a_thread(4096, [&samples] {
+      std::vector<void*> blocks;
+      for (int block = 0; block < 1000; ++block) blocks.push_back(test::allocate(1000));
+      samples += live_samples().samples;
+      test::free_all(blocks);
+    });
+  }
+  // Unthinned 240 a thread. Each doubling takes at least one sample, and a second earns one.
+  EXPECT_LT(samples, 2000u);
+  EXPECT_GT(samples, 0u);
+}
+
 TEST_F(Sampling, NoBlockIsLostNorSharedUnderSampling) {
   const heap_figures before = test::figures();
   in_a_thread(4096, [] {
