@@ -18,9 +18,9 @@ namespace tenure::test {
 namespace {
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int rounds = 2'000;
+constexpr int handle_rounds = 2'000;
 #else
-constexpr int rounds = 10'000;
+constexpr int handle_rounds = 10'000;
 #endif
 constexpr int board_places = 6;
 constexpr int looked_at_together = 8;
@@ -144,7 +144,7 @@ class handing_around {
  private:
   void live(board<handle>& shared, int number) {
     std::mt19937_64 random(static_cast<std::uint64_t>(number) + 1);
-    for (int round = 0; round < rounds; ++round) {
+    for (int round = 0; round < handle_rounds; ++round) {
       const int key = static_cast<int>(random() % static_cast<std::uint64_t>(keys_));
       switch (random() % 8) {
         case 0:
@@ -245,13 +245,13 @@ TEST(cache_handles, let_a_slot_be_used_again) {
 // Threads that share a stripe of the log set each other's places back, and whoever drains it comes to an end all the
 // same.
 TEST(cache_concurrent, tells_its_policy_of_hits_from_any_number_of_threads) {
-  cache<int, int, eviction::lru> shipped(limit_entries{64});
-  for (int key = 0; key < 64; ++key) shipped.put(key, key);
+  cache<std::uint64_t, std::uint64_t, eviction::lru> shipped(limit_entries{64});
+  for (std::uint64_t key = 0; key < 64; ++key) shipped.put(key, key);
   std::vector<std::thread> all;
   for (int number = 0; number < 48; ++number) {
     all.emplace_back([&shipped, number] {
-      for (int round = 0; round < rounds; ++round) {
-        const int key = (round + number) % 64;
+      for (int round = 0; round < handle_rounds; ++round) {
+        const auto key = static_cast<std::uint64_t>(round + number) % 64;
         const auto found = shipped.get(key);
         EXPECT_TRUE(found && *found == key);
         if (round % 16 == 0) shipped.put(key, key);
@@ -260,12 +260,12 @@ TEST(cache_concurrent, tells_its_policy_of_hits_from_any_number_of_threads) {
   }
   for (std::thread& one : all) one.join();
   shipped.check();
-  EXPECT_EQ(shipped.statistics().hits, 48u * static_cast<std::uint64_t>(rounds));
+  EXPECT_EQ(shipped.statistics().hits, 48u * static_cast<std::uint64_t>(handle_rounds));
 }
 
 // A bound that is lowered is kept from then on, however busy the cache is.
 TEST(cache_concurrent, keeps_a_bound_that_is_lowered_under_load) {
-  cache<int, std::string, eviction::lru> shipped(limit_bytes{2 << 20});
+  cache<int, std::string> shipped(limit_bytes{2 << 20});
   std::atomic<bool> is_over{false};
   std::vector<std::thread> all;
   for (int number = 0; number < 6; ++number) {

@@ -51,23 +51,21 @@ TEST(cache_reentry, a_listener_puts) {
   EXPECT_LE(shipped.statistics().peak_used_bytes, 256u * 1024);
 }
 
-struct putter {
-  explicit putter(std::function<void()> on_end) : end(std::make_unique<std::function<void()>>(std::move(on_end))) {}
-  putter(putter&&) = default;
-  putter& operator=(putter&&) = default;
-  ~putter() {
-    if (end != nullptr && *end) (*end)();
-  }
-  std::unique_ptr<std::function<void()>> end;
-};
+// The end of a value runs code of its user's.
+std::shared_ptr<int> ending_with(std::function<void()> on_end) {
+  return {new int(0), [on_end = std::move(on_end)](int* gone) {
+            delete gone;
+            if (on_end) on_end();
+          }};
+}
 
 TEST(cache_reentry, a_destructor_puts) {
-  using shipped_cache = cache<int, putter, eviction::lru>;
+  using shipped_cache = cache<int, std::shared_ptr<int>>;
   std::unique_ptr<shipped_cache> shipped = std::make_unique<shipped_cache>(limit_entries{1000});
   int more = 1'000'000;
   for (int key = 0; key < 5000; ++key) {
-    shipped->put(key, putter([&] {
-                   if (shipped != nullptr) shipped->put(more++, putter({}));
+    shipped->put(key, ending_with([&] {
+                   if (shipped != nullptr) shipped->put(more++, ending_with({}));
                  }));
   }
   EXPECT_GT(more, 1'001'000);

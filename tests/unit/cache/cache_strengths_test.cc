@@ -13,7 +13,7 @@
 namespace tenure::test {
 namespace {
 
-using texts = cache<int, std::string, eviction::lru>;
+using lru_texts = cache<int, std::string, eviction::lru>;
 const std::string text(300, 'v');
 
 struct budget {
@@ -24,7 +24,7 @@ struct budget {
 
 TEST(cache_strengths, pressure_takes_soft_values_oldest_first_and_no_firm_one) {
   budget of;
-  texts shipped(limit_bytes{1 << 20}, {.name = "texts", .parent = &of.above});
+  lru_texts shipped(limit_bytes{1 << 20}, {.name = "texts", .parent = &of.above});
   std::vector<int> told;
   shipped.on_removal([&](const int& key, const std::string*, removal_cause why) {
     EXPECT_EQ(why, removal_cause::pressure);
@@ -65,7 +65,7 @@ TEST(cache_strengths, pressure_takes_soft_values_oldest_first_and_no_firm_one) {
 TEST(cache_strengths, loaders_and_put_take_the_options_strength) {
   cache_options options{.name = "firm"};
   options.strength = value_strength::firm;
-  texts shipped(limit_bytes{1 << 20}, options);
+  lru_texts shipped(limit_bytes{1 << 20}, options);
   EXPECT_TRUE(shipped.get_or_load(1, [](int) { return text; }));
   EXPECT_TRUE(shipped.put(2, text));
   EXPECT_TRUE(shipped.put(3, text, value_strength::soft));

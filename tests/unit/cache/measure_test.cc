@@ -68,9 +68,9 @@ TEST(measure, goes_through_members) {
 
 // The blocks of a container with an allocator are counted by its memory; what its elements own is not.
 TEST(measure, leaves_to_the_resource_what_is_its) {
-  std::pmr::map<int, std::string> texts;
-  texts.emplace(1, std::string(100, 'x'));
-  EXPECT_EQ(owned_bytes(texts), block(texts.at(1).data()));
+  std::pmr::map<int, std::string> strings;
+  strings.emplace(1, std::string(100, 'x'));
+  EXPECT_EQ(owned_bytes(strings), block(strings.at(1).data()));
   EXPECT_EQ(owned_bytes(std::pmr::string(1000, 'x')), 0u);
 }
 

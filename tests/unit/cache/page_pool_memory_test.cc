@@ -7,6 +7,7 @@
 #include <tenure/eviction.hpp>
 #include <tenure/page_pool.hpp>
 
+#include "any_policy.h"
 #include "paged_memory.h"
 
 namespace {
@@ -33,21 +34,18 @@ void* take(std::size_t bytes) {
 namespace tenure::test {
 namespace {
 
-template <class Policy>
-class page_pool_memory : public testing::Test {};
-using policies = testing::Types<eviction::s3_fifo, eviction::lru_k, eviction::lirs, eviction::arc, eviction::lfu,
-                                eviction::two_queue, eviction::w_tiny_lfu>;
-TYPED_TEST_SUITE(page_pool_memory, policies);
+using page_pool_memory = of_every_policy;
+INSTANTIATE_TEST_SUITE_P(, page_pool_memory, testing::ValuesIn(policies()), name_of);
 
 // The first pin for which another page has to go, without the first, the second, ... allocation of it.
-TYPED_TEST(page_pool_memory, that_runs_out_leaves_the_pool_whole) {
+TEST_P(page_pool_memory, that_runs_out_leaves_the_pool_whole) {
   for (int good = 0; good < 8; ++good) {
     const auto file = std::make_shared<paged_memory>(20);
-    page_pool<TypeParam> pool({.page_bytes = paged_memory::page_bytes,
-                               .limit_pages = 4,
-                               .wait = std::chrono::seconds(0),
-                               .has_thread = false,
-                               .checks = resource_checks::off});
+    page_pool<any_policy> pool({.page_bytes = paged_memory::page_bytes,
+                                .limit_pages = 4,
+                                .wait = std::chrono::seconds(0),
+                                .has_thread = false,
+                                .checks = resource_checks::off});
     const std::uint32_t number = pool.add(file);
     for (std::uint64_t page = 0; page < 12; ++page) {
       if (page >= 4) good_allocations = good;

@@ -23,13 +23,11 @@ using namespace std::chrono_literals;
 namespace tenure::test {
 namespace {
 
-constexpr std::size_t page_bytes = paged_memory::page_bytes;
-
-struct pool_on_memory {
-  explicit pool_on_memory(std::size_t limit, page_pool_options::write_hook hook = {}, std::uint64_t pages = 100)
+struct written_pool {
+  explicit written_pool(std::size_t limit, page_pool_options::write_hook hook = {}, std::uint64_t pages = 100)
       : file(std::make_shared<paged_memory>(pages)),
         pool(page_pool_options{.name = "tables",
-                               .page_bytes = page_bytes,
+                               .page_bytes = paged_memory::page_bytes,
                                .limit_pages = limit,
                                .wait = 0s,
                                .has_thread = false,
@@ -49,7 +47,7 @@ using numbers = std::vector<std::uint64_t>;
 // --- order
 
 TEST(page_pool_writes, a_flush_goes_by_pages_where_nothing_else_is_said) {
-  pool_on_memory of(20);
+  written_pool of(20);
   for (const std::uint64_t number : {9u, 3u, 12u, 4u}) of.write(number, 1);
   static_cast<void>(of.read(5));
   const page_flush done = of.pool.flush();
@@ -61,7 +59,7 @@ TEST(page_pool_writes, a_flush_goes_by_pages_where_nothing_else_is_said) {
 
 TEST(page_pool_writes, the_hook_comes_first_and_gives_the_order) {
   std::vector<std::string> told;
-  pool_on_memory of(20, [&](page_id page, std::span<const std::byte> bytes) {
+  written_pool of(20, [&](page_id page, std::span<const std::byte> bytes) {
     EXPECT_EQ(mark_of(bytes).number, page.number);
     told.push_back("log " + std::to_string(mark_of(bytes).version));
     return std::optional<std::uint64_t>(mark_of(bytes).version);
@@ -81,7 +79,7 @@ TEST(page_pool_writes, the_hook_comes_first_and_gives_the_order) {
 TEST(page_pool_writes, an_eviction_asks_the_hook_first) {
   // A write-ahead log: a page may go when the log has been written up to its version.
   std::uint64_t log_written = 0;
-  pool_on_memory of(2, [&](page_id, std::span<const std::byte> bytes) {
+  written_pool of(2, [&](page_id, std::span<const std::byte> bytes) {
     log_written = std::max(log_written, mark_of(bytes).version);
     return std::optional<std::uint64_t>(0);
   });
@@ -93,7 +91,7 @@ TEST(page_pool_writes, an_eviction_asks_the_hook_first) {
 
 TEST(page_pool_writes, a_veto_keeps_the_page_and_another_goes) {
   bool is_allowed = false;
-  pool_on_memory of(3, [&](page_id page, std::span<const std::byte>) {
+  written_pool of(3, [&](page_id page, std::span<const std::byte>) {
     return is_allowed || page.number != 1 ? std::optional<std::uint64_t>(0) : std::nullopt;
   });
   of.write(1, 1);
@@ -112,7 +110,7 @@ TEST(page_pool_writes, a_veto_keeps_the_page_and_another_goes) {
 
 TEST(page_pool_writes, vetoes_of_all_are_told_to_whom_needs_a_frame) {
   bool is_allowed = false;
-  pool_on_memory of(3, [&](page_id, std::span<const std::byte>) {
+  written_pool of(3, [&](page_id, std::span<const std::byte>) {
     return is_allowed ? std::optional<std::uint64_t>(0) : std::nullopt;
   });
   for (std::uint64_t number = 1; number <= 3; ++number) of.write(number, 1);
@@ -133,7 +131,7 @@ TEST(page_pool_writes, vetoes_of_all_are_told_to_whom_needs_a_frame) {
 
 TEST(page_pool_writes, what_the_hook_throws_keeps_the_page) {
   bool is_broken = true;
-  pool_on_memory of(2, [&](page_id, std::span<const std::byte>) {
+  written_pool of(2, [&](page_id, std::span<const std::byte>) {
     if (is_broken) throw std::runtime_error("the log is gone");
     return std::optional<std::uint64_t>(0);
   });
@@ -146,9 +144,9 @@ TEST(page_pool_writes, what_the_hook_throws_keeps_the_page) {
 }
 
 TEST(page_pool_writes, a_hook_that_uses_its_pool_is_told_so) {
-  pool_on_memory* pool = nullptr;
+  written_pool* pool = nullptr;
   bool flushes = true;
-  pool_on_memory of(2, [&](page_id, std::span<const std::byte>) {
+  written_pool of(2, [&](page_id, std::span<const std::byte>) {
     if (flushes) {
       pool->pool.flush();
     } else {
@@ -168,7 +166,7 @@ TEST(page_pool_writes, a_hook_that_uses_its_pool_is_told_so) {
 }
 
 TEST(page_pool_writes, a_flush_leaves_pages_with_a_writer) {
-  pool_on_memory of(4);
+  written_pool of(4);
   of.write(1, 1);
   of.write(2, 1);
   {
@@ -195,7 +193,7 @@ TEST(page_pool_writes, a_flush_leaves_pages_with_a_writer) {
 // --- failures
 
 TEST(page_pool_writes, short_reads_and_writes_are_gone_on_with) {
-  pool_on_memory of(2);
+  written_pool of(2);
   of.file->most_at_once = 100;
   for (std::uint64_t number = 0; number < 10; ++number) of.write(number, number + 1);
   for (std::uint64_t number = 0; number < 10; ++number) {
@@ -206,8 +204,8 @@ TEST(page_pool_writes, short_reads_and_writes_are_gone_on_with) {
 }
 
 TEST(page_pool_writes, a_page_that_is_not_all_there_is_an_error) {
-  pool_on_memory of(2, {}, 3);
-  of.file->cut(2 * page_bytes + 100);
+  written_pool of(2, {}, 3);
+  of.file->cut(2 * paged_memory::page_bytes + 100);
   for (const std::uint64_t number : {2u, 3u}) {
     try {
       static_cast<void>(of.read(number));
@@ -227,7 +225,7 @@ TEST(page_pool_writes, a_page_that_is_not_all_there_is_an_error) {
 }
 
 TEST(page_pool_writes, a_failed_read_is_told_to_all_who_wait_and_tried_again) {
-  pool_on_memory of(2);
+  written_pool of(2);
   of.file->failing_reads[5] = EIO;
   of.file->on_read = [&](std::uint64_t number) {
     while (number == 5 && of.pool.statistics().joined < 3) std::this_thread::yield();
@@ -254,12 +252,12 @@ TEST(page_pool_writes, a_failed_read_is_told_to_all_who_wait_and_tried_again) {
 }
 
 TEST(page_pool_writes, a_page_that_cannot_be_written_stays_and_others_go) {
-  pool_on_memory of(4);
+  written_pool of(4);
   for (const int error : {EIO, ENOSPC}) {
     of.file->failing_writes[1] = error;
     of.write(1, 42);
     for (std::uint64_t number = 10; number < 30; ++number) EXPECT_EQ(of.read(number), 0u);
-    EXPECT_EQ(of.pool.try_pin(of.page(1)).bytes().size(), page_bytes);
+    EXPECT_EQ(of.pool.try_pin(of.page(1)).bytes().size(), paged_memory::page_bytes);
     EXPECT_EQ(of.read(1), 42u);
     EXPECT_GT(of.pool.statistics().write_failures, 0u);
     EXPECT_EQ(of.pool.statistics().dirty_pages, 1u);
@@ -279,7 +277,7 @@ TEST(page_pool_writes, a_page_that_cannot_be_written_stays_and_others_go) {
 }
 
 TEST(page_pool_writes, a_full_disk_loses_nothing) {
-  pool_on_memory of(4);
+  written_pool of(4);
   of.file->is_full = true;
   for (std::uint64_t number = 0; number < 4; ++number) of.write(number, 1);
   for (int i = 0; i < 3; ++i) {
@@ -302,7 +300,7 @@ TEST(page_pool_writes, a_full_disk_loses_nothing) {
 }
 
 TEST(page_pool_writes, nothing_of_a_higher_order_passes_what_failed) {
-  pool_on_memory of(20, [](page_id, std::span<const std::byte> bytes) {
+  written_pool of(20, [](page_id, std::span<const std::byte> bytes) {
     return std::optional<std::uint64_t>(mark_of(bytes).version);
   });
   of.write(1, 10);
@@ -319,7 +317,7 @@ TEST(page_pool_writes, nothing_of_a_higher_order_passes_what_failed) {
 }
 
 TEST(page_pool_writes, what_a_failed_sync_leaves_in_doubt_is_dirty_again) {
-  pool_on_memory of(3);
+  written_pool of(3);
   of.write(1, 1);
   of.pool.checkpoint();
   EXPECT_EQ(of.file->syncs, 1);
@@ -343,7 +341,7 @@ TEST(page_pool_writes, what_a_failed_sync_leaves_in_doubt_is_dirty_again) {
 
 // Who waits with a page in hand for a flush that waits for the page would wait for himself.
 TEST(page_pool_writes, a_flush_that_waits_for_a_writer_keeps_no_other_waiting) {
-  pool_on_memory of(4);
+  written_pool of(4);
   writable_page alone = of.pool.pin_to_write(of.page(2));
   std::thread flusher([&] {
     const page_flush all = of.pool.flush(60s);
@@ -360,7 +358,7 @@ TEST(page_pool_writes, a_flush_has_few_pages_in_hand) {
   for (const bool has_hook : {false, true}) {
     page_pool_options::write_hook hook;
     if (has_hook) hook = [](page_id page, std::span<const std::byte>) { return std::optional(page.number); };
-    pool_on_memory of(100, std::move(hook));
+    written_pool of(100, std::move(hook));
     for (std::uint64_t number = 0; number < 100; ++number) of.write(number, 1);
     std::atomic<bool> is_writing = false, may_go_on = false;
     of.file->on_write = [&](std::uint64_t number) {
@@ -380,7 +378,7 @@ TEST(page_pool_writes, a_flush_has_few_pages_in_hand) {
 
 // What has been changed since the flush began goes by its new order.
 TEST(page_pool_writes, a_page_that_is_changed_meanwhile_comes_after_what_is_lower_now) {
-  pool_on_memory of(100, [](page_id, std::span<const std::byte> bytes) {
+  written_pool of(100, [](page_id, std::span<const std::byte> bytes) {
     return std::optional<std::uint64_t>(mark_of(bytes).version);
   });
   for (std::uint64_t number = 0; number < 90; ++number) of.write(number, number);
@@ -397,7 +395,7 @@ TEST(page_pool_writes, a_page_that_is_changed_meanwhile_comes_after_what_is_lowe
 // --- files that are removed
 
 TEST(page_pool_writes, a_file_that_is_removed_is_synced_before) {
-  pool_on_memory of(2);
+  written_pool of(2);
   for (std::uint64_t number = 0; number < 5; ++number) of.write(number, 3);
   of.file->failing_sync = EIO;
   EXPECT_THROW(of.pool.remove(of.number), page_io_error);
@@ -422,7 +420,7 @@ TEST(page_pool_writes, a_file_ends_with_no_lock_held) {
     ~file() override { static_cast<void>(pool->statistics()); }
     page_pool_base* pool = nullptr;
   };
-  page_pool<> pool({.page_bytes = page_bytes, .limit_pages = 4, .has_thread = false});
+  page_pool<> pool({.page_bytes = paged_memory::page_bytes, .limit_pages = 4, .has_thread = false});
   auto own = std::make_shared<file>(3);
   own->pool = &pool;
   const std::uint32_t number = pool.add(std::move(own));
@@ -431,8 +429,10 @@ TEST(page_pool_writes, a_file_ends_with_no_lock_held) {
 }
 
 TEST(page_pool_writes, a_file_is_removed_whole_or_not_at_all) {
-  page_pool<eviction::lru> pool(
-      {.page_bytes = page_bytes, .limit_pages = 5000, .has_thread = false, .checks = resource_checks::off});
+  page_pool<eviction::lru> pool({.page_bytes = paged_memory::page_bytes,
+                                 .limit_pages = 5000,
+                                 .has_thread = false,
+                                 .checks = resource_checks::off});
   std::atomic<std::uint32_t> current = pool.add(std::make_shared<paged_memory>(8));
   std::atomic<bool> is_over = false;
   std::vector<std::thread> threads;
@@ -461,7 +461,7 @@ TEST(page_pool_writes, a_file_is_removed_whole_or_not_at_all) {
 
 // The system tells the failure once, and may mean a write whose end the pool has not heard of yet.
 TEST(page_pool_writes, a_sync_that_fails_leaves_what_is_being_written_in_doubt) {
-  pool_on_memory of(2);
+  written_pool of(2);
   std::atomic<int> writes = 0;
   std::atomic<bool> may_go_on = false;
   of.file->on_write = [&](std::uint64_t number) {
@@ -488,7 +488,7 @@ TEST(page_pool_writes, a_sync_that_fails_leaves_what_is_being_written_in_doubt) 
 }
 
 TEST(page_pool_writes, syncs_come_one_after_another) {
-  pool_on_memory of(2);
+  written_pool of(2);
   std::atomic<int> inside = 0;
   of.file->on_sync = [&] {
     EXPECT_EQ(++inside, 1);
@@ -503,7 +503,7 @@ TEST(page_pool_writes, syncs_come_one_after_another) {
 
 // What a file throws that is no error of the system is a failure like any other.
 TEST(page_pool_writes, whatever_a_sync_throws_leaves_in_doubt_what_was_written) {
-  pool_on_memory of(2);
+  written_pool of(2);
   of.write(0, 7);
   of.file->on_sync = [] { throw std::runtime_error("gone"); };
   EXPECT_THROW(of.pool.checkpoint(), std::runtime_error);
@@ -514,7 +514,7 @@ TEST(page_pool_writes, whatever_a_sync_throws_leaves_in_doubt_what_was_written) 
 TEST(page_pool_writes, whatever_the_hook_throws_the_end_tells_it) {
   testing::internal::CaptureStderr();
   {
-    pool_on_memory of(2, [](page_id, std::span<const std::byte>) -> std::optional<std::uint64_t> { throw 42; });
+    written_pool of(2, [](page_id, std::span<const std::byte>) -> std::optional<std::uint64_t> { throw 42; });
     of.write(0, 1);
   }
   const std::string told = testing::internal::GetCapturedStderr();
@@ -524,7 +524,7 @@ TEST(page_pool_writes, whatever_the_hook_throws_the_end_tells_it) {
 TEST(page_pool_writes, the_end_writes_what_is_dirty_and_tells_what_it_cannot) {
   const auto file = std::make_shared<paged_memory>(10);
   const auto use = [&] {
-    page_pool<> pool({.name = "tables", .page_bytes = page_bytes, .limit_pages = 4});
+    page_pool<> pool({.name = "tables", .page_bytes = paged_memory::page_bytes, .limit_pages = 4});
     const std::uint32_t number = pool.add(file);
     set_mark(pool.pin_to_write({number, 3}).bytes(), {3, 8});
   };
