@@ -12,7 +12,12 @@ constexpr std::uint32_t prepare_step_nodes = 4096;
 constexpr auto not_kept = static_cast<std::uint32_t>(wire::stack_root::not_kept);
 
 std::size_t bytes_of(unsigned bits) noexcept { return sizeof(std::uint64_t) << bits; }
-std::size_t last_children_bytes(std::uint32_t capacity) noexcept { return capacity * sizeof(std::uint32_t); }
+// A table that is read at random has as many translations as OS pages, and they are missed as its lines are.
+constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
+void let_huge_pages_in_from(void* table, std::size_t begin_bytes, std::size_t bytes) noexcept {
+  if (bytes > begin_bytes)
+    os::let_huge_pages_in(static_cast<std::byte*>(table) + begin_bytes, bytes - begin_bytes, true);
+}
 
 }  // namespace
 
@@ -28,7 +33,9 @@ void stack_trie::attach(wire::tape_header* header, wire::stack_node* nodes, std:
   __atomic_store_n(&prepared_, prepare == nullptr ? capacity : 0, __ATOMIC_RELAXED);
   __atomic_store_n(&header->node_count, wire::stack_root_count, __ATOMIC_RELAXED);
   // Without it, everything is looked up in the index.
-  last_children_ = static_cast<std::uint32_t*>(os::map_anywhere(last_children_bytes(capacity)));
+  late_ = static_cast<late_children*>(os::map_anywhere(capacity * sizeof *late_));
+  // The first part is all that most programs touch.
+  if (late_ != nullptr) let_huge_pages_in_from(late_, huge_page_bytes, capacity * sizeof *late_);
   __atomic_store_n(&first_of_epoch_, wire::stack_root_count, __ATOMIC_RELAXED);
   header_ = header;
 }
@@ -36,8 +43,8 @@ void stack_trie::attach(wire::tape_header* header, wire::stack_node* nodes, std:
 void stack_trie::detach() noexcept {
   const std::uintptr_t index = __atomic_exchange_n(&index_, 0, __ATOMIC_ACQ_REL);
   if (index != 0) os::unmap(entries(index), bytes_of(index & bits_mask));
-  if (last_children_ != nullptr) os::unmap(last_children_, last_children_bytes(capacity_));
-  last_children_ = nullptr;
+  if (late_ != nullptr) os::unmap(late_, capacity_ * sizeof *late_);
+  late_ = nullptr;
   header_ = nullptr;
   nodes_ = nullptr;
   __atomic_store_n(&indexed_, 0, __ATOMIC_RELAXED);
@@ -51,6 +58,7 @@ void stack_trie::detach() noexcept {
 bool stack_trie::replace_index(std::uintptr_t from, unsigned bits) noexcept {
   auto* table = static_cast<std::uint64_t*>(os::map_anywhere(bytes_of(bits)));
   if (table == nullptr) return __atomic_load_n(&index_, __ATOMIC_ACQUIRE) != from;
+  if (bytes_of(bits) >= huge_page_bytes) let_huge_pages_in_from(table, 0, bytes_of(bits));
   std::uint32_t kept = 0;
   const std::uint64_t table_mask = (std::uint64_t{1} << bits) - 1;
   for (std::uint64_t i = 0; from != 0 && i <= mask(from); ++i) {
@@ -84,7 +92,7 @@ std::uintptr_t stack_trie::index_with_room() noexcept {
     const unsigned bits = index == 0 ? 0 : static_cast<unsigned>(index & bits_mask);
     const std::uint64_t used = __atomic_load_n(&indexed_, __ATOMIC_RELAXED);
     if (index != 0 && used * 2 < std::uint64_t{1} << bits) return index;
-    const unsigned wanted = index == 0 ? least_index_bits : bits + 2 < most_index_bits ? bits + 2 : most_index_bits;
+    const unsigned wanted = index == 0 ? least_index_bits : bits < most_index_bits ? bits + 1 : bits;
     // One thread replaces it in time, and the others go on with what is there; where it is nearly full, or not there
     // yet, nobody can wait for a thread that may not be running.
     const bool urgent = index == 0 || used * 8 >= (std::uint64_t{1} << bits) * 7;

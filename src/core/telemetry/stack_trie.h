@@ -4,8 +4,12 @@
 //   index (private memory)                       nodes (in the tape, appended)
 //   [ hash : 32 | number : 32 ]  ──number──►     parent, address
 //
-// Before the index, a node's last child is asked for: a chain of calls that comes back has numbers that follow each
-// other, so a look there is one at memory that was just read, where the index is one cache miss a frame.
+// Before the index, a node's late children are looked through: four of them, a word each.
+//
+//   late children of node 7    [ 10 bits of the address | number : 22 ]  [ ... ]  [ ... ]  [ ... ]      0: none
+//
+// A chain of calls that comes back has numbers that follow each other, so a look there is one at memory that was just
+// read, where the index is one cache miss a frame. Words are hints: what they name is held against the node.
 //
 // No lock: a node is written before its number is published in the index by one compare-and-swap. Two threads that add
 // the same node at once, or one that adds to an index that is just being replaced by a larger one, may give it two
@@ -36,11 +40,20 @@ class stack_trie {
 
   // The node of `address` below `parent`, added if need be; root not_kept when there is no room for it.
   std::uint32_t child(std::uint32_t parent, std::uint64_t address) noexcept {
-    if (__builtin_expect(last_children_ == nullptr || parent >= capacity_, 0)) return seek(parent, address);
-    const std::uint32_t last = __atomic_load_n(&last_children_[parent], __ATOMIC_ACQUIRE);
-    if (last >= __atomic_load_n(&first_of_epoch_, __ATOMIC_RELAXED) && is_node(last, parent, address)) return last;
+    if (__builtin_expect(late_ == nullptr || parent >= capacity_, 0)) return seek(parent, address);
+    late_children& late = late_[parent];
+    const std::uint32_t mark = mark_of(address);
+    for (const std::uint32_t& place : late.words) {
+      const std::uint32_t word = __atomic_load_n(&place, __ATOMIC_ACQUIRE);
+      if ((word ^ mark) >> number_bits != 0) continue;
+      const std::uint32_t number = word & number_mask;
+      if (number >= __atomic_load_n(&first_of_epoch_, __ATOMIC_RELAXED) && is_node(number, parent, address))
+        return number;
+    }
     const std::uint32_t number = seek(parent, address);
-    if (number >= wire::stack_root_count) __atomic_store_n(&last_children_[parent], number, __ATOMIC_RELEASE);
+    // Which one gives way is as good as thrown.
+    if (number >= wire::stack_root_count)
+      __atomic_store_n(&late.words[number % late_count], mark | number, __ATOMIC_RELEASE);
     return number;
   }
 
@@ -53,6 +66,17 @@ class stack_trie {
 
  private:
   static constexpr std::uintptr_t bits_mask = 63;
+  static constexpr unsigned number_bits = 22;
+  static constexpr std::uint32_t number_mask = (1u << number_bits) - 1;
+  static_assert(wire::stack_node_capacity <= number_mask + 1);
+
+  static constexpr std::uint32_t late_count = 4;
+  struct alignas(16) late_children {
+    std::uint32_t words[late_count];
+  };
+  static std::uint32_t mark_of(std::uint64_t address) noexcept {
+    return static_cast<std::uint32_t>(address) * 0x9e3779b1u & ~number_mask;
+  }
 
   std::uint64_t hash_of(std::uint32_t parent, std::uint64_t address) const noexcept {
     // The parent goes into the low bits too: one address has thousands of callers, and its nodes must not crowd.
@@ -107,8 +131,8 @@ class stack_trie {
   std::uint32_t indexed_ = 0;    // atomic: entries in use
   std::uint32_t replacing_ = 0;  // atomic
   std::uint64_t mapped_bytes_ = 0;
-  std::uint32_t* last_children_ = nullptr;  // atomic, by parent: its child that was asked for last; 0: none
-  std::uint32_t first_of_epoch_ = 0;        // atomic: nodes below it are of an epoch that is over
+  late_children* late_ = nullptr;     // atomic words, by parent: children that the index was asked for lately
+  std::uint32_t first_of_epoch_ = 0;  // atomic: nodes below it are of an epoch that is over
 };
 
 }  // namespace tenure::telemetry
