@@ -170,25 +170,19 @@ std::uint32_t event_decoder::intern(const location& one) {
   return place->second;
 }
 
-location event_decoder::locate(std::uint64_t address, std::uint32_t modules_told) const {
+std::uint32_t event_decoder::locate(std::uint64_t address, std::uint32_t modules_told) {
   const std::uint32_t count = std::min(modules_told, static_cast<std::uint32_t>(record_.modules.size()));
   for (std::uint32_t index = count; index-- != 0;) {
     const module& one = record_.modules[index];
-    if (address > one.begin && address - 1 < one.end) return {index, address};
+    if (address > one.begin && address - 1 < one.end) return intern({index, address});
   }
-  return {no_index, address};
+  return intern({no_index, address});
 }
 
-std::uint32_t event_decoder::stack_index_of(std::span<const location> places, stack_end end) {
-  stack result;
-  result.end = end;
-  stack_key key{{}, static_cast<std::uint32_t>(end)};
-  for (const location& one : places) {
-    result.locations.push_back(intern(one));
-    key.frames.push_back(result.locations.back());
-  }
+std::uint32_t event_decoder::stack_index_of(std::span<const std::uint32_t> locations, stack_end end) {
+  stack_key key{{locations.begin(), locations.end()}, static_cast<std::uint32_t>(end)};
   const auto [place, is_new] = stacks_.emplace(std::move(key), static_cast<std::uint32_t>(record_.stacks.size()));
-  if (is_new) record_.stacks.push_back(std::move(result));
+  if (is_new) record_.stacks.push_back({{locations.begin(), locations.end()}, end});
   return place->second;
 }
 

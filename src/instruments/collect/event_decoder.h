@@ -25,9 +25,10 @@ class event_decoder {
 
   std::uint64_t decoded_events() const { return decoded_events_; }
 
-  // For stacks that come another way (tape_stream.h). Where `address` lay when that many modules had been told.
-  location locate(std::uint64_t address, std::uint32_t modules_told) const;
-  std::uint32_t stack_index_of(std::span<const location> places, stack_end end);
+  // For stacks that come another way (tape_stream.h). Where `address` lay when that many modules had been told, as the
+  // number of a location; and the stack of these locations, innermost first.
+  std::uint32_t locate(std::uint64_t address, std::uint32_t modules_told);
+  std::uint32_t stack_index_of(std::span<const std::uint32_t> locations, stack_end end);
   std::uint32_t thread_index(std::uint32_t thread_id);
 
  private:

@@ -20,6 +20,11 @@ class live_addresses {
     return places_.empty() || places_[at].key == 0 ? nullptr : &places_[at].slot;
   }
 
+  // The block at `address` will be asked for soon: most of what that costs is waiting for memory.
+  void expect(std::uint64_t address) const {
+    if (!places_.empty()) __builtin_prefetch(&places_[hash_of(address + 1)], 1);
+  }
+
   // Sets the slot of the block at `address`, which need not have been there.
   void set(std::uint64_t address, std::uint32_t slot) {
     if ((count_ + 1) * 3 > places_.size() * 2) grow();

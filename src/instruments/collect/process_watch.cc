@@ -25,6 +25,9 @@ constexpr std::uint64_t map_allowance_ns = 10'000'000;
 constexpr std::uint64_t young_ns = 20'000'000;
 constexpr std::uint64_t small_bytes = 16 << 20;
 constexpr std::uint64_t refresh_pause_ns = 1'000'000'000;
+// Between two readings of the RSS of a process that is recorded, whose rings are looked at much more often: as of one
+// that is not.
+constexpr std::uint64_t recorded_pause_ns = 20'000'000;
 // Between two tellings of the heap's counters to a recording.
 constexpr std::uint64_t counters_pause_ns = 250'000'000;
 
@@ -129,6 +132,8 @@ void process_watch::bound_samples() {
 }
 
 bool process_watch::sample_memory(std::uint64_t now_ns, std::string& buffer, collector_cost& cost) {
+  if (tape_ != nullptr && now_ns < last_sampled_ns_ + recorded_pause_ns) return true;
+  last_sampled_ns_ = now_ns;
   const auto resident = read_resident_bytes(record_.pid);
   if (!resident) return false;
   // Somebody has this number; it may be another process than the one in a namespace of its own.

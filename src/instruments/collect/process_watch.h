@@ -80,6 +80,7 @@ class process_watch {
   std::uint64_t peak_map_bytes_ = 0;  // resident bytes of the greatest map taken
   std::uint64_t most_in_use_bytes_ = 0;
   std::uint64_t resident_at_most_bytes_ = 0;  // greatest RSS while about as much was in use
+  std::uint64_t last_sampled_ns_ = 0;
   std::uint64_t last_map_time_ns_ = 0;
   std::uint64_t last_told_ns_ = 0;  // of its memory, to the recording
   std::uint64_t events_told_then_ = 0;

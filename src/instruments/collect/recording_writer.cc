@@ -83,7 +83,7 @@ void recording_writer::write_events(std::uint32_t number, const process_record& 
   if (events.empty()) return;
   write_dictionary(number, process);
   // The live set is that of what stands in the file: encoded first, since the block may find the file too long.
-  const byte_writer block = record::encode_events(events);
+  const byte_writer& block = encoder_.encode(events);
   put(block_kind::events, number, block.bytes());
   written_[number - 1].live.follow(events);
   if (is_round_due()) write_round();

@@ -80,6 +80,7 @@ class recording_writer {
   std::vector<std::uint8_t> notice(const round& cut) const;
 
   record::block_writer file_;
+  record::event_encoder encoder_;
   recording_limits limits_;
   std::vector<written> written_;
   std::vector<round> rounds_;  // those in the file

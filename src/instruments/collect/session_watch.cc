@@ -155,8 +155,14 @@ void session_watch::choose_next_tick(double fullest, std::uint64_t now_ns) {
   const std::uint64_t allowance_ns = 10 * millisecond_ns + watches_.size() * beginning_ns;
   const bool is_costly = tick_cost_ns > allowance_ns + elapsed_ns / cost_divisor;
   if (writer_ != nullptr) {
-    // A program that tells everything fills its ring within some milliseconds.
-    tick_ns_ = fullest > noticeable_ring_fill ? 0 : std::min(usual_recorded_tick_ns, tick_ns_ * 2 + fast_tick_ns);
+    // A program that tells everything may fill its ring within some milliseconds. To look when little has come costs
+    // more than to read that little.
+    if (fullest > urgent_ring_fill)
+      tick_ns_ = 0;
+    else if (fullest > noticeable_ring_fill)
+      tick_ns_ = std::max(tick_ns_, fast_tick_ns);
+    else
+      tick_ns_ = std::min(usual_recorded_tick_ns, tick_ns_ * 2 + fast_tick_ns);
   } else if (fullest > urgent_ring_fill) {
     tick_ns_ = shortest_tick_ns;
   } else if (fullest > noticeable_ring_fill) {

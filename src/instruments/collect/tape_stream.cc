@@ -81,6 +81,9 @@ double tape_stream::take() {
   // Before anything is read: see above.
   last_cut_ = cut_;
   cut_ = read_clocks();
+  const bool is_later = cut_.ticks > last_cut_.ticks && cut_.ns >= last_cut_.ns;
+  ns_per_tick_ =
+      is_later ? static_cast<double>(cut_.ns - last_cut_.ns) / static_cast<double>(cut_.ticks - last_cut_.ticks) : 0;
   __atomic_store_n(&header().reader_ns, cut_.ns, __ATOMIC_RELAXED);
   const std::uint32_t ring_count =
       std::min(__atomic_load_n(&header().ring_count, __ATOMIC_ACQUIRE), wire::tape_ring_limit);
@@ -91,6 +94,7 @@ double tape_stream::take() {
                                          reinterpret_cast<const std::uint64_t*>(memory_ + place.words_offset_bytes),
                                          place.capacity_words),
                   {},
+                  0,
                   0,
                   {},
                   no_index,
@@ -109,9 +113,21 @@ double tape_stream::take() {
   return fullest;
 }
 
+// The blocks of the records that come next are asked for ahead. Of what was read so far, whole records or not.
+void tape_stream::look_ahead(told_ring& ring) const {
+  constexpr std::size_t ahead_words = 32;
+  const std::size_t end = std::min(ring.read_words + ahead_words, ring.words.size());
+  while (ring.expected_words < end) {
+    const std::uint64_t first = ring.words[ring.expected_words];
+    live_.expect(first & wire::tape_address_mask);
+    ring.expected_words += std::max<std::uint64_t>(wire::tape_record_words(first), 1);
+  }
+}
+
 // To the ring's next record that tells an event, up to the cut. False when there is none; what follows stays.
 bool tape_stream::advance(told_ring& ring, std::uint64_t cut_ticks) {
   while (ring.read_words < ring.words.size()) {
+    look_ahead(ring);
     const std::uint64_t* const at = &ring.words[ring.read_words];
     const std::uint64_t length = wire::decode_tape_record(at, ring.words.size() - ring.read_words, &ring.next);
     if (length == 0) {
@@ -162,6 +178,7 @@ void tape_stream::digest(bool is_last) {
   }
   for (const auto& ring : rings_) {
     ring->words.erase(ring->words.begin(), ring->words.begin() + static_cast<std::ptrdiff_t>(ring->read_words));
+    ring->expected_words -= std::min(ring->expected_words, ring->read_words);
     ring->read_words = 0;
   }
   if (is_last || monotonic_ns() > last_flush_ns_ + flush_pause_ns) flush();
@@ -169,16 +186,20 @@ void tape_stream::digest(bool is_last) {
 
 // Between the two last readings of both clocks, and on the line through them elsewhere.
 std::uint64_t tape_stream::time_of(std::uint64_t ticks) const {
-  if (cut_.ticks <= last_cut_.ticks || cut_.ns < last_cut_.ns) return cut_.ns;
-  const double ns_per_tick =
-      static_cast<double>(cut_.ns - last_cut_.ns) / static_cast<double>(cut_.ticks - last_cut_.ticks);
-  const double since = static_cast<double>(static_cast<std::int64_t>(ticks - last_cut_.ticks)) * ns_per_tick;
+  if (ns_per_tick_ == 0) return cut_.ns;
+  const double since = static_cast<double>(static_cast<std::int64_t>(ticks - last_cut_.ticks)) * ns_per_tick_;
   return static_cast<std::uint64_t>(std::max(0.0, static_cast<double>(last_cut_.ns) + since));
 }
 
-std::uint32_t tape_stream::stack_of(std::uint32_t number) {
-  if (number < stack_by_number_.size() && stack_by_number_[number] != no_index) return stack_by_number_[number];
-  std::vector<location> places;
+std::uint32_t tape_stream::location_of(std::uint32_t number, const wire::stack_node& node) {
+  if (number >= location_by_node_.size()) location_by_node_.resize(number + std::size_t{1}, no_index);
+  std::uint32_t& known = location_by_node_[number];
+  if (known == no_index) known = decoder_.locate(node.address, node.modules_told);
+  return known;
+}
+
+std::uint32_t tape_stream::new_stack_of(std::uint32_t number) {
+  chain_.clear();
   std::uint32_t at = number;
   while (at >= wire::stack_root_count) {
     wire::stack_node node;
@@ -187,15 +208,15 @@ std::uint32_t tape_stream::stack_of(std::uint32_t number) {
       at = static_cast<std::uint32_t>(wire::stack_root::not_kept);
       break;
     }
-    places.push_back(decoder_.locate(node.address, node.modules_told));
+    chain_.push_back(location_of(at, node));
     at = node.parent;
   }
   const auto end =
       at == static_cast<std::uint32_t>(wire::stack_root::not_kept) ? stack_end::limit : static_cast<stack_end>(at);
-  const std::uint32_t index = decoder_.stack_index_of(places, end);
+  const std::uint32_t index = decoder_.stack_index_of(chain_, end);
   if (number < wire::stack_node_capacity) {
-    if (number >= stack_by_number_.size()) stack_by_number_.resize(number + std::size_t{1}, no_index);
-    stack_by_number_[number] = index;
+    if (number >= stack_by_node_.size()) stack_by_node_.resize(number + std::size_t{1}, no_index);
+    stack_by_node_[number] = index;
   }
   return index;
 }

@@ -57,6 +57,7 @@ class tape_stream {
     wire::tape_ring_reader reader;
     std::vector<std::uint64_t> words;
     std::size_t read_words = 0;       // that were decoded
+    std::size_t expected_words = 0;   // whose blocks are on their way from memory
     wire::tape_record next = {};      // the last of these
     std::uint32_t thread = no_index;  // who tells
     bool is_corrupt = false;
@@ -67,10 +68,16 @@ class tape_stream {
   wire::tape_header& header() const { return *reinterpret_cast<wire::tape_header*>(memory_); }
   const wire::stack_node* nodes() const;
   bool advance(told_ring& ring, std::uint64_t cut_ticks);
+  void look_ahead(told_ring& ring) const;
   void add(const told_ring& told);
   void add_free(std::uint64_t address, std::uint32_t thread, std::uint32_t stack, std::uint64_t time_ns);
   void add_free_range(const told_ring& told, std::uint32_t stack, std::uint64_t time_ns);
-  std::uint32_t stack_of(std::uint32_t number);
+  std::uint32_t stack_of(std::uint32_t number) {
+    if (number < stack_by_node_.size() && stack_by_node_[number] != no_index) return stack_by_node_[number];
+    return new_stack_of(number);
+  }
+  std::uint32_t new_stack_of(std::uint32_t number);
+  std::uint32_t location_of(std::uint32_t number, const wire::stack_node& node);
   std::uint64_t time_of(std::uint64_t ticks) const;
   void flush();
 
@@ -83,11 +90,14 @@ class tape_stream {
   std::vector<std::unique_ptr<told_ring>> rings_;
   clock_pair last_cut_;
   clock_pair cut_;
+  double ns_per_tick_ = 0;              // between the two; 0: nothing can be said of it
   std::vector<std::uint32_t> telling_;  // rings with a record up to the cut, as a heap
   std::vector<record::event> events_;
   std::uint64_t last_flush_ns_ = 0;
   live_addresses live_;
-  std::vector<std::uint32_t> stack_by_number_;  // no_index: not seen yet
+  // By the number of a node; no_index: not seen yet. Stacks share their outer frames, so those were located before.
+  std::vector<std::uint32_t> stack_by_node_, location_by_node_;
+  std::vector<std::uint32_t> chain_;  // while a stack is put together
   record::slot_table slots_;
   std::uint64_t refused_records_ = 0;
   std::uint64_t event_count_ = 0;

@@ -88,7 +88,9 @@ void block_writer::write(block_kind kind, std::uint32_t process, std::span<const
     error_ = fmt::format("a block of {} bytes is longer than a recording's may be.", payload.size());
     return;
   }
-  buffer_.resize(sizeof(block_header) + ZSTD_compressBound(payload.size()));
+  // Never shorter again: what a vector grows by it fills with zeros first.
+  const std::size_t bound = sizeof(block_header) + ZSTD_compressBound(payload.size());
+  if (buffer_.size() < bound) buffer_.resize(bound);
   const std::span<std::uint8_t> room = std::span(buffer_).subspan(sizeof(block_header));
   if (packer_ == nullptr) packer_.reset(ZSTD_createCCtx());
   if (packer_ == nullptr) {

@@ -8,21 +8,34 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 namespace tenure::record {
 
 class byte_writer {
  public:
+  byte_writer() = default;
+  byte_writer(byte_writer&& other) noexcept
+      : bytes_(std::move(other.bytes_)),
+        capacity_(std::exchange(other.capacity_, 0)),
+        size_(std::exchange(other.size_, 0)) {}
+  byte_writer& operator=(byte_writer&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    std::swap(capacity_, other.capacity_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+
   void number(std::uint64_t value) {
     constexpr std::size_t longest = 10;
     std::uint8_t* to = room(longest);
     for (; value >= 0x80; value >>= 7) *to++ = static_cast<std::uint8_t>(value | 0x80);
     *to++ = static_cast<std::uint8_t>(value);
-    size_ = static_cast<std::size_t>(to - bytes_.data());
+    size_ = static_cast<std::size_t>(to - bytes_.get());
   }
   void signed_number(std::int64_t value) {
     number(static_cast<std::uint64_t>(value) << 1 ^ static_cast<std::uint64_t>(value >> 63));
@@ -40,19 +53,27 @@ class byte_writer {
     std::memcpy(room(other.size()), other.data(), other.size());
     size_ += other.size();
   }
-  std::span<const std::uint8_t> bytes() const { return {bytes_.data(), size_}; }
+  std::span<const std::uint8_t> bytes() const { return {bytes_.get(), size_}; }
   std::size_t size() const { return size_; }
   void clear() { size_ = 0; }
 
  private:
   // Where the next bytes go; there is room for so many.
   std::uint8_t* room(std::size_t bytes) {
-    constexpr std::size_t least = 64;
-    if (bytes_.size() - size_ < bytes) bytes_.resize(std::max(size_ + bytes, bytes_.size() * 2 + least));
-    return bytes_.data() + size_;
+    if (capacity_ - size_ < bytes) grow(size_ + bytes);
+    return bytes_.get() + size_;
+  }
+  // Not a vector: what is about to be written need not be zero first.
+  void grow(std::size_t least_bytes) {
+    constexpr std::size_t least_capacity = 64;
+    capacity_ = std::max(least_bytes, capacity_ * 2 + least_capacity);
+    auto more = std::make_unique_for_overwrite<std::uint8_t[]>(capacity_);
+    if (size_ != 0) std::memcpy(more.get(), bytes_.get(), size_);
+    bytes_ = std::move(more);
   }
 
-  std::vector<std::uint8_t> bytes_;  // more than are in use
+  std::unique_ptr<std::uint8_t[]> bytes_;
+  std::size_t capacity_ = 0;
   std::size_t size_ = 0;
 };
 

@@ -3,35 +3,6 @@
 namespace tenure::record {
 namespace {
 
-// Values that seldom change: each with how often it comes in a row.
-class run_writer {
- public:
-  void add(std::uint64_t value) {
-    if (length_ != 0 && value == value_) {
-      ++length_;
-      return;
-    }
-    flush();
-    value_ = value;
-    length_ = 1;
-  }
-  byte_writer& finish() {
-    flush();
-    return column_;
-  }
-
- private:
-  void flush() {
-    if (length_ == 0) return;
-    column_.number(value_);
-    column_.number(length_);
-    length_ = 0;
-  }
-  byte_writer column_;
-  std::uint64_t value_ = 0;
-  std::uint64_t length_ = 0;
-};
-
 class run_reader {
  public:
   explicit run_reader(byte_reader column) : column_(column) {}
@@ -55,36 +26,42 @@ class run_reader {
 
 }  // namespace
 
-byte_writer encode_events(std::span<const event> events) {
-  byte_writer kinds, times, stacks, sizes, slots, free_stacks;
-  run_writer threads, entries;
+const byte_writer& event_encoder::encode(std::span<const event> events) {
+  for (byte_writer* column : {&kinds_, &times_, &stacks_, &sizes_, &slots_, &free_stacks_, &block_}) column->clear();
+  for (run_writer* column : {&threads_, &entries_}) column->clear();
   std::uint64_t last_time = 0;
   std::int64_t last_slot = 0;
   bool knows_free_stacks = false;
   for (const event& one : events) {
     const std::uint64_t time = one.time_ns / event_time_unit_ns;
-    kinds.number(static_cast<std::uint64_t>(one.kind));
-    times.signed_number(static_cast<std::int64_t>(time - last_time));
+    kinds_.number(static_cast<std::uint64_t>(one.kind));
+    times_.signed_number(static_cast<std::int64_t>(time - last_time));
     last_time = time;
-    threads.add(one.thread);
+    threads_.add(one.thread);
     if (one.kind == event_kind::allocation) {
-      stacks.number(one.stack);
-      sizes.number(one.bytes);
-      entries.add(one.entry);
+      stacks_.number(one.stack);
+      sizes_.number(one.bytes);
+      entries_.add(one.entry);
       continue;
     }
-    free_stacks.number(one.stack == no_stack ? 0 : std::uint64_t{one.stack} + 1);
+    free_stacks_.number(one.stack == no_stack ? 0 : std::uint64_t{one.stack} + 1);
     knows_free_stacks |= one.stack != no_stack;
     if (one.kind != event_kind::free) continue;
-    slots.signed_number(std::int64_t{one.slot} - last_slot);
+    slots_.signed_number(std::int64_t{one.slot} - last_slot);
     last_slot = one.slot;
   }
-  byte_writer block;
-  block.number(events.size());
-  for (const byte_writer* column : {&kinds, &times, &threads.finish(), &stacks, &sizes, &entries.finish(), &slots})
-    block.append(*column);
-  if (knows_free_stacks) block.append(free_stacks);
-  return block;
+  block_.number(events.size());
+  for (const byte_writer* column :
+       {&kinds_, &times_, &threads_.finish(), &stacks_, &sizes_, &entries_.finish(), &slots_})
+    block_.append(*column);
+  if (knows_free_stacks) block_.append(free_stacks_);
+  return block_;
+}
+
+byte_writer encode_events(std::span<const event> events) {
+  event_encoder encoder;
+  encoder.encode(events);
+  return encoder.take();
 }
 
 bool decode_events(std::span<const std::uint8_t> bytes, std::vector<event>& into) {

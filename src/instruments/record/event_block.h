@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "instruments/record/byte_stream.h"
@@ -33,6 +34,53 @@ struct event {
 inline constexpr std::uint64_t event_time_unit_ns = 128;
 inline constexpr std::uint32_t event_block_limit = 1u << 20;
 
+// Values that seldom change: each with how often it comes in a row.
+class run_writer {
+ public:
+  void add(std::uint64_t value) {
+    if (length_ != 0 && value == value_) {
+      ++length_;
+      return;
+    }
+    flush();
+    value_ = value;
+    length_ = 1;
+  }
+  byte_writer& finish() {
+    flush();
+    return column_;
+  }
+  void clear() {
+    column_.clear();
+    length_ = 0;
+  }
+
+ private:
+  void flush() {
+    if (length_ == 0) return;
+    column_.number(value_);
+    column_.number(length_);
+    length_ = 0;
+  }
+  byte_writer column_;
+  std::uint64_t value_ = 0;
+  std::uint64_t length_ = 0;
+};
+
+// Makes blocks of events, one after the other in the same memory.
+class event_encoder {
+ public:
+  // Valid until the next one.
+  const byte_writer& encode(std::span<const event> events);
+  byte_writer take() { return std::move(block_); }
+
+ private:
+  byte_writer kinds_, times_, stacks_, sizes_, slots_, free_stacks_;
+  run_writer threads_, entries_;
+  byte_writer block_;
+};
+
+// A single one.
 byte_writer encode_events(std::span<const event> events);
 
 // False when the bytes are not such a block; `into` is then of no use.

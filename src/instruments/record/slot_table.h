@@ -12,9 +12,23 @@ namespace tenure::record {
 
 class slot_table {
  public:
-  std::uint32_t take();
+  std::uint32_t take() {
+    if (given_.empty()) {
+      used_.push_back(true);
+      return size() - 1;
+    }
+    const std::uint32_t slot = given_.back();
+    given_.pop_back();
+    used_[slot] = true;
+    return slot;
+  }
   // False when the slot is not in use.
-  bool give(std::uint32_t slot);
+  bool give(std::uint32_t slot) {
+    if (!is_used(slot)) return false;
+    used_[slot] = false;
+    given_.push_back(slot);
+    return true;
+  }
   bool is_used(std::uint32_t slot) const { return slot < used_.size() && used_[slot]; }
   // The free slots in the order in which they were given back.
   const std::vector<std::uint32_t>& given() const { return given_; }
