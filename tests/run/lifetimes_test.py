@@ -87,6 +87,15 @@ class Lifetimes(RecordingCase):
         self.assertRegex(text, r"What sizes cost  by which size classes and pages round up")
         self.assertLessEqual(max(map(len, text.splitlines())), 100)
 
+    def test_a_full_run_rounds_as_the_heap_does(self):
+        sizes = (300, 100_001, 500_001)
+        answer = self.folder / "report.json"
+        for size, usable in zip(sizes, self.usable(*sizes)):
+            self.tenure("run", "--full", "--json", "-o", answer, "--", KNOWN, "once", size)
+            process = self.only(json.loads(answer.read_bytes()))
+            site = next(one for one in process["by_function"]["sites"] if one["name"].startswith("once_block"))
+            self.assertEqual(site["allocated"]["usable_bytes"]["value"], usable, size)
+
     def lines_that_free(self):
         """Of the program's source: the lines with a call of free or realloc, by the function that they are in."""
         lines, function = {}, None

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "instruments/collect/recorded_memory.h"
 #include "instruments/collect/smaps.h"
 
 namespace tenure::collect {
@@ -143,7 +144,7 @@ void region_reader::read_identity(process_record& into) const {
   into.origin = static_cast<wire::origin>(head.origin);
   into.start_ns = head.start_monotonic_ns;
   into.start_realtime_ns = head.start_realtime_ns;
-  if (head.page_bytes >= 4096 && head.page_bytes <= 65536) into.page_bytes = head.page_bytes;
+  into.page_bytes = heap_page_bytes;
   into.command_line =
       split_command_line(text(wire::text_cmdline_offset_bytes, head.cmdline_bytes, wire::text_cmdline_capacity_bytes));
   into.executable =
