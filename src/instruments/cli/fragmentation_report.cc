@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "instruments/analyze/format.h"
+#include "instruments/cli/fragmentation_shape.h"
 #include "instruments/cli/holders_report.h"
 #include "instruments/cli/json_text.h"
 #include "instruments/cli/recording_parts.h"
@@ -21,46 +22,23 @@ using analyze::fragmentation_report;
 using analyze::fragmented_process;
 using analyze::heap_sums;
 
-struct named_sum {
-  const char* code;
-  const char* text;
-  std::uint64_t heap_sums::*value;
-};
 // They sum to the heap.
-constexpr named_sum parts[] = {
-    {"live", "in use, in blocks of size classes", &heap_sums::live_bytes},
-    {"large", "in use, large blocks", &heap_sums::large_bytes},
-    {"free", "free in spans that were used", &heap_sums::free_bytes},
-    {"cached", "free in threads' caches", &heap_sums::cached_bytes},
-    {"batches", "free in batches between threads", &heap_sums::batch_bytes},
-    {"dirty", "free pages, not gone back yet", &heap_sums::dirty_bytes},
-    {"unused", "in spans, never handed out", &heap_sums::unused_bytes},
-    {"absent", "free in spans, gone back", &heap_sums::absent_bytes},
-    {"tails", "ends of spans in which no block fits", &heap_sums::tail_bytes},
-    {"clean", "free pages without memory", &heap_sums::clean_bytes},
-};
-
-std::string heading(const palette& paint, const char* title, const std::string& rest) {
-  return fmt::format("\n{}{}{}  {}\n", paint.bold, title, paint.reset, rest);
-}
-
-std::string share_text(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? "" : analyze::format_share(static_cast<double>(part) / static_cast<double>(whole));
-}
-
-std::string parts_text(const fragmented_process& process) {
-  std::string text;
-  for (const named_sum& one : parts) {
-    const std::uint64_t bytes = process.sums.*one.value;
-    if (bytes != 0)
-      text += fmt::format("  {:>10} {:>5}  {}\n", size_of(bytes), share_text(bytes, process.sums.total()), one.text);
-  }
-  return text;
+std::vector<heap_part> parts_of(const heap_sums& sums) {
+  return {{"live", "in use, in blocks of size classes", sums.live_bytes},
+          {"large", "in use, large blocks", sums.large_bytes},
+          {"free", "free in spans that were used", sums.free_bytes},
+          {"cached", "free in threads' caches", sums.cached_bytes},
+          {"batches", "free in batches between threads", sums.batch_bytes},
+          {"dirty", "free pages, not gone back yet", sums.dirty_bytes},
+          {"unused", "in spans, never handed out", sums.unused_bytes},
+          {"absent", "free in spans, gone back", sums.absent_bytes},
+          {"tails", "ends of spans in which no block fits", sums.tail_bytes},
+          {"clean", "free pages without memory", sums.clean_bytes}};
 }
 
 std::string sites_text(const fragmented_process& process, const fragmentation_view& view, const palette& paint) {
   if (process.pinned_bytes == 0) return "";
-  std::string text = heading(
+  std::string text = section_heading(
       paint, "Pinned",
       fmt::format("{} of free memory in {} spans that a few blocks keep from going back; by who allocated those",
                   size_of(process.pinned_bytes), process.sparse_spans));
@@ -80,24 +58,17 @@ std::string sites_text(const fragmented_process& process, const fragmentation_vi
 }
 
 std::string classes_text(const fragmented_process& process, const fragmentation_view& view, const palette& paint) {
-  std::vector<const class_fragments*> shown;
-  for (const class_fragments& one : process.classes) shown.push_back(&one);
-  std::stable_sort(shown.begin(), shown.end(),
-                   [](const auto* a, const auto* b) { return a->span_bytes > b->span_bytes; });
-  if (shown.size() > view.top) shown.resize(view.top);
   std::vector<table_row> rows;
-  for (const class_fragments* const one : shown) {
-    const std::uint64_t known_usable = one->requested.blocks * one->block_bytes;
-    rows.push_back(
-        {{fmt::format("{}", one->block_bytes), fmt::format("{}", one->spans), size_of(one->span_bytes),
-          share_text(one->sums.live_bytes, one->span_bytes), size_of(one->sums.free_bytes),
-          size_of(one->sums.cached_bytes + one->sums.batch_bytes), size_of(one->sums.tail_bytes),
-          one->requested.blocks == 0 ? "-" : size_of(known_usable - std::min(known_usable, one->requested.bytes)),
-          size_of(one->pinned_bytes)},
-         ""});
+  for (const class_fragments* const one : with_most_memory(process.classes, view.top)) {
+    const std::uint64_t rounding = left_over_bytes(one->requested.blocks * one->block_bytes, one->requested.bytes);
+    rows.push_back({{fmt::format("{}", one->block_bytes), fmt::format("{}", one->spans), size_of(one->span_bytes),
+                     share_text(one->sums.live_bytes, one->span_bytes), size_of(one->sums.free_bytes),
+                     size_of(one->sums.cached_bytes + one->sums.batch_bytes), size_of(one->sums.tail_bytes),
+                     one->requested.blocks == 0 ? "-" : size_of(rounding), size_of(one->pinned_bytes)},
+                    ""});
   }
   if (rows.empty()) return "";
-  return heading(paint, "Size classes", "those with most memory") +
+  return section_heading(paint, "Size classes", "those with most memory") +
          format_table(
              {{"block"}, {"spans"}, {"memory"}, {"in use"}, {"free"}, {"cached"}, {"ends"}, {"rounding"}, {"pinned"}},
              rows, paint, view.columns);
@@ -105,7 +76,7 @@ std::string classes_text(const fragmented_process& process, const fragmentation_
 
 std::string map_text(const fragmented_process& process, const palette& paint) {
   if (process.map.empty()) return "";
-  std::string text = heading(
+  std::string text = section_heading(
       paint, "Map",
       fmt::format("{} a character: # mostly in use, + a quarter, . less, c cached, L large, d free, _ no memory",
                   size_of(process.map_piece_bytes)));
@@ -131,7 +102,7 @@ std::string process_text(const fragmented_process& process, const fragmentation_
   if (header.unread_lists != 0)
     text += fmt::format("  {}{} lists of free blocks could not be read: those blocks count as in use{}\n",
                         paint.warning, header.unread_lists, paint.reset);
-  text += parts_text(process);
+  text += parts_text(parts_of(process.sums), process.sums.total());
   if (process.large_slack_bytes != 0)
     text += fmt::format("  {:>10}        of the large blocks is what pages add to them\n",
                         size_of(process.large_slack_bytes));
@@ -151,16 +122,6 @@ bool is_worth_showing(const fragmentation_report& report, const fragmented_proce
   std::uint64_t largest = 0;
   for (const fragmented_process& one : report.processes) largest = std::max(largest, one.sums.total());
   return view.shows_all || !process.profile.record.heap_map || process.sums.total() * 10 >= largest;
-}
-
-void write_number(json_writer& json, const char* name, std::uint64_t value) {
-  json.member(name, static_cast<std::int64_t>(value));
-}
-
-void write_sums(json_writer& json, const heap_sums& sums) {
-  json.begin_object("parts");
-  for (const named_sum& one : parts) write_number(json, fmt::format("{}_bytes", one.code).c_str(), sums.*one.value);
-  json.end_object();
 }
 
 void write_site(json_writer& json, const fragment_site& one) {
@@ -185,7 +146,7 @@ void write_class(json_writer& json, const class_fragments& one) {
   write_number(json, "sparse_spans", one.sparse_spans);
   write_number(json, "pinned_bytes", one.pinned_bytes);
   write_amount(json, "requested", one.requested);
-  write_sums(json, one.sums);
+  write_parts(json, parts_of(one.sums));
   json.end_object();
 }
 
@@ -244,7 +205,7 @@ void write_process(json_writer& json, const fragmented_process& process) {
   write_number(json, "unread_lists", record.heap_map->header.unread_lists);
   write_number(json, "heap_bytes", process.sums.total());
   json.member("agrees", process.agrees);
-  write_sums(json, process.sums);
+  write_parts(json, parts_of(process.sums));
   write_statistics(json, record.heap_map->statistics);
   write_number(json, "live_blocks", process.live_blocks);
   write_amount(json, "known", process.known);
@@ -286,8 +247,7 @@ std::string fragmentation_text(const fragmentation_report& report, const fragmen
     else
       ++small;
   }
-  if (small != 0)
-    text += fmt::format("\n  and {} smaller process{}; --all shows them\n", small, small == 1 ? "" : "es");
+  text += left_out_text(small);
   if (replaced != 0)
     text +=
         fmt::format("\n  and {} that became another program and could not be looked at; --all shows them\n", replaced);

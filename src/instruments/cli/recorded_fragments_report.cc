@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "instruments/analyze/format.h"
+#include "instruments/cli/fragmentation_shape.h"
 #include "instruments/cli/json_text.h"
 #include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_table.h"
@@ -18,14 +19,8 @@ using analyze::recorded_fragment_site;
 using analyze::recorded_fragmentation_report;
 using analyze::recorded_fragments;
 
-struct told_part {
-  const char* code;
-  const char* text;
-  std::uint64_t bytes;
-};
-
 // They sum to the heap.
-std::vector<told_part> parts_of(const recorded_fragments& of) {
+std::vector<heap_part> parts_of(const recorded_fragments& of) {
   return {{"live", "in use, in blocks of size classes", of.sums.live_bytes},
           {"large", "in use, large blocks", of.sums.large_bytes},
           {"named", "spans of named heaps, and of sampled blocks", of.named_bytes},
@@ -38,23 +33,6 @@ std::vector<told_part> parts_of(const recorded_fragments& of) {
           {"clean", "free pages without memory", of.sums.clean_bytes}};
 }
 
-std::string share_text(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? "" : analyze::format_share(static_cast<double>(part) / static_cast<double>(whole));
-}
-
-std::string heading(const palette& paint, const char* title, const std::string& rest) {
-  return fmt::format("\n{}{}{}  {}\n", paint.bold, title, paint.reset, rest);
-}
-
-std::string parts_text(const recorded_fragments& of) {
-  std::string text;
-  for (const told_part& one : parts_of(of))
-    if (one.bytes != 0)
-      text +=
-          fmt::format("  {:>10} {:>5}  {}\n", size_of(one.bytes), share_text(one.bytes, of.total_bytes()), one.text);
-  return text;
-}
-
 std::string sites_text(const recorded_fragments& of, const fragmentation_view& view, const palette& paint) {
   std::vector<table_row> rows;
   for (const recorded_fragment_site& one : of.sites) {
@@ -65,29 +43,22 @@ std::string sites_text(const recorded_fragments& of, const fragmentation_view& v
                     chain_text(one.chain)});
   }
   if (rows.empty()) return "";
-  return heading(paint, "Who may pin it", "of what is free in spans: at most, and if it were spread evenly") +
+  return section_heading(paint, "Who may pin it", "of what is free in spans: at most, and if it were spread evenly") +
          format_table({{"at most"}, {"evenly"}, {"blocks"}, {"bytes"}, {"oldest"}, {"function", true}}, rows, paint,
                       view.columns);
 }
 
 std::string classes_text(const recorded_fragments& of, const fragmentation_view& view, const palette& paint) {
-  std::vector<const recorded_class*> shown;
-  for (const recorded_class& one : of.classes)
-    if (one.spans != 0) shown.push_back(&one);
-  std::stable_sort(shown.begin(), shown.end(),
-                   [](const auto* a, const auto* b) { return a->span_bytes > b->span_bytes; });
-  if (shown.size() > view.top) shown.resize(view.top);
   std::vector<table_row> rows;
-  for (const recorded_class* const one : shown) {
-    const std::uint64_t usable = one->live.blocks * one->block_bytes;
+  for (const recorded_class* const one : with_most_memory(of.classes, view.top)) {
     rows.push_back({{fmt::format("{}", one->block_bytes), fmt::format("{}", one->spans), size_of(one->span_bytes),
                      share_text(one->handed_out_blocks * one->block_bytes, one->span_bytes), size_of(one->free_bytes()),
                      size_of(one->batch_blocks * one->block_bytes), size_of(one->tail_bytes()),
-                     size_of(usable - std::min(usable, one->live.bytes))},
+                     size_of(left_over_bytes(one->live.blocks * one->block_bytes, one->live.bytes))},
                     ""});
   }
   if (rows.empty()) return "";
-  return heading(paint, "Size classes", "those with most memory") +
+  return section_heading(paint, "Size classes", "those with most memory") +
          format_table({{"block"}, {"spans"}, {"memory"}, {"handed out"}, {"free"}, {"batches"}, {"ends"}, {"rounding"}},
                       rows, paint, view.columns);
 }
@@ -104,15 +75,11 @@ std::string process_text(const recorded_fragments& of, const fragmentation_view&
   if (of.total_bytes() != of.chunk_bytes)
     text += fmt::format("  {}the parts were told while they changed: they sum to {}{}\n", paint.dim,
                         size_of(of.total_bytes()), paint.reset);
-  text += parts_text(of);
+  text += parts_text(parts_of(of), of.total_bytes());
   if (of.alive.usable_bytes > of.alive.bytes)
     text += fmt::format("  {:>10}        of what is in use is what sizes are rounded up by\n",
                         size_of(of.alive.usable_bytes - of.alive.bytes));
   return text + sites_text(of, view, paint) + classes_text(of, view, paint);
-}
-
-void write_number(json_writer& json, const std::string& name, std::uint64_t value) {
-  json.member(name, static_cast<std::int64_t>(value));
 }
 
 void write_class(json_writer& json, const recorded_class& one) {
@@ -152,9 +119,7 @@ void write_process(json_writer& json, const recorded_fragments& of) {
     write_number(json, "moment_ns", since_start_of(of.profile.record, of.moment_ns));
     write_number(json, "resident_bytes", of.resident_bytes);
     write_number(json, "heap_bytes", of.chunk_bytes);
-    json.begin_object("parts");
-    for (const told_part& one : parts_of(of)) write_number(json, fmt::format("{}_bytes", one.code), one.bytes);
-    json.end_object();
+    write_parts(json, parts_of(of));
     write_amount(json, "alive", {of.alive.blocks, of.alive.bytes});
     write_number(json, "alive_usable_bytes", of.alive.usable_bytes);
     write_number(json, "large_requested_bytes", of.large_requested_bytes);
@@ -186,9 +151,7 @@ std::string recorded_fragments_text(const recorded_fragmentation_report& report,
       ++small;
   }
   if (report.processes.empty()) text += "  Nothing was recorded: no process told an allocation.\n";
-  if (small != 0)
-    text += fmt::format("\n  and {} smaller process{}; --all shows them\n", small, small == 1 ? "" : "es");
-  return text;
+  return text + left_out_text(small);
 }
 
 std::string recorded_fragments_json(const recorded_fragmentation_report& report, const fragmentation_view& view) {
