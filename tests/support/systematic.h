@@ -25,6 +25,10 @@ namespace tenure::testing {
 class systematic {
  public:
   explicit systematic(std::uint64_t seed) : random_(seed) {}
+  // Not by a seed: `order` is told how many steps each thread has made and says whose turn it is. Where that thread is
+  // at its end, the first that is not goes on.
+  using steps_of_threads = std::vector<std::uint64_t>;
+  explicit systematic(std::function<std::size_t(const steps_of_threads&)> order) : order_(std::move(order)) {}
 
   // A thread of the test; starts with run().
   void add(std::function<void()> body) { bodies_.push_back(std::move(body)); }
@@ -40,6 +44,8 @@ class systematic {
   void run() {
     current_ = this;
     states_.assign(bodies_.size(), state::waiting);
+    steps_of_.assign(bodies_.size(), 0);
+    turns_ = std::vector<std::condition_variable>(bodies_.size());
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < bodies_.size(); ++i) threads.emplace_back([this, i] { live(i); });
     {
@@ -47,12 +53,12 @@ class systematic {
       started_ = true;
       pick_next();
     }
-    changed_.notify_all();
     for (std::thread& thread : threads) thread.join();
     current_ = nullptr;
   }
 
   std::uint64_t steps() const { return steps_; }
+  std::uint64_t steps_of(std::size_t thread) const { return steps_of_[thread]; }
 
   // From TENURE_YIELD_POINT(); does nothing in threads that are not the test's.
   static void yield() {
@@ -70,13 +76,12 @@ class systematic {
     std::lock_guard lock(mutex_);
     states_[number] = state::done;
     pick_next();
-    changed_.notify_all();
     self_ = outside;
   }
 
   void wait_for_turn() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return started_ && turn_ == self_; });
+    turns_[self_].wait(lock, [this] { return started_ && turn_ == self_; });
   }
 
   void step() {
@@ -88,18 +93,25 @@ class systematic {
   bool hand_over() {
     std::lock_guard lock(mutex_);
     ++steps_;
+    ++steps_of_[self_];
     if (self_ == killed_thread_ && killed_at_-- == 0) return true;
     pick_next();
-    changed_.notify_all();
     return false;
   }
 
+  // Wakes that thread alone.
   void pick_next() {
-    std::vector<std::size_t> able;
+    able_.clear();
     for (std::size_t i = 0; i < states_.size(); ++i) {
-      if (states_[i] == state::waiting) able.push_back(i);
+      if (states_[i] == state::waiting) able_.push_back(i);
     }
-    turn_ = able.empty() ? outside : able[random_() % able.size()];
+    turn_ = able_.empty() ? outside : next_of_able();
+    if (turn_ != outside && turn_ != self_) turns_[turn_].notify_one();
+  }
+  std::size_t next_of_able() {
+    if (!order_) return able_[random_() % able_.size()];
+    const std::size_t next = order_(steps_of_);
+    return states_[next] == state::waiting ? next : able_[0];
   }
 
   inline static systematic* current_ = nullptr;
@@ -107,10 +119,13 @@ class systematic {
   inline static thread_local std::jmp_buf grave_;
 
   std::mt19937_64 random_;
+  std::function<std::size_t(const steps_of_threads&)> order_;
+  steps_of_threads steps_of_;
   std::vector<std::function<void()>> bodies_;
   std::vector<state> states_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::vector<std::condition_variable> turns_;  // of each thread
+  std::vector<std::size_t> able_;
   bool started_ = false;
   std::size_t turn_ = outside;
   std::uint64_t steps_ = 0;

@@ -12,6 +12,7 @@
 #include <tenure/gc.hpp>
 
 #include "core/base/yield_point.h"
+#include "rounds.h"
 #include "systematic.h"
 
 namespace {
@@ -78,7 +79,7 @@ void collect_twice(gc::heap& heap, bool young_first) {
 // A mutator moves the only reference to an object from place to place, in objects that the marker has and has not
 // passed; it is in one place less than the marker would like, and in a local only for a moment.
 TEST(gc_systematic, an_object_that_is_moved_about_is_never_lost) {
-  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(250u); ++seed) {
     gc::heap heap(options());
     const gc::root<node> left(heap.make<node>());
     const gc::root<node> right(heap.make<node>());
@@ -108,7 +109,7 @@ TEST(gc_systematic, an_object_that_is_moved_about_is_never_lost) {
 
 // Objects are made while a cycle begins, marks and sweeps, and are given the only reference to an old one.
 TEST(gc_systematic, objects_born_at_any_moment_keep_what_they_are_given) {
-  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(250u); ++seed) {
     gc::heap heap(options());
     const gc::root<node> top(heap.make<node>());
     top->a = heap.make<node>();
@@ -151,7 +152,7 @@ TEST(gc_systematic, objects_born_at_any_moment_keep_what_they_are_given) {
 // Between objects that live cells are free one by one: a thread goes on from hole to hole while cycles begin, read what
 // it holds, and sweep the block. Each object that is made has the only reference to the one before.
 TEST(gc_systematic, objects_born_in_holes_are_seen_in_a_run_or_in_a_slot) {
-  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(250u); ++seed) {
     gc::heap heap(options());
     const gc::root<gc::array<gc::member<node>>> kept(heap.make_array<gc::member<node>>(20));
     const gc::root<node> tops[2] = {gc::root<node>(heap.make<node>()), gc::root<node>(heap.make<node>())};
@@ -191,7 +192,7 @@ TEST(gc_systematic, objects_born_in_holes_are_seen_in_a_run_or_in_a_slot) {
 // Threads give back what they hold of a block, take of it again and make objects there, while another's cycle reads
 // their runs and sweeps it.
 TEST(gc_systematic, a_run_is_given_back_at_any_moment) {
-  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(250u); ++seed) {
     gc::heap heap(options());
     const gc::root<node> top(heap.make<node>());
     systematic threads(seed);
@@ -228,7 +229,7 @@ TEST(gc_systematic, a_run_is_given_back_at_any_moment) {
 
 // Two threads exchange objects through atomic members: what one takes out is in its hand alone.
 TEST(gc_systematic, what_an_atomic_member_gives_is_alive) {
-  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(250u); ++seed) {
     gc::heap heap(options());
     const gc::root<shared> meeting(heap.make<shared>());
     systematic threads(seed);
@@ -261,7 +262,7 @@ TEST(gc_systematic, what_an_atomic_member_gives_is_alive) {
 TEST(gc_systematic, a_weak_reference_gives_a_living_object_or_null_for_ever) {
   std::uint64_t alive = 0;
   std::uint64_t dead = 0;
-  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(400u); ++seed) {
     gc::heap heap(options());
     gc::root<node> strong(heap.make<node>());
     strong->a = heap.make<node>();
@@ -297,15 +298,15 @@ TEST(gc_systematic, a_weak_reference_gives_a_living_object_or_null_for_ever) {
     ASSERT_TRUE(outer.expired() && inner.expired()) << "seed " << seed;
     ASSERT_EQ(heap.statistics().live_objects, 0u) << "seed " << seed;
   }
-  EXPECT_GT(alive, 50u);
-  EXPECT_GT(dead, 50u);
+  EXPECT_GT(alive, test::rounds(50u));
+  EXPECT_GT(dead, test::rounds(50u));
 }
 
 // A guardian brings an object back while a weak reference to it is locked: the reference gives a living object or null
 // for ever, and what the guardian gives is whole.
 TEST(gc_systematic, a_guardian_brings_back_no_weak_reference) {
   std::uint64_t given = 0;
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(300u); ++seed) {
     gc::heap heap(options());
     gc::root<node> strong(heap.make<node>());
     strong->a = heap.make<node>();
@@ -342,7 +343,7 @@ TEST(gc_systematic, a_guardian_brings_back_no_weak_reference) {
     heap.collect();
     ASSERT_EQ(heap.statistics().live_objects, 0u) << "seed " << seed;
   }
-  EXPECT_EQ(given, 300u);
+  EXPECT_EQ(given, test::rounds(300u));
 }
 
 // A pair is read, and set again when it is empty, while its key is dropped and cycles resolve pairs: a key that is read
@@ -350,7 +351,7 @@ TEST(gc_systematic, a_guardian_brings_back_no_weak_reference) {
 TEST(gc_systematic, an_ephemeron_gives_a_key_with_its_value_or_nothing) {
   std::uint64_t found = 0;
   std::uint64_t set_again = 0;
-  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(400u); ++seed) {
     gc::heap heap(options());
     const gc::root<pairs> holder(heap.make<pairs>());
     gc::root<node> strong(heap.make<node>());
@@ -393,8 +394,8 @@ TEST(gc_systematic, an_ephemeron_gives_a_key_with_its_value_or_nothing) {
     ASSERT_EQ(holder->each[1].key(), nullptr) << "seed " << seed;
     ASSERT_EQ(heap.statistics().live_objects, 1u) << "seed " << seed;
   }
-  EXPECT_GT(found, 100u);
-  EXPECT_GT(set_again, 20u);
+  EXPECT_GT(found, test::rounds(100u));
+  EXPECT_GT(set_again, test::rounds(20u));
 }
 
 // A cycle begins and ends at each step of a swap in turn: only the pairs lead to the values.
@@ -424,7 +425,7 @@ TEST(gc_systematic, ephemerons_that_change_places_lose_nothing) {
 
 // Stores into old objects at every moment of a young cycle: what they lead to survives this one and the next.
 TEST(gc_systematic, a_young_cycle_misses_no_store_to_an_old_object) {
-  for (std::uint64_t seed = 0; seed < 250; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(250u); ++seed) {
     gc::heap heap(options());
     const gc::root<node> old(heap.make<node>());
     old->a = heap.make<node>();
@@ -450,5 +451,146 @@ TEST(gc_systematic, a_young_cycle_misses_no_store_to_an_old_object) {
     ASSERT_EQ(length, 4) << "seed " << seed;
   }
 }
+
+// --- A stepper. The cycle stops before each of its steps in turn, and there a mutator does all it has to do; where
+// that has to wait for the cycle, both go on in turns. So each place in a cycle is a gate at which every race is
+// replayed.
+
+struct scene {
+  explicit scene(gc::heap& in) : heap(in), left(heap.make<node>()), right(heap.make<node>()) {
+    left->a = heap.make<node>();
+    left->a->a = heap.make<node>();
+  }
+  virtual ~scene() = default;
+  virtual void mutate() = 0;
+  // True when all is as it should be; and how many objects live.
+  virtual bool is_right() const { return right->b->value == intact && right->b->a->value == intact; }
+  virtual std::size_t living() const { return 4; }
+
+  gc::heap& heap;
+  gc::root<node> left;
+  gc::root<node> right;
+};
+
+template <class Scene>
+void play_at_every_gate() {
+  constexpr std::uint64_t patience = 400;  // steps; a mutator that has nobody to wait for needs fewer
+  for (const bool is_young : {false, true}) {
+    for (std::uint64_t gate = 0;; ++gate) {
+      gc::heap heap(options());
+      Scene played(heap);
+      if (is_young) heap.collect();
+      systematic threads([&](const systematic::steps_of_threads& steps) -> std::size_t {
+        if (steps[1] < gate) return 1;
+        return steps[0] < patience ? 0 : (steps[0] + steps[1]) % 2;
+      });
+      threads.add([&] { played.mutate(); });
+      threads.add([&] { is_young ? heap.collect_young() : heap.collect(); });
+      threads.run();
+      ASSERT_TRUE(played.is_right()) << (is_young ? "young cycle, gate " : "full cycle, gate ") << gate;
+      heap.check();
+      heap.collect();
+      ASSERT_TRUE(played.is_right()) << (is_young ? "after a young cycle, gate " : "after a full cycle, gate ") << gate;
+      ASSERT_EQ(heap.statistics().live_objects, played.living()) << (is_young ? "young, " : "full, ") << gate;
+      if (threads.steps_of(1) >= gate) continue;
+      EXPECT_GT(gate, 10u);
+      break;
+    }
+  }
+}
+
+// The only reference to an object goes from one that is traced early to one that is traced late, or the other way.
+struct moved : scene {
+  using scene::scene;
+  void mutate() override {
+    right->b = std::move(left->a);
+    swap(left->a, right->b);
+    right->b = std::move(left->a);
+  }
+};
+TEST(gc_stepper, a_moved_object_lives_at_every_gate) { play_at_every_gate<moved>(); }
+
+struct held : scene {
+  using scene::scene;
+  void mutate() override {
+    const gc::local<node> object = left->a;
+    left->a = nullptr;
+    right->b = object;
+  }
+};
+TEST(gc_stepper, an_object_that_only_a_local_holds_lives_at_every_gate) { play_at_every_gate<held>(); }
+
+struct born : scene {
+  using scene::scene;
+  void mutate() override {
+    const gc::local<node> made = heap.make<node>();
+    made->a = left->a;
+    left->a = nullptr;
+    right->b = made;
+  }
+  std::size_t living() const override { return 5; }
+  bool is_right() const override { return scene::is_right() && right->b->a->a->value == intact; }
+};
+TEST(gc_stepper, what_an_object_born_at_any_gate_is_given_lives) { play_at_every_gate<born>(); }
+
+struct exchanged : scene {
+  explicit exchanged(gc::heap& in) : scene(in), meeting(heap.make<shared>()) {
+    meeting->places[0].store(gc::local<node>(left->a));
+  }
+  void mutate() override {
+    left->a = nullptr;
+    const gc::local<node> taken = meeting->places[0].exchange(nullptr);
+    meeting->places[1].store(taken);
+    right->b = meeting->places[1].exchange(nullptr);
+  }
+  std::size_t living() const override { return 5; }
+  gc::root<shared> meeting;
+};
+TEST(gc_stepper, what_is_taken_out_of_an_atomic_member_lives_at_every_gate) { play_at_every_gate<exchanged>(); }
+
+struct locked : scene {
+  explicit locked(gc::heap& in) : scene(in), outer(gc::local<node>(left->a)), inner(left->a->a) {}
+  void mutate() override {
+    left->a = nullptr;
+    was_alive = false;
+    if (const gc::local<node> found = outer.lock()) {
+      was_alive = true;
+      right->b = found;
+    } else {
+      was_right = inner.lock() == nullptr;  // they die together
+    }
+  }
+  bool is_right() const override {
+    if (was_alive) return scene::is_right() && outer.lock().get() == right->b.get() && !inner.expired();
+    return was_right && right->b == nullptr && outer.expired() && inner.expired();
+  }
+  std::size_t living() const override { return was_alive ? 4 : 2; }
+  gc::weak<node> outer;
+  gc::weak<node> inner;
+  bool was_alive = false;
+  bool was_right = true;
+};
+TEST(gc_stepper, a_weak_reference_gives_all_or_nothing_at_every_gate) { play_at_every_gate<locked>(); }
+
+struct paired : scene {
+  explicit paired(gc::heap& in) : scene(in), holder(heap.make<pairs>()) {
+    holder->each[0].set(gc::local<node>(right), left->a);
+    left->a = nullptr;
+  }
+  void mutate() override {
+    const gc::local<node> value = holder->each[0].value();
+    holder->each[1].set(value, heap.make<node>());
+    right->b = value;
+    holder->each[0].set(gc::local<node>(left), heap.make<node>());
+  }
+  bool is_right() const override {
+    const gc::local<node> first = holder->each[0].value();
+    const gc::local<node> second = holder->each[1].value();
+    return scene::is_right() && first && first->value == intact && second && second->value == intact;
+  }
+  std::size_t living() const override { return 7; }
+  gc::root<pairs> holder;
+};
+TEST(gc_stepper, a_pair_is_whole_at_every_gate) { play_at_every_gate<paired>(); }
 
 }  // namespace

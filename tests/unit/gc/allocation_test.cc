@@ -10,6 +10,7 @@
 #include <tenure/gc.hpp>
 
 #include "library/gc/heap_state.h"
+#include "support/rounds.h"
 
 using namespace tenure;
 
@@ -171,7 +172,7 @@ TEST(pace, young_cycles_come_by_what_was_allocated) {
   constexpr std::size_t growth_bytes = std::size_t{1} << 18;
   gc::heap heap({.name = "nursery", .least_growth_bytes = growth_bytes});
   gc::root<item> list;
-  for (int i = 0; i < 200'000; ++i) {
+  for (int i = 0; i < test::rounds(200'000); ++i) {
     const gc::local<item> made = heap.make<item>();
     made->next = list.get();
     list = made;
@@ -179,7 +180,7 @@ TEST(pace, young_cycles_come_by_what_was_allocated) {
   heap.collect();
   const gc::heap_statistics before = heap.statistics();
   std::size_t most_bytes = 0;
-  for (int i = 0; i < 1'500'000; ++i) {
+  for (int i = 0; i < test::rounds(1'500'000); ++i) {
     heap.make<item>();
     if (i % 500 == 0) most_bytes = std::max(most_bytes, heap.statistics().block_bytes);
   }
@@ -200,7 +201,7 @@ TEST(pace, a_full_cycle_comes_without_growth) {
     heap.collect_young();
     made = nullptr;
   }
-  for (int i = 0; i < 500'000; ++i) heap.make<item>();
+  for (int i = 0; i < 300'000; ++i) heap.make<item>();
   EXPECT_TRUE(old.expired());
 }
 
@@ -208,7 +209,7 @@ TEST(pace, a_full_cycle_comes_without_growth) {
 TEST(pace, what_a_growing_heap_takes_follows_what_lives) {
   gc::heap heap({.name = "growing"});
   gc::root<item> list;
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < test::rounds(40); ++round) {
     for (int i = 0; i < 20'000; ++i) {
       const gc::local<item> made = heap.make<item>();
       made->next = list.get();

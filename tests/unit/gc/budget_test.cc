@@ -15,6 +15,7 @@
 #include <tenure/gc.hpp>
 
 #include "library/gc/processor_share.h"
+#include "support/rounds.h"
 #include "unit/gc/plans.h"
 
 using namespace tenure;
@@ -191,7 +192,7 @@ TEST(pacing, beyond_its_share_the_user_decides) {
   std::vector<gc::root<item>> kept;
   for (int i = 0; i < 10'000; ++i) kept.emplace_back(heap.make<item>());
   // Enough of them to be beyond one per cent of whatever this machine has, for longer than the rest takes.
-  for (int i = 0; i < 400 || heap.statistics().collector_ns < 2'000'000'000; ++i) heap.collect();
+  for (int i = 0; i < test::rounds(400) || heap.statistics().collector_ns < 2'000'000'000; ++i) heap.collect();
   const std::uint64_t cycles = heap.statistics().cycles;
   EXPECT_THROW(make_garbage(heap, 32 << 20), std::bad_alloc);
   EXPECT_EQ(heap.statistics().cycles, cycles);

@@ -6,6 +6,7 @@
 
 #include "library/gc/dominators.h"
 #include "support/dice.h"
+#include "support/rounds.h"
 
 using namespace tenure;
 
@@ -70,7 +71,7 @@ void expect_dominators(const edges& graph) {
 
 TEST(dominators, are_what_every_way_leads_through) {
   test::dice dice(7);
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < test::rounds(400); ++round) {
     const std::uint32_t size = 1 + dice.below(40);
     edges graph(size);
     const std::uint32_t count = dice.below(3 * size);
@@ -81,7 +82,7 @@ TEST(dominators, are_what_every_way_leads_through) {
 
 // Deep, and linked both ways: what recursion or iteration in order would not get through.
 TEST(dominators, of_a_million_nodes_linked_both_ways_are_found) {
-  constexpr std::uint32_t size = 1'000'000;
+  constexpr std::uint32_t size = test::rounds(1'000'000u);
   edges graph(size);
   graph[0] = {1, size - 1};
   for (std::uint32_t node = 1; node + 1 < size; ++node) {

@@ -18,6 +18,7 @@
 #include "library/gc/marker.h"
 #include "library/gc/sweep.h"
 #include "support/dice.h"
+#include "support/rounds.h"
 #include "unit/gc/plans.h"
 #include "unit/gc/restless_collector.h"
 
@@ -254,7 +255,7 @@ TEST(ephemeron_generations, a_young_cycle_looks_at_pairs_that_were_set) {
 TEST(ephemeron_marker, marks_the_same_with_any_room) {
   for (const std::size_t room : {std::size_t{0}, std::size_t{5}, std::size_t{200}, ~std::size_t{0}}) {
     gc::heap heap({.name = "waiting", .plan = gc::plan::mark_sweep});
-    constexpr std::size_t length = 1000;
+    constexpr std::size_t length = test::rounds(std::size_t{1000});
     const auto pairs = heap.make_array<gc::ephemeron<item, item>>(2 * length);
     gc::local<item> first = heap.make<item>();
     gc::local<item> dead = heap.make<item>();
@@ -315,7 +316,7 @@ TEST(ephemeron_marker, a_long_chain_without_room_is_not_followed_by_recursion) {
   // Twenty pairs, one looked at in each pass, until pairs wait by their keys. Then each key wakes two leaves, which
   // fill the ring, and the next key.
   constexpr std::size_t before = 20;
-  constexpr std::size_t length = 100'000;
+  constexpr std::size_t length = test::rounds(std::size_t{100'000});
   const auto pairs = heap.make_array<gc::ephemeron<item, item>>(before + 3 * length);
   const gc::local<item> first = heap.make<item>();
   gc::local<item> at = first;
@@ -486,7 +487,7 @@ void run_graph(gc::heap& heap, std::uint32_t seed, int steps) {
 }
 
 TEST_P(ephemeron, random_graphs_agree_with_a_search) {
-  for (std::uint32_t seed = 1; seed <= 3; ++seed) {
+  for (std::uint32_t seed = 1; seed <= test::rounds(3u); ++seed) {
     run_graph(heap_, seed, 1500);
     ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
   }
@@ -495,7 +496,7 @@ TEST_P(ephemeron, random_graphs_agree_with_a_search) {
 TEST_P(ephemeron, random_graphs_agree_with_cycles_at_each_third_allocation) {
   test::any_heap heap(
       {.name = "each", .plan = GetParam(), .collect_every_allocations = 3, .verify = true, .poison = true});
-  for (std::uint32_t seed = 11; seed <= 12; ++seed) {
+  for (std::uint32_t seed = 11; seed < 11 + test::rounds(2u); ++seed) {
     run_graph(heap, seed, 500);
     ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
   }

@@ -11,6 +11,8 @@
 
 #include <tenure/gc.hpp>
 
+#include "support/rounds.h"
+
 using namespace tenure;
 
 namespace {
@@ -34,7 +36,7 @@ TEST(fork, the_child_goes_on_with_its_roots) {
     }
   });
   while (!holds) std::this_thread::yield();
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < test::rounds(10); ++round) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
@@ -70,7 +72,7 @@ TEST(fork, in_the_child_cells_that_others_held_are_free) {
       ++made;
     }
   });
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < test::rounds(20); ++round) {
     const int before = made;
     while (made == before) std::this_thread::yield();
     const pid_t child = ::fork();
@@ -186,7 +188,7 @@ TEST(fork, heaps_come_and_go_meanwhile) {
       for (int i = 0; i < 100; ++i) heap.make<item>();
     }
   });
-  for (int round = 0; round < 50; ++round) {
+  for (int round = 0; round < test::rounds(50); ++round) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {

@@ -9,6 +9,7 @@
 #include <tenure/gc.hpp>
 
 #include "support/dice.h"
+#include "support/rounds.h"
 #include "unit/gc/containers.h"
 #include "unit/gc/restless_collector.h"
 
@@ -105,11 +106,11 @@ void change(gc::heap& heap, Map& map, Reference& reference, test::dice& dice, st
 
 template <class Key, class Map, class Reference>
 void run(gc::heap& heap, auto look_closer) {
-  for (std::uint32_t seed = 1; seed <= 3; ++seed) {
+  for (std::uint32_t seed = 1; seed <= test::rounds(3u); ++seed) {
     test::dice dice(seed);
     const gc::local<Map> map = heap.make<Map>();
     Reference reference;
-    for (std::uint64_t i = 1; i < 500; ++i) {
+    for (std::uint64_t i = 1; i < test::rounds(500u); ++i) {
       change<Key>(heap, *map, reference, dice, i);
       if (i % 10 == 0) expect_same(*map, reference, Key::id_of);
       if (i % 10 == 5) look_closer(*map, reference);
@@ -167,13 +168,14 @@ TEST_P(maps, a_map_of_classes_does_what_the_standard_one_does) {
 
 TEST_P(maps, are_as_deep_as_they_should_be) {
   const auto map = heap_.make<gc::map<int, int>>();
-  for (int i = 0; i < 2000; ++i) (*map)[i] = i;
+  constexpr int size = test::rounds(2000);
+  for (int i = 0; i < size; ++i) (*map)[i] = i;
   int next = 0;
   for (const auto& [key, value] : *map) ASSERT_EQ(key, next++);
-  EXPECT_EQ(next, 2000);
-  map->erase(map->find(500), map->find(1500));
-  EXPECT_EQ(map->size(), 1000u);
-  EXPECT_EQ(map->lower_bound(500)->first, 1500);
+  EXPECT_EQ(next, size);
+  map->erase(map->find(size / 4), map->find(size / 4 * 3));
+  EXPECT_EQ(map->size(), static_cast<std::size_t>(size / 2));
+  EXPECT_EQ(map->lower_bound(size / 4)->first, size / 4 * 3);
 }
 
 // Comparisons are counted: a search takes a few for each level.
@@ -188,15 +190,16 @@ TEST_P(maps, are_no_deeper_after_moves) {
   using ordered = gc::map<int, int, counted_less>;
   for (const bool by_swap : {false, true}) {
     gc::local<ordered> map = heap_.make<ordered>();
-    for (int i = 0; i < 1000; ++i) {
+    constexpr int size = test::rounds(1000);
+    for (int i = 0; i < size; ++i) {
       map->try_emplace(i, i);
       const gc::local<ordered> next = by_swap ? heap_.make<ordered>() : heap_.make<ordered>(std::move(*map));
       if (by_swap) swap(*next, *map);
       map = next;
     }
     counted_less::comparisons = 0;
-    for (int i = 0; i < 1000; ++i) ASSERT_EQ(map->at(i), i);
-    EXPECT_LT(counted_less::comparisons, 1000 * 40);
+    for (int i = 0; i < size; ++i) ASSERT_EQ(map->at(i), i);
+    EXPECT_LT(counted_less::comparisons, size * 40);
   }
 }
 
@@ -263,7 +266,7 @@ TEST_P(maps, are_looked_up_by_texts) {
 TEST(maps_emptied, from_the_beginning) {
   gc::heap heap({.name = "emptied"});
   const auto map = heap.make<gc::unordered_map<int, int>>();
-  constexpr int count = 1 << 19;
+  constexpr int count = test::rounds(1 << 19);
   for (const bool by_key : {false, true}) {
     for (int i = 0; i < count; ++i) map->try_emplace(i, i);
     std::int64_t sum = 0;
@@ -326,7 +329,7 @@ TEST_P(maps, lose_nothing_while_a_collector_never_rests) {
       const gc::local<ordered> sorted = heap.make<ordered>();
       const gc::local<hashed> scattered = heap.make<hashed>();
       std::map<std::string, std::uint64_t> reference;
-      for (std::uint64_t i = 0; i < 1500; ++i) {
+      for (std::uint64_t i = 0; i < test::rounds(1500u); ++i) {
         change<string_key>(heap, *sorted, reference, dice, i);
         if (i % 100 != 99) continue;
         expect_same(*sorted, reference, string_key::id_of);

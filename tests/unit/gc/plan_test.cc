@@ -1,4 +1,5 @@
 // The conformance of plans: each against the shadow graph, in each mode, on the same seeds.
+#include "support/rounds.h"
 #include "unit/gc/graph.h"
 #include "unit/gc/plans.h"
 
@@ -53,14 +54,14 @@ void run(const gc::heap_options& options, std::uint32_t seed, int steps) {
 }
 
 TEST_P(plan_conformance, keeps_what_the_shadow_reaches_and_nothing_else) {
-  for (std::uint32_t seed = 1; seed <= 4; ++seed) {
+  for (std::uint32_t seed = 1; seed <= test::rounds(4u); ++seed) {
     run<false>(options(), seed, steps());
     ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
   }
 }
 
 TEST_P(plan_conformance, runs_each_destructor_once_when_the_shadow_says_so) {
-  for (std::uint32_t seed = 11; seed <= 13; ++seed) {
+  for (std::uint32_t seed = 11; seed < 11 + test::rounds(3u); ++seed) {
     run<true>(options(), seed, steps());
     ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
   }
@@ -160,7 +161,7 @@ struct slots {
 // More marked cards than are looked at at once.
 TEST(plan, young_cycles_look_at_every_card_that_was_stored_to) {
   gc::heap heap({.name = "cards", .verify = true, .poison = true});
-  constexpr std::size_t size = 5000;
+  constexpr std::size_t size = test::rounds(std::size_t{5000});
   const gc::local<gc::array<slots>> old = heap.make_array<slots>(size);
   heap.collect();
   for (int round = 0; round < 2; ++round) {
@@ -176,7 +177,7 @@ TEST(plan, a_heap_that_grows_collects_by_itself) {
   for (const gc::plan plan : {gc::plan::mark_sweep, gc::plan::sticky_concurrent}) {
     gc::heap heap({.name = "paced", .plan = plan, .least_growth_bytes = 1 << 20});
     gc::root<test::thing<false>> kept(heap.make<test::thing<false>>());
-    for (int i = 0; i < 1'000'000; ++i) kept->links[i % 3] = heap.make<test::thing<false>>();
+    for (int i = 0; i < test::rounds(1'000'000); ++i) kept->links[i % 3] = heap.make<test::thing<false>>();
     const gc::heap_statistics after = heap.statistics();
     EXPECT_GE(after.cycles, 2u);
     EXPECT_LT(after.block_bytes, after.allocated_bytes / 2);

@@ -13,6 +13,7 @@
 #include <tenure/gc.hpp>
 
 #include "support/dice.h"
+#include "support/rounds.h"
 #include "unit/gc/containers.h"
 #include "unit/gc/restless_collector.h"
 
@@ -144,7 +145,7 @@ void vector_step(gc::heap& heap, gc::vector<T>& sequence, std::vector<std::uint6
 
 template <class T>
 void run_vector(gc::heap& heap) {
-  for (std::uint32_t seed = 1; seed <= 4; ++seed) {
+  for (std::uint32_t seed = 1; seed <= test::rounds(4u); ++seed) {
     test::dice dice(seed);
     const gc::local<gc::vector<T>> sequence = heap.make<gc::vector<T>>();
     std::vector<std::uint64_t> reference;
@@ -158,7 +159,7 @@ void run_vector(gc::heap& heap) {
 
 template <class T>
 void run_deque(gc::heap& heap) {
-  for (std::uint32_t seed = 1; seed <= 4; ++seed) {
+  for (std::uint32_t seed = 1; seed <= test::rounds(4u); ++seed) {
     test::dice dice(seed);
     const gc::local<gc::deque<T>> sequence = heap.make<gc::deque<T>>();
     std::deque<std::uint64_t> reference;
@@ -340,7 +341,7 @@ TEST_P(sequences, algorithms_lose_nothing) {
   test::restless_collector collector(heap);
   test::dice dice(3);
   const auto less = [](const gc::local<number>& a, const gc::local<number>& b) { return a->id < b->id; };
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < test::rounds(20); ++round) {
     const auto vector = heap.make<gc::vector<element>>();
     const auto deque = heap.make<gc::deque<element>>();
     std::vector<std::uint64_t> reference;
@@ -367,7 +368,7 @@ TEST_P(sequences, algorithms_lose_nothing) {
 }
 
 TEST_P(sequences, a_string_does_what_std_string_does) {
-  for (std::uint32_t seed = 1; seed <= 4; ++seed) {
+  for (std::uint32_t seed = 1; seed <= test::rounds(4u); ++seed) {
     test::dice dice(seed);
     const gc::local<gc::string> text = heap_.make<gc::string>();
     std::string reference;

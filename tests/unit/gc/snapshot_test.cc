@@ -12,6 +12,7 @@
 #include <tenure/gc.hpp>
 
 #include "support/dice.h"
+#include "support/rounds.h"
 
 using namespace tenure;
 
@@ -122,7 +123,7 @@ TEST(snapshot, the_value_of_a_pair_is_retained_by_its_key) {
 // Each pair's value is the key of another, found in the order that is worst for passes over all that wait.
 TEST(snapshot, a_long_chain_of_pairs_is_followed_once) {
   gc::heap heap({.name = "chain", .verify = true});
-  constexpr std::size_t length = 100'000;
+  constexpr std::size_t length = test::rounds(std::size_t{100'000});
   const auto pairs = heap.make_array<gc::ephemeron<item, item>>(length);
   const gc::local<item> first = heap.make<item>();
   {

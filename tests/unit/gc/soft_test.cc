@@ -11,6 +11,7 @@
 
 #include "library/gc/weak_cells.h"
 #include "support/dice.h"
+#include "support/rounds.h"
 #include "unit/gc/plans.h"
 
 using namespace tenure;
@@ -210,7 +211,7 @@ TEST_P(soft, agrees_with_a_model_of_last_uses) {
     std::vector<std::uint64_t> used_ms;
     std::uint64_t now_ms = 1'000'000 * seed;
     collect_at(now_ms);
-    for (int step = 0; step < 300; ++step) {
+    for (int step = 0; step < test::rounds(300); ++step) {
       references.push_back(make_soft(references.size()));
       used_ms.push_back(now_ms);
       for (int i = 0; i < 4; ++i) {

@@ -8,6 +8,7 @@
 
 #include <tenure/gc.hpp>
 
+#include "support/rounds.h"
 #include "unit/gc/plans.h"
 
 using namespace tenure;
@@ -92,7 +93,7 @@ TEST_P(weak, sentence_5_a_cycle_makes_it_certain) {
 }
 
 TEST_P(weak, sentence_6_objects_that_die_together_become_null_together) {
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < test::rounds(200); ++round) {
     gc::root<item> first(heap_.make<item>());
     first->next = heap_.make<item>();
     const gc::weak<item> a{gc::local<item>(first)};
@@ -140,7 +141,7 @@ TEST_P(weak, points_into_an_object_or_to_a_base_of_it) {
 
 // Locks race with the end of the object: a lock that gives it out gives it out whole.
 TEST_P(weak, locks_race_with_cycles) {
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < test::rounds(100); ++round) {
     gc::root<item> strong(heap_.make<item>());
     strong->value = 1234;
     const gc::weak<item> reference{gc::local<item>(strong)};
