@@ -77,9 +77,10 @@ struct heap_options {
 
   // To find mistakes; each costs much time.
   unsigned collect_every_allocations = 0;  // a full cycle at each n-th allocation of the process in this heap
-  bool verify = false;                     // traces again after marking, and compares; checks what is stored
-  bool poison = false;                     // overwrites what is freed
-  bool always_evacuate = false;            // a plan that moves objects when it is worth it moves them in each cycle
+  bool verify = false;  // traces again after marking, and compares; of any heap what is stored has to be an object that
+                        // is there, or the program ends at the store
+  bool poison = false;  // overwrites what is freed
+  bool always_evacuate = false;  // a plan that moves objects when it is worth it moves them in each cycle
 };
 
 struct heap_statistics {

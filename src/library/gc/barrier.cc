@@ -28,6 +28,7 @@ bool is_alive_already(const void* target) noexcept {
 
 void published_slow(void* target) noexcept {
   if (target == nullptr) return;
+  if ((barrier.phase.load(std::memory_order_relaxed) & stores_are_verified) != 0) verify_stored(target);
   if (current_phase() != phase::stopped && is_alive_already(target)) return;
   thread_state& self = this_thread();
   const entry measured(self);
@@ -49,6 +50,7 @@ void published_slow(void* target) noexcept {
 
 void shade_in_operation(void* target) noexcept {
   if (target == nullptr) return;
+  if ((barrier.phase.load(std::memory_order_relaxed) & stores_are_verified) != 0) verify_stored(target);
   const phase now = current_phase();
   if (now != phase::marking && now != phase::resolving) return;
   const entry measured(this_thread());

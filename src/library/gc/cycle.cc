@@ -22,6 +22,8 @@ std::atomic<heap_state*> active{nullptr};
 std::atomic<std::uint32_t> handshakes{0};
 std::atomic<std::uint64_t> handshakes_ns{0};
 
+int verifying = 0;  // heaps; guarded by the cycle lock
+
 std::atomic<std::uint64_t> shades{0};
 std::atomic<bool> overflow{false};  // blocks have what is shaded and in no ring
 
@@ -48,16 +50,31 @@ void set_active_heap(heap_state* heap) noexcept { active.store(heap, std::memory
 
 void set_phase(phase to) noexcept {
   TENURE_YIELD_POINT();
-  const auto before =
-      static_cast<phase>(detail::barrier.phase.exchange(static_cast<std::uint32_t>(to), std::memory_order_seq_cst));
+  const phase before = current_phase();
+  const std::uint32_t verified = verifying == 0 ? 0 : detail::stores_are_verified;
+  detail::barrier.phase.exchange(static_cast<std::uint32_t>(to) | verified, std::memory_order_seq_cst);
   if (before == phase::stopped) detail::barrier.phase.notify_all();
+}
+
+void verify_stores(bool on) noexcept {
+  verifying += on ? 1 : -1;
+  set_phase(current_phase());
+}
+
+void verify_stored(const void* target) noexcept {
+  const window& all = window::get();
+  if (!all.holds(target)) reject(target, "not managed");
+  if (!all.is_allocated(all.place(target))) reject(target, "free: a raw pointer outlived what it pointed to");
 }
 
 void wait_while_stopped() noexcept {
 #ifdef TENURE_SYSTEMATIC
   while (current_phase() == phase::stopped) TENURE_YIELD_POINT();
 #else
-  detail::barrier.phase.wait(static_cast<std::uint32_t>(phase::stopped), std::memory_order_acquire);
+  const std::uint32_t seen = detail::barrier.phase.load(std::memory_order_acquire);
+  if (static_cast<phase>(seen & ~detail::stores_are_verified) == phase::stopped) {
+    detail::barrier.phase.wait(seen, std::memory_order_acquire);
+  }
 #endif
 }
 
@@ -121,7 +138,7 @@ void leave_shaded(const cell_place& at) noexcept {
 bool take_overflow() noexcept { return overflow.exchange(false, std::memory_order_acq_rel); }
 
 stopped_world::stopped_world(heap_state* heap) noexcept
-    : heap_(heap), before_(detail::barrier.phase.load()), since_ns_(monotonic_ns()) {
+    : heap_(heap), before_(current_phase()), since_ns_(monotonic_ns()) {
   this_thread().stopper = true;
   set_phase(phase::stopped);
   handshake();
@@ -134,7 +151,7 @@ stopped_world::~stopped_world() {
     heap_->figures.stopped_ns.fetch_add(stop_ns, std::memory_order_relaxed);
     heap_->figures.longest_stop_ns.store(std::max(heap_->figures.longest_stop_ns.load(), stop_ns));
   }
-  set_phase(static_cast<phase>(before_));
+  set_phase(before_);
 }
 
 namespace {

@@ -31,10 +31,15 @@ heap_state* active_heap() noexcept;
 void set_active_heap(heap_state* heap) noexcept;
 
 inline phase current_phase() noexcept {
-  return static_cast<phase>(detail::barrier.phase.load(std::memory_order_acquire));
+  return static_cast<phase>(detail::barrier.phase.load(std::memory_order_acquire) & ~detail::stores_are_verified);
 }
 void set_phase(phase to) noexcept;  // and wakes who waits for the end of `stopped`
 void wait_while_stopped() noexcept;
+// From now on, or no longer, each pointer that is stored is looked at: one more, or one fewer, heap verifies. With the
+// cycle lock held.
+void verify_stores(bool on) noexcept;
+// Ends the program with a message when nothing is at `target`, or when it is not managed.
+void verify_stored(const void* target) noexcept;
 
 // All that any thread did before is visible to this one after; all that this one did before is visible to them.
 void process_barrier() noexcept;
@@ -67,7 +72,7 @@ class stopped_world {
 
  private:
   heap_state* heap_;
-  std::uint32_t before_;
+  phase before_;
   std::uint64_t since_ns_;
 };
 

@@ -36,6 +36,7 @@ heap_state* make_state(heap_options options, gc::plan plan, std::uint32_t number
     // Between what a fork does before and after it no heap comes or goes.
     const holding guard(cycle_lock());
     add_heap(*made);
+    if (made->verify) verify_stores(true);
   }
   prepare_for_fork();
   made->account.start_shrinking(shrink_heap, made);
@@ -105,6 +106,7 @@ heap::~heap() {
     const holding guard(cycle_lock());
     free_destroyed();
     mourners = take_phantoms(*state_);
+    if (state_->verify) verify_stores(false);
     remove_heap(*state_);
   }
   delete state_;

@@ -7,6 +7,7 @@
 #include <tenure/gc.hpp>
 
 #include "library/gc/window.h"
+#include "support/rounds.h"
 #include "unit/gc/graph.h"
 #include "unit/gc/plans.h"
 
@@ -25,7 +26,7 @@ class faults : public testing::TestWithParam<gc::plan> {
 };
 
 TEST_P(faults, a_refused_block_collects_and_then_throws) {
-  for (std::uint64_t after = 1; after < 12; ++after) {
+  for (std::uint64_t after = 1; after <= test::rounds(11u); ++after) {
     test::any_heap heap({.name = "refused", .plan = GetParam(), .verify = true});
     gc::root<item> list(heap.make<item>());
     std::size_t made = 1;
@@ -94,6 +95,36 @@ TEST_P(faults, the_limit_holds_and_garbage_does_not_count) {
   EXPECT_GT(made * sizeof(item), std::size_t{900} << 10);
   heap.set_limit_bytes(0);
   EXPECT_NO_THROW(heap.make<item>());
+}
+
+// The verifier meets a pointer that has outlived its object where it is stored, not when a cycle comes to it.
+TEST(faults_death, a_stale_pointer_is_met_at_the_store) {
+  gc::heap heap({.name = "stale", .plan = gc::plan::mark_sweep, .verify = true});
+  const gc::local<item> top = heap.make<item>();
+  item* const stale = heap.make<item>().get();
+  const gc::local<item> beside = heap.make<item>();  // keeps the block
+  heap.collect();
+  EXPECT_DEATH(top->next = stale, "a gc pointer to .* was stored, which is free: a raw pointer outlived");
+  EXPECT_DEATH(gc::local<item>{stale}, "was stored, which is free");
+  item outside{};
+  EXPECT_DEATH(top->next = &outside, "was stored, which is not managed");
+  top->next = beside;
+}
+
+// And no longer when the last heap that verifies has gone.
+TEST(faults, stores_are_as_fast_as_ever_when_nobody_verifies) {
+  const auto verifies = [] { return (gc::detail::barrier.phase.load() & gc::detail::stores_are_verified) != 0; };
+  const bool before = verifies();
+  {
+    const gc::heap first({.name = "first", .verify = true});
+    {
+      const gc::heap second({.name = "second", .verify = true});
+      EXPECT_TRUE(verifies());
+    }
+    EXPECT_TRUE(verifies());
+  }
+  EXPECT_EQ(verifies(), before);
+  EXPECT_FALSE(before);
 }
 
 INSTANTIATE_TEST_SUITE_P(plans, faults, test::collecting_plans(), test::plan_name);

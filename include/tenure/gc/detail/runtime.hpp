@@ -42,10 +42,13 @@ enum class phase : std::uint32_t {
   stopped = 3,    // whoever publishes a pointer waits
 };
 
+// Beside the phase, in the same word: a heap verifies, and all that is stored is looked at.
+inline constexpr std::uint32_t stores_are_verified = 4;
+
 inline constexpr unsigned card_shift = 9;
 
 struct alignas(64) barrier_state {
-  std::atomic<std::uint32_t> phase{0};
+  std::atomic<std::uint32_t> phase{0};        // 0: nobody marks, and nobody verifies
   std::atomic<std::uint32_t> tells_nulls{0};  // a heap counts references: cards are marked for nulls as well
   std::atomic<std::uintptr_t> card_first{0};  // address that the first card stands for
   std::atomic<std::uintptr_t> card_bytes{0};  // how many bytes have cards; 0: no heap needs them
@@ -200,7 +203,7 @@ class operation {
       return;
     }
     begin_operation(*self_);
-    if (barrier.phase.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(phase::stopped)) [[unlikely]] {
+    if (barrier.phase.load(std::memory_order_relaxed) >= static_cast<std::uint32_t>(phase::stopped)) [[unlikely]] {
       self_ = enter_slow();
     }
   }
