@@ -92,7 +92,7 @@ std::size_t make_block(heap_state& heap, std::size_t list) {
   block_bits& bits = all.bits(block);
   // With the word that the unused end of the block would be in.
   for (std::size_t word = 0; word * 64 <= header.cell_count && word < words_per_block; ++word) {
-    bits.allocated[word].store(0, std::memory_order_relaxed);
+    bits.marks[word].allocated.store(0, std::memory_order_relaxed);
     bits.to_clear[word] = header.zeroed ? 0 : valid_cells(header, word);
     bits.marks[word].set(0);
   }
@@ -113,7 +113,7 @@ bool find_free(block_list& list, std::size_t& block, std::size_t& word) noexcept
     const block_header& header = all.header(block);
     for (; list.cursor_word * 64 < header.cell_count; ++list.cursor_word) {
       word = list.cursor_word;
-      const std::uint64_t used = all.bits(block).allocated[word].load(std::memory_order_relaxed);
+      const std::uint64_t used = all.bits(block).marks[word].allocated.load(std::memory_order_relaxed);
       if ((~used & valid_cells(header, word)) != 0) return true;
     }
     list.close(block);
@@ -153,7 +153,7 @@ void let_go(allocation_run& from) noexcept {
   window& all = window::get();
   const std::size_t block = all.block_of(first);
   for_each_unused(from, block, [&](std::size_t word, std::uint64_t unused) {
-    clear_bits(all.bits(block).allocated[word], unused);
+    clear_bits(all.bits(block).marks[word].allocated, unused);
     clear_bits(all.bits(block).marks[word].born_marked, unused);
   });
   from.next.store(nullptr, std::memory_order_relaxed);
@@ -173,7 +173,7 @@ std::size_t length_of_run(std::size_t block, std::size_t first, std::size_t most
   for (std::size_t left = 1; left != 0 && end < header.cell_count && end - first < most; end += left) {
     const std::size_t word = end / 64;
     const std::uint64_t free =
-        valid_cells(header, word) & ~all.bits(block).allocated[word].load(std::memory_order_relaxed);
+        valid_cells(header, word) & ~all.bits(block).marks[word].allocated.load(std::memory_order_relaxed);
     left = static_cast<std::size_t>(std::countr_one(free >> (end % 64)));
   }
   return std::min(end - first, most);
@@ -196,7 +196,7 @@ std::size_t take_cells(heap_state& heap, std::size_t list, allocation_run& into,
   block_bits& bits = all.bits(block);
   touch(heap, from, block);
   most = heap.collect_every != 0 ? 1 : std::min(most, std::max<std::size_t>(1, most_held_bytes / header.cell_bytes));
-  const std::uint64_t free = valid_cells(header, word) & ~bits.allocated[word].load(std::memory_order_relaxed);
+  const std::uint64_t free = valid_cells(header, word) & ~bits.marks[word].allocated.load(std::memory_order_relaxed);
   const std::size_t first = word * 64 + static_cast<std::size_t>(std::countr_zero(free));
   const std::size_t length = length_of_run(block, first, most);
   std::uint64_t later = 0;
@@ -209,7 +209,7 @@ std::size_t take_cells(heap_state& heap, std::size_t list, allocation_run& into,
     bits.to_clear[in_word] &= ~cells;
     // Alive before it is allocated, for whoever looks for the dead meanwhile.
     if (born_alive) set_bits(bits.marks[in_word].born_marked, cells);
-    set_bits(bits.allocated[in_word], cells);
+    set_bits(bits.marks[in_word].allocated, cells);
   };
   for_each_word(first, first + length, take);
   if (later != 0) take(word, later);
@@ -320,7 +320,7 @@ char* make_large(heap_state& heap, object_kind kind, std::size_t bytes) {
   block_bits& bits = all.bits(block);
   bits.marks[0].set(0);
   bits.marks[0].born_marked.store(born_marked ? 1 : 0, std::memory_order_relaxed);
-  bits.allocated[0].store(1, std::memory_order_relaxed);
+  bits.marks[0].allocated.store(1, std::memory_order_relaxed);
   for (std::size_t card = 0; card < count * (block_bytes >> detail::card_shift); ++card) {
     all.cards(block)[card].store(0, std::memory_order_relaxed);
   }

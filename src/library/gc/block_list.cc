@@ -27,7 +27,8 @@ std::size_t free_cells(std::size_t block) noexcept {
   const block_header& header = all.header(block);
   std::size_t free = header.cell_count;
   for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {
-    free -= static_cast<std::size_t>(std::popcount(all.bits(block).allocated[word].load(std::memory_order_relaxed)));
+    free -=
+        static_cast<std::size_t>(std::popcount(all.bits(block).marks[word].allocated.load(std::memory_order_relaxed)));
   }
   return free;
 }

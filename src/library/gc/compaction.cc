@@ -41,7 +41,8 @@ class free_finger {
       const block_header& header = all.header(block);
       while (cell_ < header.cell_count) {
         const std::uint32_t index = cell_++;
-        if ((all.bits(block).allocated[index / 64].load(std::memory_order_relaxed) >> (index % 64) & 1) != 0) continue;
+        if ((all.bits(block).marks[index / 64].allocated.load(std::memory_order_relaxed) >> (index % 64) & 1) != 0)
+          continue;
         found = all.place(all.address_of(block) + std::size_t{index} * header.cell_bytes);
         return true;
       }

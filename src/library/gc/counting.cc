@@ -70,7 +70,7 @@ void for_each_in_block(std::size_t block, Which which, Visit visit) {
   window& known = window::get();
   const block_header& header = known.header(block);
   for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {
-    const std::uint64_t allocated = known.bits(block).allocated[word].load(std::memory_order_acquire);
+    const std::uint64_t allocated = known.bits(block).marks[word].allocated.load(std::memory_order_acquire);
     const std::uint64_t cells = allocated & which(known.bits(block).marks[word]);
     known.for_each_cell(block, word, cells, [&](std::uint64_t, char* cell) { visit(known.place(cell)); });
   }

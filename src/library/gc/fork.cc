@@ -6,6 +6,7 @@
 #include "library/gc/collect.h"
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
+#include "library/gc/prefault.h"
 #include "library/gc/roots.h"
 #include "library/gc/sides.h"
 #include "library/gc/watches.h"
@@ -46,6 +47,8 @@ void in_child() {
   forget_other_threads();
   reset_destructors_in_child();
   reset_collector_in_child();
+  window::get().forget_preparation();
+  reset_prefault_in_child();
 }
 
 pthread_once_t registered = PTHREAD_ONCE_INIT;

@@ -14,7 +14,8 @@ namespace {
 std::size_t used_cells(const window& all, std::size_t block) noexcept {
   std::size_t used = 0;
   for (std::size_t word = 0; word * 64 < all.header(block).cell_count; ++word) {
-    used += static_cast<std::size_t>(std::popcount(all.bits(block).allocated[word].load(std::memory_order_relaxed)));
+    used +=
+        static_cast<std::size_t>(std::popcount(all.bits(block).marks[word].allocated.load(std::memory_order_relaxed)));
   }
   return used;
 }
@@ -25,8 +26,9 @@ void for_each_free_run(const window& all, std::size_t block, Visit visit) {
   const block_header& header = all.header(block);
   std::uint32_t first = 0;
   for (std::uint32_t cell = 0; cell <= header.cell_count; ++cell) {
-    const bool is_used = cell == header.cell_count ||
-                         (all.bits(block).allocated[cell / 64].load(std::memory_order_relaxed) >> (cell % 64) & 1) != 0;
+    const bool is_used =
+        cell == header.cell_count ||
+        (all.bits(block).marks[cell / 64].allocated.load(std::memory_order_relaxed) >> (cell % 64) & 1) != 0;
     if (!is_used) continue;
     if (cell != first) {
       char* begin = all.address_of(block);

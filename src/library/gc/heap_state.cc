@@ -96,7 +96,7 @@ void free_cell(const cell_place& at) noexcept {
   const std::size_t list = small ? at.header->list : 0;
   const holding guard(small ? heap->lists[list].guard : heap->large_guard);
   block_bits& bits = window::get().bits(at.block);
-  std::atomic<std::uint64_t>& allocated = bits.allocated[at.index / 64];
+  std::atomic<std::uint64_t>& allocated = bits.marks[at.index / 64].allocated;
   TENURE_CHECK((allocated.load(std::memory_order_relaxed) & at.bit) != 0);
   bits.to_clear[at.index / 64] |= at.bit;
   at.marks->marked.store(at.marks->marked.load(std::memory_order_relaxed) & ~at.bit, std::memory_order_relaxed);
@@ -119,7 +119,7 @@ void check_heap(heap_state& heap) noexcept {
     const bool has_young = header.next_young != not_chained || heap.at.load() != stage::idle;
     for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {
       const block_bits& bits = all.bits(block);
-      const std::uint64_t allocated = bits.allocated[word].load(std::memory_order_relaxed);
+      const std::uint64_t allocated = bits.marks[word].allocated.load(std::memory_order_relaxed);
       TENURE_CHECK((allocated & ~valid_cells(header, word)) == 0);
       TENURE_CHECK((allocated & bits.to_clear[word]) == 0);
       // What no cycle has reached is where a young cycle looks for it.

@@ -54,44 +54,53 @@ cell_place marker::placed(void* target, const type_descriptor* from) const noexc
     return;
   }
   __builtin_prefetch(at.marks);
-  if (is_traced(at.header->kind)) __builtin_prefetch(at.cell);
-  if (ring_count_ == ring_size) {
-    // The ring would hand over its oldest; going deeper first is left to the stack, which takes the newest.
-    // Without room it is marked at once: a root that leads to it is not looked at again. What it leads to, and pairs
-    // that wait for it as a key, are found when all marked objects are looked through.
-    if (!stack_push({static_cast<char*>(target), ~std::size_t{0}}) &&
-        mark_checked({at.cell, at.header, at.marks, at.bit})) {
-      lost_ = true;
-    }
+  const waiting_cell added{at.cell, at.header, at.marks, at.bit};
+  if (found_count_ < found_size) {
+    found_[(found_first_ + found_count_++) % found_size] = added;
     return;
   }
-  waiting_cell& into = ring_[(ring_first_ + ring_count_++) % ring_size];
-  into.cell = at.cell;
-  into.header = at.header;
-  into.marks = at.marks;
-  into.bit = at.bit;
+  waiting_cell& place = found_[found_first_];
+  const waiting_cell oldest = place;
+  place = added;
+  found_first_ = (found_first_ + 1) % found_size;
+  mark(oldest);
 }
 
 void marker::push(void* target, const type_descriptor* from) noexcept { push_here(target, from); }
 
-bool marker::stack_push(entry added) noexcept {
-  if (stack_.size() >= most_entries_) return false;
+bool marker::stack_push(const untraced& added) noexcept {
+  const auto cell = reinterpret_cast<std::uintptr_t>(added.cell);
+  const bool is_piece = added.next_element != 0;
+  if (stack_.size() + (is_piece ? 2 : 1) > most_words_) return false;
   try {
-    stack_.push_back(added);
+    if (is_piece) {
+      make_room(stack_, stack_.size() + 2);
+      stack_.push_back(added.next_element);
+    }
+    stack_.push_back(cell | (is_piece ? 1 : 0));
     return true;
   } catch (const std::bad_alloc&) {
     return false;
   }
 }
 
+marker::untraced marker::stack_pop() noexcept {
+  const std::uintptr_t word = stack_.back();
+  stack_.pop_back();
+  untraced popped{reinterpret_cast<char*>(word & ~std::uintptr_t{1}), 0};  // NOLINT(performance-no-int-to-ptr)
+  if ((word & 1) != 0) {
+    popped.next_element = stack_.back();
+    stack_.pop_back();
+  }
+  return popped;
+}
+
 [[gnu::always_inline]] inline bool marker::mark_checked(const waiting_cell& at) noexcept {
   const std::uint64_t marked = at.marks->marked.load(std::memory_order_relaxed);
   if ((marked & at.bit) != 0) return false;
-  const std::size_t block = window_.block_of(at.cell);
-  const block_bits& bits = window_.bits(block);
   // Of a cell that there is not no bit is set.
   if (at.header->state.load(std::memory_order_acquire) == block_state::free ||
-      (bits.allocated[at.marks - bits.marks].load(std::memory_order_acquire) & at.bit) == 0) [[unlikely]] {
+      (at.marks->allocated.load(std::memory_order_acquire) & at.bit) == 0) [[unlikely]] {
     reject(nullptr, at.cell, "free: a raw pointer outlived what it pointed to");
   }
   at.marks->marked.store(marked | at.bit, std::memory_order_relaxed);
@@ -99,11 +108,29 @@ bool marker::stack_push(entry added) noexcept {
   return true;
 }
 
-[[gnu::always_inline]] inline void marker::visit(const waiting_cell& at) noexcept {
-  if (!mark_checked(at)) return;
-  if (is_by_key_) [[unlikely]]
+[[gnu::always_inline]] inline void marker::add_near(const untraced& added) noexcept {
+  __builtin_prefetch(added.cell);
+  __builtin_prefetch(added.cell + 63);  // where the cell does not begin with a line of the cache
+  near_[(near_first_ + near_count_++) % near_size] = added;
+}
+
+// Whoever waits for it as a key is woken when it is traced.
+[[gnu::always_inline]] inline void marker::mark(const waiting_cell& at) noexcept {
+  if (!mark_checked(at) || (!is_traced(at.header->kind) && !is_by_key_)) return;
+  if (near_count_ < near_size) {
+    add_near({at.cell, 0});
+  } else if (!stack_push({at.cell, 0})) {
+    lost_ = true;
+  }
+}
+
+void marker::trace_nearest() noexcept {
+  const untraced at = near_[near_first_];
+  near_first_ = (near_first_ + 1) % near_size;
+  --near_count_;
+  if (is_by_key_ && at.next_element == 0) [[unlikely]]
     wake(at.cell);
-  if (is_traced(at.header->kind)) trace(at.cell, 0, false);
+  trace(at.cell, at.next_element, false);
 }
 
 void marker::trace_now(const cell_place& at) noexcept {
@@ -250,33 +277,29 @@ bool marker::look_through_pairs() noexcept {
   return marked_ != before;
 }
 
-void marker::pass_ring() noexcept {
-  const waiting_cell at = ring_[ring_first_];
-  ring_first_ = (ring_first_ + 1) % ring_size;
-  --ring_count_;
-  visit(at);
+void marker::drain_what_is_known() noexcept {
+  for (;;) {
+    // As much as can be is on its way before one is waited for.
+    while (near_count_ < near_size && !stack_.empty()) add_near(stack_pop());
+    if (near_count_ < near_size && found_count_ != 0) {
+      const waiting_cell oldest = found_[found_first_];
+      found_first_ = (found_first_ + 1) % found_size;
+      --found_count_;
+      mark(oldest);
+    } else if (near_count_ != 0) {
+      trace_nearest();
+    } else {
+      return;
+    }
+  }
 }
 
 void marker::drain() noexcept {
   for (;;) {
-    // Refilled from the stack, so that there is always something on its way.
-    while (ring_count_ < ring_size && !stack_.empty()) {
-      const entry next = stack_.back();
-      stack_.pop_back();
-      if (next.next_element == ~std::size_t{0}) {
-        push(next.cell, nullptr);
-      } else {
-        trace(next.cell, next.next_element, false);
-      }
-    }
-    if (ring_count_ != 0) {
-      pass_ring();
-    } else if (lost_) {
-      lost_ = false;
-      look_through_marked();
-    } else {
-      return;
-    }
+    drain_what_is_known();
+    if (!lost_) return;
+    lost_ = false;
+    look_through_marked();
   }
 }
 
@@ -285,7 +308,7 @@ void marker::look_through_marked() noexcept {
     if (!is_traced(header.kind)) return;
     window_.for_each_alive(block, [&](const cell_place& at) {
       trace(at.cell, 0, true);
-      while (ring_count_ != 0) pass_ring();
+      drain_what_is_known();
     });
   });
 }

@@ -1,12 +1,15 @@
 // Marks what is reachable. One thread, the one that runs the cycle.
 //
-//   push(p) ──▶ [ ring of 16: the cell and its mark word are on their way to the cache ] ──▶ mark, trace its slots
-//                       │ full                                            ▲
-//                       └──────────▶ stack ───────────────────────────────┘
+//   push(p) ──▶ [ found: the mark word is on its way ] ──▶ mark ──▶ [ near: the cell is on its way ] ──▶ trace its
+//   slots
+//                                                            │ near is full                 ▲                    │
+//                                                            └──────▶ stack ────────────────┘         push(each) ┘
 //
-// What costs is waiting for memory, so an address spends some time between being found and being looked at. A long
-// array is traced in pieces. When there is no memory for the stack, what would have gone there is marked and left, and
-// when all else is done the marked objects are looked through for what they lead to that is not marked.
+// What costs is waiting for memory, so a place spends some time between being found and being looked at, first at its
+// mark, then at the object. Most links lead to what is marked already: those objects are never fetched. Each object is
+// marked before it goes to the stack, so it is there once at most, and those without pointers never are. A long array
+// is traced in pieces. When there is no memory for the stack, what would have gone there is left, and when all else is
+// done the marked objects are looked through for what they lead to that is not marked.
 #pragma once
 
 #include <cstddef>
@@ -51,15 +54,18 @@ class marker {
   bool has_lost_pairs() const noexcept { return lost_pairs_; }
 
   std::uint64_t marked_objects() const noexcept { return marked_; }
-  // Tests: how many entries the stack may have, and how many pairs may wait.
-  void limit_stack(std::size_t entries) noexcept { most_entries_ = entries; }
+  // Tests: how many words the stack may have, and how many pairs may wait.
+  void limit_stack(std::size_t words) noexcept { most_words_ = words; }
   void limit_waiting(std::size_t pairs) noexcept { most_waiting_ = pairs; }
 
  private:
-  static constexpr std::size_t ring_size = 16;
+  static constexpr std::size_t found_size = 32;
+  static constexpr std::size_t near_size = 8;
   static constexpr std::size_t array_piece = 1024;  // elements
   static constexpr unsigned passes_without_table = 8;
-  struct entry {
+  // An object to trace, from that element on if it is an array. On the stack a word, the cell's address; with its
+  // lowest bit set there is the element's number below it.
+  struct untraced {
     char* cell;
     std::size_t next_element;
   };
@@ -79,12 +85,15 @@ class marker {
   };
 
   void push_here(void* target, const detail::type_descriptor* from) noexcept;
-  bool mark_checked(const waiting_cell& at) noexcept;  // false: it was marked already; wakes nobody
-  void visit(const waiting_cell& at) noexcept;
+  bool mark_checked(const waiting_cell& at) noexcept;  // false: it was marked already
+  void mark(const waiting_cell& at) noexcept;
+  void trace_nearest() noexcept;
+  void add_near(const untraced& added) noexcept;
   void trace(char* cell, std::size_t from_element, bool whole) noexcept;
   void trace_elements(const detail::type_descriptor& type, char* first, std::size_t count) noexcept;
   void trace_words(char* first, std::size_t bytes) noexcept;
-  bool stack_push(entry added) noexcept;  // false: there is no memory
+  bool stack_push(const untraced& added) noexcept;  // false: there is no memory
+  untraced stack_pop() noexcept;
   cell_place placed(void* target, const detail::type_descriptor* from) const noexcept;
   void trace_pair(const detail::type_descriptor& type, char* words) noexcept;
   bool push_value(const waiting_pair& of) noexcept;
@@ -92,16 +101,19 @@ class marker {
   void keep_by_key() noexcept;
   void wake(char* key) noexcept;
   bool look_through_pairs() noexcept;
-  void pass_ring() noexcept;
+  void drain_what_is_known() noexcept;  // without what was lost
   void look_through_marked() noexcept;
 
   heap_state& heap_;
   window& window_;
-  waiting_cell ring_[ring_size];
-  std::size_t ring_first_ = 0;
-  std::size_t ring_count_ = 0;
-  std::vector<entry> stack_;
-  std::size_t most_entries_ = ~std::size_t{0};
+  waiting_cell found_[found_size];
+  std::size_t found_first_ = 0;
+  std::size_t found_count_ = 0;
+  untraced near_[near_size];
+  std::size_t near_first_ = 0;
+  std::size_t near_count_ = 0;
+  std::vector<std::uintptr_t> stack_;
+  std::size_t most_words_ = ~std::size_t{0};
   std::vector<waiting_pair> waiting_;
   // A chain of pairs, each the key of the next, may need as many passes as it has links. After some they wait by their
   // keys, and whoever is marked is asked for.

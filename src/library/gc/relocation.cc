@@ -55,11 +55,11 @@ bool relocation::move(const cell_place& from, const cell_place& to) noexcept {
   const std::size_t left_word = from.index / 64;
   const std::size_t entered_word = to.index / 64;
   entered.to_clear[entered_word] &= ~to.bit;
-  entered.allocated[entered_word].store(entered.allocated[entered_word].load(std::memory_order_relaxed) | to.bit,
-                                        std::memory_order_relaxed);
+  entered.marks[entered_word].allocated.store(
+      entered.marks[entered_word].allocated.load(std::memory_order_relaxed) | to.bit, std::memory_order_relaxed);
   to.mark();
-  left.allocated[left_word].store(left.allocated[left_word].load(std::memory_order_relaxed) & ~from.bit,
-                                  std::memory_order_relaxed);
+  left.marks[left_word].allocated.store(left.marks[left_word].allocated.load(std::memory_order_relaxed) & ~from.bit,
+                                        std::memory_order_relaxed);
   left.to_clear[left_word] |= from.bit;
   from.marks->marked.store(from.marks->marked.load(std::memory_order_relaxed) & ~from.bit, std::memory_order_relaxed);
   from.marks->born_marked.store(from.marks->born_marked.load(std::memory_order_relaxed) & ~from.bit,
@@ -83,8 +83,8 @@ void* relocation::moved(void* target) const noexcept {
 std::size_t relocation::live_count(std::size_t block) const noexcept {
   std::size_t count = 0;
   for (std::size_t word = 0; word * 64 < window_.header(block).cell_count; ++word) {
-    count +=
-        static_cast<std::size_t>(std::popcount(window_.bits(block).allocated[word].load(std::memory_order_relaxed)));
+    count += static_cast<std::size_t>(
+        std::popcount(window_.bits(block).marks[word].allocated.load(std::memory_order_relaxed)));
   }
   return count;
 }
@@ -165,7 +165,7 @@ bool relocation::finish_block(std::size_t block) noexcept {
   for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {
     pinned_objects_ += static_cast<std::size_t>(std::popcount(bits.marks[word].shaded.load(std::memory_order_relaxed)));
     bits.marks[word].shaded.store(0, std::memory_order_relaxed);
-    any |= bits.allocated[word].load(std::memory_order_relaxed);
+    any |= bits.marks[word].allocated.load(std::memory_order_relaxed);
     if (!heap_.poison || !header.is_left) continue;
     window_.for_each_cell(block, word, bits.to_clear[word],
                           [&](std::uint64_t, char* cell) { poison_cell(cell, header.cell_bytes); });

@@ -84,7 +84,7 @@ void for_each_object_in(std::size_t block, Visit visit) {
   window& all = window::get();
   const block_header& header = all.header(block);
   for (std::size_t word = 0; word * 64 < header.cell_count; ++word) {
-    const std::uint64_t used = all.bits(block).allocated[word].load(std::memory_order_relaxed);
+    const std::uint64_t used = all.bits(block).marks[word].allocated.load(std::memory_order_relaxed);
     all.for_each_cell(block, word, used, [&](std::uint64_t, char* cell) { visit(all.place(cell)); });
   }
 }

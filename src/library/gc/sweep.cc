@@ -28,7 +28,7 @@ void for_each_dead(heap_state& heap, Visit visit) {
     const block_bits& bits = all.bits(block);
     for (std::size_t word = 0; word < word_count(header); ++word) {
       // In this order: a cell is marked before it is allocated.
-      const std::uint64_t allocated = bits.allocated[word].load(std::memory_order_acquire);
+      const std::uint64_t allocated = bits.marks[word].allocated.load(std::memory_order_acquire);
       const std::uint64_t dead = allocated & ~bits.marks[word].alive();
       all.for_each_cell(block, word, dead, [&](std::uint64_t, char* cell) { visit(all.place(cell)); });
     }
@@ -90,7 +90,7 @@ block_left sweep_block(heap_state& heap, std::size_t block, sweep_count& count) 
   std::size_t live = 0;
   std::size_t born = 0;
   for (std::size_t word = 0; word < word_count(header); ++word) {
-    const std::uint64_t before = bits.allocated[word].load(std::memory_order_relaxed);
+    const std::uint64_t before = bits.marks[word].allocated.load(std::memory_order_relaxed);
     mark_words& marks = bits.marks[word];
     const std::uint64_t old = before & marks.marked.load(std::memory_order_relaxed);
     const std::uint64_t young = before & ~old & marks.born_marked.load(std::memory_order_relaxed);
@@ -99,7 +99,7 @@ block_left sweep_block(heap_state& heap, std::size_t block, sweep_count& count) 
     born += static_cast<std::size_t>(std::popcount(young));
     const std::uint64_t dead = before & ~(old | young);
     if (dead == 0) continue;
-    bits.allocated[word].store(old | young, std::memory_order_relaxed);
+    bits.marks[word].allocated.store(old | young, std::memory_order_relaxed);
     bits.to_clear[word] |= dead;
     count.freed += static_cast<std::uint64_t>(std::popcount(dead));
     if (heap.poison) poison_cells(block, word, dead);
@@ -199,7 +199,7 @@ void sweep_large(heap_state& heap, sweep_count& count) noexcept {
       }
       block_bits& bits = all.bits(block);
       header.swept_cycle = heap.cycle.load(std::memory_order_relaxed);
-      const bool alive = (bits.allocated[0].load(std::memory_order_relaxed) & bits.marks[0].alive()) != 0;
+      const bool alive = (bits.marks[0].allocated.load(std::memory_order_relaxed) & bits.marks[0].alive()) != 0;
       const bool reached = bits.marks[0].marked.load(std::memory_order_relaxed) != 0;
       bits.marks[0].set(alive && reached ? 1 : 0);
       if (alive && !reached) count.born_bytes += std::size_t{run} * block_bytes;

@@ -1,10 +1,10 @@
 // The range of addresses in which all managed objects of the process lie, and what is known of each block in it.
 //
-//   window    [ block 0 | block 1 | ... ]          64 KiB each, reserved at first use, made usable 2 MiB at a time
-//   headers   one block_header for a block         what lies there
-//   bits      one block_bits for a block           allocated, marked, born marked, shaded: a bit for each cell
-//   cards     one byte for 512 bytes               set by the write barrier
-//   sides     one address for 64 cells             what is known beside them: weak references, watches
+//   window    [ block 0 | block 1 | ... ]          64 KiB each, reserved at first use, made usable a chunk of 2 MiB at
+//   a time headers   one block_header for a block         what lies there bits      one block_bits for a block
+//   allocated, marked, born marked, shaded: a bit for each cell cards     one byte for 512 bytes               set by
+//   the write barrier sides     one address for 64 cells             what is known beside them: weak references,
+//   watches
 //
 // All tables are reserved together with the window and cost memory only where they are touched. They lie apart from the
 // objects, so that marking dirties no object's page, and an overflowing object no table. From any address in an object
@@ -44,6 +44,7 @@ struct alignas(64) block_header {
   object_kind kind = object_kind::traced;
   std::atomic<block_state> state{block_state::free};
   bool zeroed = false;                  // nothing was written to it before it was taken
+  bool resident = false;                // free, and the kernel has given memory for it
   std::atomic<bool> has_shaded{false};  // its bitmap says what is shaded and in no thread's ring
   std::atomic<bool> has_sides{false};   // something is known beside one of its objects
   bool is_left = false;                 // objects were moved out of it, and their cells say where to
@@ -60,11 +61,13 @@ struct alignas(64) block_header {
 static_assert(sizeof(block_header) == 64);
 
 // A word of the four bitmaps stands for 64 cells. `marked` has one writer, the collector, and needs no locked
-// instruction; what threads allocate while it marks is in `born_marked`, written under the lock of the block's list;
-// what they have shaded in this cycle is in `shaded`, by locked instructions.
-struct mark_words {
+// instruction; `allocated`, and in `born_marked` what threads allocate while a cycle marks, are written under the lock
+// of the block's list; what they have shaded in this cycle is in `shaded`, by locked instructions. The four words lie
+// together, half a cache line: who marks a cell looks at all of them but the last.
+struct alignas(32) mark_words {
   std::atomic<std::uint64_t> marked;
   std::atomic<std::uint64_t> born_marked;
+  std::atomic<std::uint64_t> allocated;
   std::atomic<std::uint64_t>
       shaded;  // where a plan moves objects, of which none is ever shaded: pinned, and where counts are kept: held
 
@@ -84,7 +87,6 @@ struct mark_words {
 inline constexpr std::size_t words_per_block = block_bytes / 16 / 64;
 struct block_bits {
   mark_words marks[words_per_block];
-  std::atomic<std::uint64_t> allocated[words_per_block];
   // Free cells in which something was left behind. Under the lock of the block's list.
   std::uint64_t to_clear[words_per_block];
 };
@@ -161,7 +163,7 @@ class window {
   bool is_allocated(const cell_place& at) const noexcept {
     const block_state state = at.header->state.load(std::memory_order_acquire);
     return (state == block_state::cells || state == block_state::large) && at.index < at.header->cell_count &&
-           (bits_[at.block].allocated[at.index / 64].load(std::memory_order_acquire) & at.bit) != 0;
+           (at.marks->allocated.load(std::memory_order_acquire) & at.bit) != 0;
   }
 
   // Each block of that heap in which objects lie: visit(block, its header).
@@ -199,7 +201,13 @@ class window {
   // `keep`: the memory stays resident, for the next to take it.
   void give_run(std::size_t block, std::size_t count, bool keep) noexcept;
 
-  // One past the last block that was ever taken.
+  // Makes one more chunk of free blocks resident, as a huge page, when fewer are than is wanted; false: that is not so,
+  // or the kernel cannot do it. By the prefaulter alone.
+  bool prepare_chunk() noexcept;
+  // In the child of a fork, where nobody does: that chunk is free.
+  void forget_preparation() noexcept { end_preparation(false); }
+
+  // One past the last block that is taken.
   std::size_t end_block() const noexcept { return end_block_.load(std::memory_order_acquire); }
   // From now on the barrier marks cards.
   void use_cards() noexcept;
@@ -215,6 +223,12 @@ class window {
   bool reserve() noexcept;
   bool reserve_bytes(std::size_t bytes) noexcept;
   bool make_usable(std::size_t end) noexcept;
+  std::size_t wanted_resident_blocks() const noexcept;
+  std::size_t chunk_to_prepare() noexcept;
+  void end_preparation(bool is_ready) noexcept;
+  void populate_tables(std::size_t first) noexcept;
+  bool is_cold(std::size_t chunk) const noexcept;
+  void chill(std::size_t chunk, std::size_t end) noexcept;
   std::size_t find_run(std::size_t count) const noexcept;
   bool is_taken(std::size_t block) const noexcept { return (taken_[block / 64] >> (block % 64) & 1) != 0; }
 
@@ -231,6 +245,10 @@ class window {
   lock lock_;                       // guards what follows, and taken_
   std::size_t hint_ = 0;            // no block below it is free
   std::size_t usable_ = 0;          // blocks that may be touched
+  std::size_t resident_free_ = 0;   // free blocks that are resident
+  std::uint64_t* cold_ = nullptr;   // a bit a chunk: all of it is usable, free, and not resident
+  std::size_t preparing_ = npos;    // the chunk that is just faulted in
+  bool prefaults_ = true;           // false: the kernel cannot be asked to
   std::atomic<std::size_t> end_block_{0};
 };
 
