@@ -15,13 +15,10 @@ class restless_collector {
       : thread_([this, &of] {
           for (int i = 0; !is_over_; ++i) {
             i % 2 == 0 ? of.collect() : of.collect_young();
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-            // Where a cycle takes long, threads that it stops would not come to anything.
+            // Where a cycle takes long, or processors are few, threads that it stops would not come to anything.
             std::this_thread::sleep_for(std::chrono::microseconds(50));
-#endif
           }
-        }) {
-  }
+        }) {}
   ~restless_collector() { stop(); }
   restless_collector(const restless_collector&) = delete;
   restless_collector& operator=(const restless_collector&) = delete;
