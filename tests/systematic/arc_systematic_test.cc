@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <memory_resource>
@@ -14,28 +13,18 @@
 #include <tenure/intrusive.hpp>
 
 #include "core/base/yield_point.h"
+#include "counted_object.h"
 #include "systematic.h"
 
 using namespace tenure;
+using tenure::testing::expect_intact;
+using tenure::testing::intact;
 using tenure::testing::systematic;
+using tenure::testing::take_copy_and_drop;
 
 namespace {
 
-constexpr std::uint64_t intact = 0x1234567890abcdef;
-
-struct object {
-  object() { ++alive; }
-  ~object() {
-    value = 0;
-    --alive;
-    ++ended;
-  }
-  object(const object&) = delete;
-  object& operator=(const object&) = delete;
-  std::uint64_t value = intact;
-  inline static std::atomic<int> alive = 0;
-  inline static std::atomic<int> ended = 0;
-};
+using object = tenure::testing::counted_object;
 
 // Keeps what it is given back, filled with a pattern that nobody may change or take for a count.
 class graveyard final : public std::pmr::memory_resource {
@@ -75,28 +64,6 @@ class graveyard final : public std::pmr::memory_resource {
 
 using place = arc<object>;
 
-void expect_intact(const place& one, std::uint64_t seed) {
-  if (one != nullptr) {
-    ASSERT_EQ(one->value, intact) << "seed " << seed;
-  }
-}
-
-// Nothing yields within a swap.
-void take_copy_and_drop(place& from, place& to, std::uint64_t seed) {
-  place mine;
-  std::swap(mine, from);
-  if (mine == nullptr) return;
-  expect_intact(mine, seed);
-  place copy = mine;
-  weak_arc<object> seen = copy;
-  mine.reset();
-  expect_intact(copy, seed);
-  std::swap(copy, to);
-  copy.reset();
-  const place again = seen.lock();
-  expect_intact(again, seed);
-}
-
 TEST(arc_systematic, an_object_ends_once_and_not_before_its_last_reference) {
   for (std::uint64_t seed = 0; seed < 1500 && !HasFailure(); ++seed) {
     graveyard memory;
@@ -107,7 +74,7 @@ TEST(arc_systematic, an_object_ends_once_and_not_before_its_last_reference) {
     for (std::size_t number = 0; number < 3; ++number) {
       threads.add([&, number] {
         for (std::size_t i = 0; i < 4; ++i)
-          take_copy_and_drop(places[(number + i) % 3], places[(number * i + 1) % 3], seed);
+          take_copy_and_drop<weak_arc<object>>(places[(number + i) % 3], places[(number * i + 1) % 3], seed);
         places[number].reset();
       });
     }

@@ -4,51 +4,23 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
 #include <cstring>
 
 #include <tenure/brc.hpp>
 
 #include "core/base/yield_point.h"
+#include "counted_object.h"
 #include "systematic.h"
 
 using namespace tenure;
+using tenure::testing::intact;
 using tenure::testing::systematic;
+using tenure::testing::take_copy_and_drop;
 
 namespace {
 
-constexpr std::uint64_t intact = 0x1234567890abcdef;
-
-struct object {
-  object() { ++alive; }
-  ~object() {
-    value = 0;
-    --alive;
-    ++ended;
-  }
-  std::uint64_t value = intact;
-  inline static std::atomic<int> alive = 0;
-  inline static std::atomic<int> ended = 0;
-};
-
+using object = tenure::testing::counted_object;
 using place = brc<object>;
-
-// What another thread does with what it finds: nothing yields within a swap.
-void take_copy_and_drop(place& from, place& to, std::uint64_t seed) {
-  place mine;
-  swap(mine, from);
-  if (!mine) return;
-  ASSERT_EQ(mine->value, intact) << "seed " << seed;
-  place copy = mine;
-  weak_brc<object> seen = copy;
-  mine.reset();
-  ASSERT_EQ(copy->value, intact) << "seed " << seed;
-  swap(copy, to);
-  copy.reset();
-  if (const place again = seen.lock()) {
-    ASSERT_EQ(again->value, intact) << "seed " << seed;
-  }
-}
 
 // As if the owner had made so many references more that others have let go of: its next but one merges the counts.
 void drift_apart(const place& one) {
@@ -94,10 +66,11 @@ TEST(brc_systematic, an_object_ends_once_and_not_before_its_last_reference) {
     systematic threads(seed);
     threads.add([&] { own(places, seed); });
     threads.add([&] {
-      for (int i = 0; i < 3; ++i) take_copy_and_drop(places[0], places[1], seed);
+      for (int i = 0; i < 3; ++i) take_copy_and_drop<weak_brc<object>>(places[0], places[1], seed);
     });
     threads.add([&] {
-      for (int i = 0; i < 3; ++i) take_copy_and_drop(places[1], places[static_cast<std::size_t>(i)], seed);
+      for (int i = 0; i < 3; ++i)
+        take_copy_and_drop<weak_brc<object>>(places[1], places[static_cast<std::size_t>(i)], seed);
       places[2].reset();
     });
     threads.run();
