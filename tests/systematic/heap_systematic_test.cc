@@ -1,12 +1,14 @@
-// The heap's protocols, one thread at a time at their yield points: batches and spans between threads, a walk against
-// owners that pop and push, and pages on their way to the system against allocation and fork.
+// The heap's protocols, one thread at a time at their yield points: batches, spans and parked caches between threads, a
+// walk against owners that pop and push, and pages on their way to the system against allocation and fork.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
+#include <barrier>
 #include <functional>
 #include <map>
 #include <set>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "core/heap/central_list.h"
 #include "core/heap/fork.h"
 #include "core/heap/heap.h"
+#include "core/heap/thread_cache.h"
 #include "core/heap/walk.h"
 #include "core/os/virtual_memory.h"
 #include "core/pages/huge_pages.h"
@@ -96,6 +99,7 @@ class HeapSystematic : public ::testing::Test {
   static void for_seeds(std::uint32_t count, Run run) {
     for (std::uint32_t seed = 1; seed <= count; ++seed) {
       SCOPED_TRACE(::testing::Message() << "seed " << seed);
+      give_up_parked_caches(0);  // of the run before
       run(seed);
       check_heap();
       ASSERT_FALSE(HasFailure()) << "seed " << seed;
@@ -138,6 +142,59 @@ TEST_F(HeapSystematic, BatchesChangeHandsWhole) {
         }
       });
     }
+    threads.run();
+    for (void*& block : state.shared) state.release(std::exchange(block, nullptr));
+    const heap_figures now = figures();
+    EXPECT_EQ(now.live_blocks, before);
+    EXPECT_TRUE(adds_up(now));
+  });
+}
+
+// --- parked caches --------------------------------------------------------------------------------------------------
+
+// Three threads that end with something in their caches.
+void leave_caches(std::uint32_t seed) {
+  std::barrier together(3);
+  std::vector<std::thread> threads;
+  for (std::uint32_t t = 0; t < 3; ++t) {
+    threads.emplace_back([&together, seed, t] {
+      dice random(seed * 8 + t);
+      std::vector<void*> blocks;
+      for (int i = 0; i < 4; ++i)
+        blocks.push_back(allocate(random.one_in(2) ? 48 : 8192, wire::allocation_entry::malloc));
+      for (void* block : blocks) deallocate(block);
+      together.arrive_and_wait();  // none takes over what another leaves
+    });
+  }
+  for (std::thread& each : threads) each.join();
+}
+
+TEST_F(HeapSystematic, ParkedCachesAreTakenOverOrGivenUpAndSeenAllTheTime) {
+  const std::uint64_t before = figures().live_blocks;
+  for_seeds(300, [&](std::uint32_t seed) {
+    leave_caches(seed);
+    program state;
+    scenario threads(seed);
+    const bool is_exact = seed % 2 == 0;  // nobody allocates while it is counted
+    for (std::uint32_t t = 0; t < 2; ++t) {
+      threads.add([&state, seed, t, is_exact] {
+        dice random(seed * 4 + t);
+        if (is_exact) return static_cast<void>(own_record());
+        for (int i = 0; i < 4; ++i) state.allocate_into(random, random.one_in(2) ? 48 : 8192);
+      });
+    }
+    threads.add([] {
+      for (int i = 0; i < 2; ++i) give_up_parked_caches(0);
+    });
+    threads.add([before, is_exact] {
+      for (int i = 0; i < 3; ++i) {
+        const heap_figures now = figures();
+        EXPECT_TRUE(adds_up(now));
+        if (is_exact) {
+          EXPECT_EQ(now.live_blocks, before);
+        }
+      }
+    });
     threads.run();
     for (void*& block : state.shared) state.release(std::exchange(block, nullptr));
     const heap_figures now = figures();

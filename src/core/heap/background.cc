@@ -55,6 +55,7 @@ bool thin_spans(bool also_changed) noexcept {
 
 // One look at everything. True when there was something to do, or will be at the next look.
 bool look_after() noexcept {
+  give_up_parked_caches(decay_ns());
   trim_batches();
   return_pages(decay_ns());
   const bool thinned = thin_spans(false);

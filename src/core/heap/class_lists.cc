@@ -164,6 +164,15 @@ void draw(thread_record& record, class_state& state, std::size_t size_class) noe
   state.interval_epoch = record.interval_epoch;
 }
 
+// Whether the interval is another one than when it was last looked up.
+bool follow_interval(thread_record& record) noexcept {
+  const std::uint64_t interval_bytes = telemetry::sample_interval_bytes();
+  if (interval_bytes == record.interval_bytes) return false;
+  record.interval_bytes = interval_bytes;
+  ++record.interval_epoch;
+  return true;
+}
+
 }  // namespace
 
 void begin_credit(thread_record& record, bool is_first) noexcept {
@@ -172,9 +181,12 @@ void begin_credit(thread_record& record, bool is_first) noexcept {
   record.last_sample_ns = os::monotonic_ns() - first_samples * spacing_ns;
 }
 
-void take_credit_over(thread_record& record) noexcept {
+void take_over(thread_record& record) noexcept {
   const auto all_ns = most_samples * value(option::sample_spacing) * 1000;
-  if (static_cast<std::int64_t>(os::monotonic_ns() - record.last_sample_ns) >= all_ns) record.sample_doublings = 0;
+  const bool is_rested = static_cast<std::int64_t>(os::monotonic_ns() - record.last_sample_ns) >= all_ns;
+  const bool is_dense_again = is_rested && record.sample_doublings != 0;
+  if (is_rested) record.sample_doublings = 0;
+  if (!follow_interval(record) && is_dense_again) ++record.interval_epoch;
 }
 
 void spend_credit(thread_record& record) noexcept {
@@ -243,6 +255,18 @@ void reopen(hot_cache& cache, class_state& state, std::size_t size_class) noexce
   grant(cache, state, size_class, 0);
 }
 
+void shrink_cache(hot_cache& cache, thread_record& record, std::uint64_t most_bytes) noexcept {
+  while (record.held_limit_bytes > most_bytes) {
+    for (std::size_t i = class_count; --i != 0 && record.held_limit_bytes > most_bytes;) {
+      class_state& state = record.classes[i];
+      if (state.capacity == 0) continue;
+      flush_class(cache, state, i);
+      halve_capacity(record, state, i);
+      reopen(cache, state, i);
+    }
+  }
+}
+
 namespace {
 
 // Classes that met no slow path since the last look are given up and start small again.
@@ -266,9 +290,7 @@ void note_slow_path(hot_cache& cache, thread_record& record, class_state& state,
   if (unlikely(++record.slow_paths % slow_paths_between_looks == 0)) {
     drop_neglected(cache, record);
     state.used = true;
-    const std::uint64_t interval_bytes = telemetry::sample_interval_bytes();
-    if (interval_bytes != record.interval_bytes) ++record.interval_epoch;
-    record.interval_bytes = interval_bytes;
+    follow_interval(record);
   }
   // Forgetting the past is what a Poisson process may always do. What was granted for the old point is given up first.
   if (unlikely(state.until_sample == 0 || state.interval_epoch != record.interval_epoch)) {

@@ -31,6 +31,8 @@ void reopen(hot_cache& cache, class_state& state, std::size_t size_class) noexce
 // The same in the child of fork, for a thread that is gone: it may have stood between counting a push and pushing, so
 // the lists themselves tell how long they are.
 void abandon_class(hot_cache& cache, class_state& state, std::size_t size_class) noexcept;
+// Classes of the largest blocks give up what they hold until all together may hold no more than that.
+void shrink_cache(hot_cache& cache, thread_record& record, std::uint64_t most_bytes) noexcept;
 // What is set aside goes to the central list.
 void give_spare(class_state& state, std::size_t size_class) noexcept;
 
@@ -42,6 +44,6 @@ void spend_credit(thread_record& record) noexcept;
 void begin_credit(thread_record& record, bool is_first) noexcept;
 // Who takes over the record of a thread that has ended goes on with what is left, so that a program of many short
 // threads is sampled no more often than one of as many as it has at a time. After a long while there is plenty.
-void take_credit_over(thread_record& record) noexcept;
+void take_over(thread_record& record) noexcept;
 
 }  // namespace tenure::core

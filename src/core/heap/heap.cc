@@ -486,6 +486,7 @@ bool is_in_window(const void* address) noexcept { return is_mapped(address); }
 
 std::size_t purge() noexcept {
   flush_own_cache();
+  if (!hot.busy) give_up_parked_caches(0);
   busy_section entered(hot);
   for (std::size_t i = 1; i < class_count; ++i) {
     central_lists[i].trim(i);

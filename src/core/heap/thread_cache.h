@@ -24,6 +24,10 @@
 // A reader that holds `lock` can walk the lists of a running thread: the owner can only pop and push until it needs its
 // slow path, and then waits. A walk is good when neither heads nor room have changed meanwhile (walk.h).
 //
+// The cache of a thread that ends is parked: lists, their lengths and what is known of samples stay in the record, and
+// the next thread that begins goes on with them. Few are, none of them large or for long, so that threads which follow
+// each other need no central list and nothing is stranded where none follows.
+//
 // The hot part has no pointer to follow: it is the thread's own memory, constant-initialised to "every list empty, no
 // room", so that the first malloc or free of a thread finds the slow path by itself.
 #pragma once
@@ -140,6 +144,9 @@ struct thread_record {
   std::uint16_t interval_epoch = 0;    // and how often it was found changed
   std::uint64_t held_limit_bytes = 0;  // sum over classes of what capacity allows
   std::uint32_t slow_paths = 0;
+  hot_cache* parked = nullptr;       // where the lists of a thread that has ended wait for the next one
+  bool is_parked = false;            // they do; `cache` is where they are
+  std::uint64_t parked_ns = 0;       // since when
   bool recorded = false;             // every malloc and free of the thread takes its slow path (recorded_cache.h)
   std::uint64_t recorded_bytes = 0;  // that it holds then
   class_state classes[class_count];
@@ -179,6 +186,8 @@ void adopt_caches_after_fork() noexcept;
 
 // Blocks of the calling thread's cache go to the central lists; at thread exit, and for tenure_purge().
 void flush_own_cache() noexcept;
+// Caches that have waited for a thread for so long go to the central lists. Thread-safe; not inside of a busy section.
+void give_up_parked_caches(std::uint64_t age_ns) noexcept;
 // The same of any cache that the caller may change; lengths begin anew.
 void empty_cache(hot_cache& cache, thread_record& record) noexcept;
 

@@ -54,6 +54,7 @@ class Sampling : public ::testing::Test {
   template <class Work>
   static void in_a_thread(std::uint64_t interval_bytes, Work work) {
     telemetry::set_sample_interval_bytes(interval_bytes);
+    give_up_parked_caches(0);
     std::thread([&] {
       ASSERT_NE(own_record(), nullptr);
       work();

@@ -6,8 +6,12 @@
 #include <thread>
 #include <vector>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "core/base/options.h"
 #include "core/heap/central_list.h"
+#include "core/heap/fork.h"
 #include "core/os/processors.h"
 #include "core/telemetry/telemetry.h"
 #include "support/dice.h"
@@ -35,6 +39,7 @@ class ThreadCache : public ::testing::Test {
 // In a thread of its own, which begins with an empty cache and ends.
 template <class Work>
 void in_a_thread(Work work) {
+  give_up_parked_caches(0);
   std::thread thread([&] {
     telemetry::set_sample_interval_bytes(0);
     if (own_record() != nullptr) own_record()->clock.reset();
@@ -130,6 +135,7 @@ TEST_P(ThreadCacheLimit, IsNeverPassed) {
     test::free_all(blocks);
   });
   flush_own_cache();
+  give_up_parked_caches(0);
   const std::uint64_t of_this_thread = figures().cached_bytes;
   ASSERT_TRUE(set_value(option::thread_cache, limit));
   in_a_thread([&] {
@@ -211,6 +217,142 @@ TEST_F(ThreadCache, FlushGivesEverythingUp) {
     EXPECT_EQ(figures().cached_bytes, before);
     deallocate(test::allocate(64));  // and goes on
   });
+}
+
+// As in_a_thread(), with the cache of the thread before.
+template <class Work>
+void in_the_next_thread(Work work) {
+  std::thread(work).join();
+}
+
+TEST_F(ThreadCache, TheNextThreadGoesOnWithWhatTheLastOneHad) {
+  constexpr std::size_t bytes[] = {48, 8192};  // a class with two lists, one with one
+  give_up_parked_caches(0);
+  const heap_figures before = figures();
+  in_a_thread([&] {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 12; ++i) blocks.push_back(test::allocate(bytes[i % 2]));
+    test::free_all(blocks);
+  });
+  const heap_figures parked = figures();
+  EXPECT_GT(parked.cached_bytes, before.cached_bytes);
+  EXPECT_EQ(parked.thread_caches, before.thread_caches);
+  EXPECT_EQ(parked.live_blocks, before.live_blocks);
+  test::expect_to_add_up(parked);
+  in_the_next_thread([&] {
+    ASSERT_NE(own_record(), nullptr);
+    EXPECT_EQ(figures().cached_bytes, parked.cached_bytes);
+    std::vector<void*> blocks;
+    for (const std::size_t size : bytes) blocks.push_back(test::allocate(size));
+    EXPECT_EQ(figures().live_blocks, before.live_blocks + blocks.size());
+    test::expect_to_add_up(figures());
+    test::free_all(blocks);
+    flush_own_cache();
+    EXPECT_EQ(figures().cached_bytes, before.cached_bytes);  // it was this thread's
+  });
+  EXPECT_EQ(figures().live_blocks, before.live_blocks);
+}
+
+TEST_F(ThreadCache, ThreadsThatFollowEachOtherLoseNothingOfTheirCaches) {
+  const heap_figures before = figures();
+  std::vector<test::filled_block> blocks;
+  dice random(23);
+  for (int number = 0; number < 300; ++number) {
+    in_the_next_thread([&] {
+      for (int i = 0; i < 60; ++i) {
+        if (blocks.size() < 200 || random.below(2) == 0) {
+          blocks.push_back(test::filled_block::make(1 + random.below(number % 7 == 0 ? 20000 : 1500),
+                                                    static_cast<unsigned char>(random())));
+        } else {
+          std::swap(blocks[random.below(static_cast<std::uint32_t>(blocks.size()))], blocks.back());
+          ASSERT_TRUE(blocks.back().is_intact());
+          deallocate(blocks.back().start);
+          blocks.pop_back();
+        }
+      }
+    });
+    if (number % 50 == 0) give_up_parked_caches(0);
+    if (number % 20 == 0) test::expect_to_add_up(figures());
+  }
+  for (const test::filled_block& block : blocks) {
+    ASSERT_TRUE(block.is_intact());
+    deallocate(block.start);
+  }
+  EXPECT_EQ(figures().live_blocks, before.live_blocks);
+  test::expect_to_add_up(figures());
+}
+
+TEST_F(ThreadCache, FewCachesWaitHoweverManyThreadsEnd) {
+  flush_own_cache();
+  give_up_parked_caches(0);
+  const std::uint64_t before = figures().cached_bytes;
+  constexpr std::ptrdiff_t count = 48;
+  std::barrier together(count);
+  std::vector<std::thread> threads;
+  for (std::ptrdiff_t number = 0; number < count; ++number) {
+    threads.emplace_back([&] {
+      std::vector<void*> blocks;
+      for (std::size_t c = 1; c < class_count; c += 2) blocks.push_back(test::allocate(class_bytes[c]));
+      test::free_all(blocks);
+      together.arrive_and_wait();
+    });
+  }
+  for (std::thread& each : threads) each.join();
+  const heap_figures parked = figures();
+  EXPECT_GT(parked.cached_bytes, before);
+  EXPECT_LE(parked.cached_bytes - before, std::min(2 * os::processor_count(), 16u) * std::uint64_t{256 * 1024});
+  test::expect_to_add_up(parked);
+  give_up_parked_caches(std::uint64_t{1} << 60);  // none is so old
+  EXPECT_EQ(figures().cached_bytes, parked.cached_bytes);
+  give_up_parked_caches(0);
+  EXPECT_EQ(figures().cached_bytes, before);
+  test::expect_to_add_up(figures());
+}
+
+TEST_F(ThreadCache, AParkedCacheIsNotTakenOverBeyondTheLimit) {
+  flush_own_cache();
+  in_a_thread([] { deallocate(test::allocate(1000)); });
+  ASSERT_GT(figures().cached_bytes, 0u);
+  ASSERT_TRUE(set_value(option::thread_cache, 0));
+  in_the_next_thread([] {
+    void* const block = test::allocate(1000);
+    EXPECT_EQ(figures().cached_bytes, 0u);
+    deallocate(block);
+    EXPECT_EQ(figures().cached_bytes, 0u);
+  });
+}
+
+TEST_F(ThreadCache, ParkedCachesGoOnInTheChildOfFork) {
+  give_up_parked_caches(0);
+  const heap_figures flushed = figures();
+  in_a_thread([&] {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 6; ++i) blocks.push_back(test::allocate(48));
+    test::free_all(blocks);
+  });
+  const heap_figures parked = figures();
+  before_fork();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    after_fork_in_child();
+    EXPECT_EQ(figures().thread_caches, parked.thread_caches);
+    EXPECT_EQ(figures().cached_bytes, parked.cached_bytes);
+    in_the_next_thread([&] {
+      ASSERT_NE(own_record(), nullptr);
+      EXPECT_EQ(figures().cached_bytes, parked.cached_bytes);
+      test::allocate(48);
+      EXPECT_EQ(figures().live_blocks, parked.live_blocks + 1);
+      test::expect_to_add_up(figures());
+      flush_own_cache();
+      EXPECT_EQ(figures().cached_bytes, flushed.cached_bytes);
+    });
+    check_heap();
+    ::_exit(HasFailure() ? 1 : 0);
+  }
+  after_fork_in_parent();
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST_F(ThreadCache, ThreadsThatPassBlocksAroundLoseNone) {
