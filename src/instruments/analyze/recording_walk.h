@@ -151,6 +151,10 @@ class recording_walk {
  private:
   struct state {
     state(process_profile&& profile, symbols::symbolizer& symbolizer, const selection& selected);
+    // Its block will be asked for soon: of many blocks, waiting for memory is most of what an event costs.
+    void expect(std::uint32_t slot) const {
+      if (slot < blocks.size()) __builtin_prefetch(&blocks[slot], 1);
+    }
     walked_process process;
     frame_resolver frames;
     selector chooser;
@@ -160,6 +164,7 @@ class recording_walk {
     bool is_over = false;              // the window is
     bool is_dropped = false;
   };
+  static constexpr std::size_t events_ahead = 16;
   std::uint64_t place_to_begin() const;
   static live_then alive_in(const state& of);
   static bool is_taken(state& of, const record::event& one) {
@@ -203,7 +208,9 @@ class recording_walk {
   template <class Visit>
   void take(std::size_t index, std::span<const record::event> events, Visit& visit) {
     state& of = *states_[index];
-    for (const record::event& one : events) {
+    for (std::size_t at = 0; at < events.size(); ++at) {
+      if (at + events_ahead < events.size()) of.expect(events[at + events_ahead].slot);
+      const record::event& one = events[at];
       if (one.time_ns > of.memory_ns) pass_memory(index, of, visit);
       of.is_over |= one.time_ns >= of.end_ns;
       if (of.is_over) return;
