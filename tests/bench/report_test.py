@@ -38,6 +38,25 @@ class Report(unittest.TestCase):
         some.samples["small"]["tenure"] = [sample(3.0, 10), sample(30.0, 10), sample(2.0, 10)]
         self.assertAlmostEqual(some.ratio("time", "small", "tenure"), 1.5)
 
+    def test_an_oracle_that_is_only_luck_is_none_when_the_other_rounds_choose_it(self):
+        some = figures()
+        # Lucky in one round of four, each in another.
+        some.samples["small"] = {"tenure": [sample(4.0, 1)] * 4,
+                                 "left": [sample(value, 1) for value in (1.0, 4.0, 4.0, 4.0)],
+                                 "right": [sample(value, 1) for value in (8.0, 2.0, 8.0, 8.0)]}
+        self.assertAlmostEqual(some.held_out_ratio("small", "tenure"), 1.0)
+        some.samples["small"]["right"] = [sample(2.0, 1)] * 4
+        self.assertAlmostEqual(some.held_out_ratio("small", "tenure"), 2.0)  # best in every round: no luck
+        self.assertAlmostEqual(some.held_out_ratio("large", "tenure"), 0.5)
+        self.assertAlmostEqual(some.held_out_mean("tenure"), 1.0)
+
+    def test_two_rounds_hold_none_out(self):
+        some = figures()
+        for one in some.samples["small"].values():
+            del one[2:]
+        self.assertIsNone(some.held_out_ratio("small", "tenure"))
+        self.assertIsNone(figures({"small": {"tenure": ["wrong output"]}}).held_out_ratio("small", "tenure"))
+
     def test_one_failure_takes_the_cell_out_and_is_told(self):
         some = figures({"small": {"left": ["ended by signal 11"]}})
         self.assertEqual(some.oracle("time", "small"), (4.0, "right"))
@@ -45,7 +64,7 @@ class Report(unittest.TestCase):
         text = report.markdown(some, "about", {})
         self.assertIn("- left on small: ended by signal 11", text)
         self.assertIn("FAILED", text)
-        self.assertIn("| left | 4.00 | large 4.00 | 1.00 | large 1.00 | 1 of 2 |", text)
+        self.assertIn("| left | 4.00 | 4.00 | large 4.00 | 1.00 | large 1.00 | 1 of 2 |", text)
 
     def test_losses_come_first_and_the_worst_of_them_on_top(self):
         some = figures()
