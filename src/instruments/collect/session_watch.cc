@@ -116,7 +116,8 @@ void session_watch::add(std::unique_ptr<region_reader> reader, const std::string
   next_tick_ns_ = 0;
 }
 
-// The same process has become another program. Seen before that one had a region, it was taken for one without.
+// The same process has become another program. Seen before that one had a region, it was taken for one without; and for
+// gone, where the other one has ended, too, before its region was seen.
 void session_watch::finish_earlier(process_watch& now) {
   process_watch* last = nullptr;
   for (const auto& earlier : watches_) {
@@ -130,8 +131,12 @@ void session_watch::finish_earlier(process_watch& now) {
     else
       earlier->finish(earlier->has_exited() ? process_end::exited : process_end::replaced, now.start_ns());
   }
-  if (last != nullptr && last->record().end == process_end::unwatched && now.record().origin == wire::origin::exec)
-    last->record().end = process_end::replaced;
+  if (last == nullptr || now.record().origin != wire::origin::exec) return;
+  process_record& before = last->record();
+  const bool was_taken_for_gone = before.end == process_end::vanished && before.parent_pid == now.record().parent_pid;
+  if (before.end != process_end::unwatched && !was_taken_for_gone) return;
+  before.end = process_end::replaced;
+  before.end_ns = std::min(before.end_ns, std::max(before.start_ns, now.start_ns()));
 }
 
 void session_watch::tick_if_due(const std::function<bool(std::uint32_t pid)>& is_ours) {

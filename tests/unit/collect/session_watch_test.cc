@@ -61,6 +61,15 @@ TEST_F(SessionWatch, ARegionThatComesLateTellsOfAnotherProgram) {
   EXPECT_EQ(ends(), (std::vector{process_end::replaced, process_end::vanished}));
 }
 
+TEST_F(SessionWatch, ARegionThatComesWhenTheProcessIsGoneTellsOfAnotherProgramToo) {
+  begin(0, wire::origin::fork);
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+  watch_->tick_if_due([](std::uint32_t) { return false; });
+  begin(1, wire::origin::exec);
+  EXPECT_EQ(ends(), (std::vector{process_end::replaced, process_end::vanished}));
+}
+
 TEST_F(SessionWatch, WithoutOneItIsAProgramWithoutTenure) {
   begin(0, wire::origin::exec);
   lose();
