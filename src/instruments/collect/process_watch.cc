@@ -131,8 +131,11 @@ void process_watch::bound_samples() {
   if (interval != 0 && interval <= interval_limit_bytes) reader_->set_sample_interval_bytes(interval * 2);
 }
 
+bool process_watch::is_memory_due(std::uint64_t now_ns) const {
+  return tape_ == nullptr || now_ns >= last_sampled_ns_ + recorded_pause_ns;
+}
+
 bool process_watch::sample_memory(std::uint64_t now_ns, std::string& buffer, collector_cost& cost) {
-  if (tape_ != nullptr && now_ns < last_sampled_ns_ + recorded_pause_ns) return true;
   last_sampled_ns_ = now_ns;
   const auto resident = read_resident_bytes(record_.pid);
   if (!resident) return false;

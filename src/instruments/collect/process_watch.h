@@ -32,6 +32,8 @@ class process_watch {
   double drain();
   // Reads the resident bytes and, if it is worth it, smaps. False when the process is gone.
   bool sample_memory(std::uint64_t now_ns, std::string& buffer, collector_cost& cost);
+  // Of a process that is recorded, whose rings are looked at more often, not at each look.
+  bool is_memory_due(std::uint64_t now_ns) const;
   // The last of everything; the region file is removed, its memory given back.
   void finish(process_end end, std::uint64_t time_ns);
   // While it still runs, at the end of the watching: smaps as they are now.

@@ -146,6 +146,7 @@ void session_watch::tick_if_due(const std::function<bool(std::uint32_t pid)>& is
   for (const auto& watch : watches_) {
     if (watch->is_finished()) continue;
     fullest = std::max(fullest, watch->drain());
+    if (!watch->is_memory_due(now_ns)) continue;
     if (!watch->sample_memory(now_ns, buffer_, run_.cost) && !is_ours(watch->pid()))
       watch->finish(watch->has_exited() ? process_end::exited : process_end::vanished, now_ns);
   }
