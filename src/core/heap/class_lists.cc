@@ -255,15 +255,22 @@ void reopen(hot_cache& cache, class_state& state, std::size_t size_class) noexce
   grant(cache, state, size_class, 0);
 }
 
+namespace {
+
+// What the class holds is given up, and it may hold half as much.
+void shrink_class(hot_cache& cache, thread_record& record, std::size_t size_class) noexcept {
+  class_state& state = record.classes[size_class];
+  if (state.capacity == 0) return;
+  flush_class(cache, state, size_class);
+  halve_capacity(record, state, size_class);
+  reopen(cache, state, size_class);
+}
+
+}  // namespace
+
 void shrink_cache(hot_cache& cache, thread_record& record, std::uint64_t most_bytes) noexcept {
   while (record.held_limit_bytes > most_bytes) {
-    for (std::size_t i = class_count; --i != 0 && record.held_limit_bytes > most_bytes;) {
-      class_state& state = record.classes[i];
-      if (state.capacity == 0) continue;
-      flush_class(cache, state, i);
-      halve_capacity(record, state, i);
-      reopen(cache, state, i);
-    }
+    for (std::size_t i = class_count; --i != 0 && record.held_limit_bytes > most_bytes;) shrink_class(cache, record, i);
   }
 }
 
@@ -277,10 +284,7 @@ void drop_neglected(hot_cache& cache, thread_record& record) noexcept {
       state.used = false;
       continue;
     }
-    if (state.capacity == 0) continue;
-    flush_class(cache, state, i);
-    halve_capacity(record, state, i);
-    reopen(cache, state, i);
+    shrink_class(cache, record, i);
   }
 }
 
