@@ -1,10 +1,10 @@
 // The range of addresses in which all managed objects of the process lie, and what is known of each block in it.
 //
-//   window    [ block 0 | block 1 | ... ]          64 KiB each, reserved at first use, made usable a chunk of 2 MiB at
-//   a time headers   one block_header for a block         what lies there bits      one block_bits for a block
-//   allocated, marked, born marked, shaded: a bit for each cell cards     one byte for 512 bytes               set by
-//   the write barrier sides     one address for 64 cells             what is known beside them: weak references,
-//   watches
+//   window    [ block 0 | block 1 | ... ]          64 KiB each, reserved at first use, made usable 2 MiB at a time
+//   headers   one block_header for a block         what lies there
+//   bits      one block_bits for a block           allocated, marked, born marked, shaded: a bit for each cell
+//   cards     one byte for 512 bytes               set by the write barrier
+//   sides     one address for 64 cells             what is known beside them: weak references, watches
 //
 // All tables are reserved together with the window and cost memory only where they are touched. They lie apart from the
 // objects, so that marking dirties no object's page, and an overflowing object no table. From any address in an object
