@@ -14,7 +14,7 @@ namespace tenure::analyze {
 namespace {
 
 process_profile analyze_process(collect::process_record&& record, symbols::symbolizer& symbolizer,
-                                const analyze_options& options) {
+                                const analyze_options& options, const share_function& progress) {
   process_profile result;
   result.record = std::move(record);
   const std::vector<collect::sample>& samples = result.record.samples;
@@ -22,7 +22,7 @@ process_profile analyze_process(collect::process_record&& record, symbols::symbo
   result.live_peak_time_ns = course.peak_time_ns;
 
   frame_resolver frames(result, symbolizer);
-  group_sites(result, samples_of(result, course), frames);
+  group_sites(result, samples_of(result, course), frames, progress);
   const auto whole = aggregate(samples, course, result.record.end_ns, 1, [](std::size_t) { return 0u; });
   result.allocated = whole[0].allocated;
   result.inherited = whole[0].inherited;
@@ -59,8 +59,10 @@ profile analyze(collect::recording&& recording, symbols::symbolizer& symbolizer,
   std::vector<collect::process_record> records = std::move(recording.processes);
   result.run = std::move(recording);
   result.run.processes.clear();
-  for (collect::process_record& record : records)
-    result.processes.push_back(analyze_process(std::move(record), symbolizer, options));
+  for (collect::process_record& record : records) {
+    const share_function progress = part_of(options.progress, "finding names", result.processes.size(), records.size());
+    result.processes.push_back(analyze_process(std::move(record), symbolizer, options, progress));
+  }
   result.main_process = main_process_of(result);
   result.symbol_notes = symbolizer.notes();
   return result;

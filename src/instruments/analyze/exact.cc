@@ -125,11 +125,13 @@ bool is_greater(const exact_site& left, const exact_site& right) {
   return left.allocated.bytes > right.allocated.bytes;
 }
 
-void group_by_function(exact_process& process, symbols::symbolizer& symbolizer) {
+void group_by_function(exact_process& process, symbols::symbolizer& symbolizer, const share_function& progress) {
   frame_resolver frames(process.profile, symbolizer);
   std::unordered_map<std::string, std::size_t> by_name;
   std::vector<std::uint64_t> heaviest;
   for (exact_site& site : process.sites) {
+    if (progress)
+      progress(static_cast<double>(&site - process.sites.data()) / static_cast<double>(process.sites.size()));
     const auto chain = frames.user_chain(site.stack, 1);
     const std::string name = chain.empty() ? "[no stack]" : chain[0].what->function;
     const auto [place, is_new] = by_name.emplace(name, process.by_function.size());
@@ -267,8 +269,7 @@ exact_report analyze_exactly(collect::recording_reader& reader, symbols::symboli
     exact_process process = close(open[i], walk.blocks(i), std::move(walk.process(i)));
     process.memory = std::move(memory);
     std::stable_sort(process.sites.begin(), process.sites.end(), is_greater);
-    walk.tell("finding names", static_cast<double>(i) / static_cast<double>(walk.size()));
-    group_by_function(process, symbolizer);
+    group_by_function(process, symbolizer, walk.part("finding names", i, walk.size()));
     add_frees(process, open[i], symbolizer);
     if (options.resolves_all_frames) frame_resolver(process.profile, symbolizer).resolve_all();
     report.processes.push_back(std::move(process));

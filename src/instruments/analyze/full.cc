@@ -189,7 +189,8 @@ void drop_strangers(const collect::process_record& record, std::vector<tally>& t
 }
 
 process_profile profile_of(collect::process_record&& record, open_account& account, const full_account& full,
-                           symbols::symbolizer& symbolizer, const analyze_options& options) {
+                           symbols::symbolizer& symbolizer, const analyze_options& options,
+                           const share_function& progress) {
   process_profile result;
   result.record = std::move(record);
   result.full = full;
@@ -198,7 +199,7 @@ process_profile profile_of(collect::process_record&& record, open_account& accou
   drop_strangers(result.record, tallies);
   const group_source source = source_of(tallies);
   frame_resolver frames(result, symbolizer);
-  group_sites(result, source, frames);
+  group_sites(result, source, frames, progress);
   call_site whole = source.aggregate(1, [](std::size_t) { return 0u; })[0];
   result.allocated = whole.allocated;
   result.live_at_peak = whole.live_at_peak;
@@ -225,13 +226,13 @@ std::uint32_t number_in_file(recording_walk& walk, const collect::process_record
 }  // namespace
 
 profile analyze_fully(collect::recording&& watched, collect::recording_reader& file, symbols::symbolizer& symbolizer,
-                      const analyze_options& options, const progress_function& progress) {
+                      const analyze_options& options) {
   profile result;
   std::vector<collect::process_record> records = std::move(watched.processes);
   result.run = std::move(watched);
   result.run.processes.clear();
   const selection all;
-  recording_walk walk(file, symbolizer, all, progress);
+  recording_walk walk(file, symbolizer, all, options.progress);
   std::vector<open_account> accounts;
   std::vector<std::uint32_t> number_of, account_of(walk.size(), no_index);
   for (std::uint32_t index = 0; index < records.size(); ++index) {
@@ -252,8 +253,8 @@ profile analyze_fully(collect::recording&& watched, collect::recording_reader& f
       full = {told.events, told.stray_frees, told.losses, told.is_complete};
     }
     accounts[index].close(is_told ? walk.blocks(number_of[index]) : none, records[index].end_ns);
-    walk.tell("finding names", static_cast<double>(index) / static_cast<double>(records.size()));
-    result.processes.push_back(profile_of(std::move(records[index]), accounts[index], full, symbolizer, options));
+    result.processes.push_back(profile_of(std::move(records[index]), accounts[index], full, symbolizer, options,
+                                          walk.part("finding names", index, records.size())));
   }
   result.main_process = main_process_of(result);
   result.symbol_notes = symbolizer.notes();

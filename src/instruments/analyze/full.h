@@ -17,6 +17,6 @@ namespace tenure::analyze {
 
 // `file` is the recording that was written of `watched`. What the file has and `watched` has not is left out.
 profile analyze_fully(collect::recording&& watched, collect::recording_reader& file, symbols::symbolizer& symbolizer,
-                      const analyze_options& options, const progress_function& progress = {});
+                      const analyze_options& options);
 
 }  // namespace tenure::analyze

@@ -125,12 +125,15 @@ group_source samples_of(const process_profile& profile, const replay& course) {
   return source;
 }
 
-void group_sites(process_profile& profile, const group_source& source, frame_resolver& frames) {
+void group_sites(process_profile& profile, const group_source& source, frame_resolver& frames,
+                 const share_function& progress) {
   make_sites(profile, source);
   const std::size_t stack_count = profile.record.stacks.size();
   key_table functions, lines, modules, threads;
   std::vector<std::uint32_t> function_of(stack_count), line_of(stack_count), module_of(stack_count);
-  for (const call_site& site : profile.sites) {
+  for (std::size_t done = 0; done < profile.sites.size(); ++done) {
+    const call_site& site = profile.sites[done];
+    if (progress) progress(static_cast<double>(done) / static_cast<double>(profile.sites.size()));
     const auto chain = frames.user_chain(site.stack, 1);
     const bool is_empty = chain.empty();
     function_of[site.stack] = functions.key(is_empty ? "[no stack]" : chain[0].what->function);

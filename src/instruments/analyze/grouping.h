@@ -2,6 +2,7 @@
 #pragma once
 
 #include "instruments/analyze/aggregate.h"
+#include "instruments/analyze/progress.h"
 #include "instruments/analyze/user_frame.h"
 
 namespace tenure::analyze {
@@ -21,7 +22,8 @@ struct group_source {
 
 // Fills sites and the four groupings of the profile. Groups by module and thread count everything once; those by
 // function and line name a stack by its user frame.
-void group_sites(process_profile& profile, const group_source& source, frame_resolver& frames);
+void group_sites(process_profile& profile, const group_source& source, frame_resolver& frames,
+                 const share_function& progress = {});
 
 // The samples of the profile as a source; both outlive it.
 group_source samples_of(const process_profile& profile, const replay& course);

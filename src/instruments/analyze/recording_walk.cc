@@ -31,6 +31,7 @@ recording_walk::recording_walk(collect::recording_reader& reader, symbols::symbo
                                const std::optional<collect::memory_wish>& memory)
     : reader_(reader), selected_(selected), progress_(std::move(progress)) {
   if (memory) reader_.keep_memory(*memory);
+  tell("reading", 0);
   reader_.survey();
   take_whole();
   for (collect::recorded_process& one : reader_.run().processes) {

@@ -22,13 +22,11 @@
 #include <vector>
 
 #include "instruments/analyze/profile.h"
+#include "instruments/analyze/progress.h"
 #include "instruments/analyze/selection.h"
 #include "instruments/collect/recording_reader.h"
 
 namespace tenure::analyze {
-
-// What is being done, and which share of it is done: shown to whoever waits.
-using progress_function = std::function<void(const char* doing, double share)>;
 
 struct live_block {
   std::uint64_t bytes = 0;  // as requested
@@ -145,6 +143,10 @@ class recording_walk {
 
   void tell(const char* doing, double share) const {
     if (progress_) progress_(doing, share);
+  }
+  // Of part `index` of `count`.
+  share_function part(const char* doing, std::size_t index, std::size_t count) const {
+    return part_of(progress_, doing, index, count);
   }
   const walked_run& whole() const { return whole_; }
 

@@ -4,13 +4,11 @@
 
 #include <utility>
 
-#include "instruments/analyze/analyze.h"
 #include "instruments/cli/parser.h"
 #include "instruments/cli/preload_library.h"
 #include "instruments/cli/program_check.h"
 #include "instruments/cli/recording_input.h"
 #include "instruments/cli/run_output.h"
-#include "instruments/cli/selection_options.h"
 #include "instruments/collect/attachment.h"
 
 namespace tenure::cli {
@@ -35,11 +33,7 @@ int report_samples(const attach_command_options& options, collect::attach_option
   to_attach.interval_bytes = options.report.interval_bytes.value_or(0);
   auto watched = collect::attach_and_collect(to_attach);
   if (!watched) return refuse(watched.error());
-  symbols::symbolizer symbolizer(symbol_options(options.report.uses_debuginfod));
-  const run_answer answer{.exit_code = 0,
-                          .profile = analyze::analyze(std::move(*watched), symbolizer,
-                                                      {.resolve_all_frames = options.report.pprof.has_value()})};
-  return write_answer(options.report, answer);
+  return write_answer(options.report, answer_of(std::move(*watched), options.report));
 }
 
 int record(const record_options& options, collect::attach_options to_attach) {

@@ -10,7 +10,6 @@
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/parser.h"
 #include "instruments/cli/recording_input.h"
-#include "instruments/cli/selection_options.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/watched_program.h"
 #include "instruments/collect/bundle.h"
@@ -56,16 +55,18 @@ int bundle_command(const bundle_options& options) {
   if (!output) return fail(exit_usage, output.error());
   auto writer = record::block_writer::over(output->descriptor(), options.output);
   if (!writer) return fail(exit_internal, writer.error());
-  symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod));
   std::expected<collect::bundle_figures, std::string> figures;
+  std::vector<std::string> notes;
   {
-    progress_line progress;
+    progress_line progress("copying");
+    symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod, progress));
     figures = collect::write_bundle(options.recording, *writer, symbolizer, progress.function());
+    notes = symbolizer.notes();
   }
   if (!figures) return fail(exit_internal, figures.error());
   if (const auto done = output->commit(); !done) return fail(exit_internal, done.error());
   if (const std::string damage = damage_sentence(figures->damage, figures->is_complete); !damage.empty()) say(damage);
-  if (!options.is_quiet) tell(options, *figures, writer->written_bytes(), symbolizer.notes());
+  if (!options.is_quiet) tell(options, *figures, writer->written_bytes(), notes);
   return figures->damage || !figures->is_complete ? 1 : 0;
 }
 

@@ -8,7 +8,6 @@
 #include "instruments/analyze/format.h"
 #include "instruments/cli/imported_source.h"
 #include "instruments/cli/output_file.h"
-#include "instruments/cli/selection_options.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/watched_program.h"
 #include "instruments/export/csv.h"
@@ -59,8 +58,8 @@ std::expected<bool, std::string> write_events(const analyze::exact_report& repor
   const auto rank = static_cast<std::size_t>(&largest_of(report, "heaptrack's") - report.processes.data());
   auto reader = collect::recording_reader::open(options.query.recording);
   if (!reader) return std::unexpected(reader.error());
-  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
-  progress_line progress;
+  progress_line progress("reading");
+  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod, progress));
   analyze::recording_walk walk(*reader, symbolizer, options.query.selected, progress.function());
   return exporting::write_heaptrack(walk, index_of(walk, rank), sink);
 }

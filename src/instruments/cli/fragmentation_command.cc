@@ -7,7 +7,6 @@
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/recorded_fragments_report.h"
 #include "instruments/cli/recording_input.h"
-#include "instruments/cli/selection_options.h"
 
 namespace tenure::cli {
 namespace {
@@ -30,10 +29,10 @@ std::expected<void, std::string> write(const fragmentation_options& options,
 int of_recording(const fragmentation_options& options) {
   auto reader = collect::recording_reader::open(options.query.recording);
   if (!reader) return fail(failure{exit_usage, reader.error()});
-  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
   analyze::recorded_fragmentation_report report;
   {
-    progress_line progress;
+    progress_line progress("reading");
+    symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod, progress));
     report = analyze::find_recorded_fragments(*reader, symbolizer,
                                               {.selected = options.query.selected,
                                                .at_ns = options.query.at_ns,
@@ -65,9 +64,12 @@ int fragmentation_command(const fragmentation_options& options) {
   request.content = wire::scan_maps_heap;
   auto scanned = request.pid != 0 ? scan_process(request) : scan_ends(request);
   if (!scanned) return fail(scanned.error());
-  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
-  const auto report =
-      analyze::find_fragments(std::move(scanned->run), symbolizer, options.query.selected, request.pid == 0);
+  analyze::fragmentation_report report;
+  {
+    progress_line progress("looking through the heap");
+    symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod, progress));
+    report = analyze::find_fragments(std::move(scanned->run), symbolizer, options.query.selected, request.pid == 0);
+  }
   if (const auto written = write(options, report); !written) {
     fail(failure{exit_internal, written.error()});
     return scanned->exit_code != 0 ? scanned->exit_code : exit_internal;

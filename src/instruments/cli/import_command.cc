@@ -10,7 +10,6 @@
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/parser.h"
 #include "instruments/cli/recording_input.h"
-#include "instruments/cli/selection_options.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/watched_program.h"
 #include "instruments/import/import.h"
@@ -42,9 +41,9 @@ int import_command(const import_options& options) {
   if (!writer) return fail(exit_internal, writer.error());
   std::expected<importing::import_figures, importing::import_error> figures;
   {
-    progress_line progress;
+    progress_line progress("reading");
     const std::string name = options.file == "-" ? "standard input" : options.file.string();
-    symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod));
+    symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod, progress));
     figures = importing::import_file(*file, name, std::move(*writer), symbolizer, progress.function());
   }
   if (!figures) return fail(figures.error().is_of_output ? exit_internal : exit_usage, figures.error().sentence);

@@ -7,7 +7,6 @@
 
 #include "instruments/cli/imported_source.h"
 #include "instruments/cli/output_file.h"
-#include "instruments/cli/selection_options.h"
 #include "instruments/collect/recording_reader.h"
 
 namespace tenure::cli {
@@ -25,7 +24,8 @@ using answer = std::expected<found_leaks, failure>;
 answer look_into_process(const leaks_options& options, const analyze::suppressions& suppressed) {
   auto scanned = scan_process(options.request);
   if (!scanned) return std::unexpected(scanned.error());
-  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
+  progress_line progress("finding names");
+  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod, progress));
   return found_leaks{
       analyze::find_leaks(std::move(scanned->run), symbolizer, suppressed, false, options.query.selected)};
 }
@@ -33,7 +33,8 @@ answer look_into_process(const leaks_options& options, const analyze::suppressio
 answer look_at_ends_of(const leaks_options& options, const analyze::suppressions& suppressed) {
   auto scanned = scan_ends(options.request);
   if (!scanned) return std::unexpected(scanned.error());
-  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
+  progress_line progress("finding names");
+  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod, progress));
   return found_leaks{analyze::find_leaks(std::move(scanned->run), symbolizer, suppressed, true, options.query.selected),
                      scanned->exit_code, scanned->shortfall};
 }
@@ -45,11 +46,11 @@ answer look_into_recording(const leaks_options& options, const analyze::suppress
           missing(recorded->source, collect::gap_times, "what was never freed", options.query.recording.string()))
     return std::unexpected(failure{exit_usage, *why_not});
   const std::string damage = damage_sentence(recorded->damage, recorded->is_complete);
-  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
+  progress_line progress("finding names");
+  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod, progress));
   found_leaks result{analyze::find_never_freed(std::move(*recorded), symbolizer, suppressed), damage.empty() ? 0 : 1};
   auto reader = collect::recording_reader::open(options.query.recording);
   if (!reader) return std::unexpected(failure{exit_usage, reader.error()});
-  progress_line progress;
   analyze::add_suspects(
       result.report,
       analyze::find_growth(*reader, symbolizer, {.selected = options.query.selected, .progress = progress.function()}),

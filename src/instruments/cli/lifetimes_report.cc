@@ -11,7 +11,6 @@
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_table.h"
-#include "instruments/cli/selection_options.h"
 
 namespace tenure::cli {
 namespace {
@@ -406,10 +405,10 @@ int lifetimes_command(const lifetimes_options& given) {
   if (const int refused = prepare(options); refused != 0) return refused;
   auto reader = collect::recording_reader::open(options.query.recording);
   if (!reader) return fail(exit_usage, reader.error());
-  symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod));
   life_report report;
   {
-    progress_line progress;
+    progress_line progress("reading");
+    symbols::symbolizer symbolizer(symbol_options(options.query.uses_debuginfod, progress));
     report = analyze::analyze_lifetimes(*reader, symbolizer,
                                         {.selected = options.query.selected, .progress = progress.function()});
   }

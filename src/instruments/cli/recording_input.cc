@@ -58,11 +58,17 @@ symbols::symbolizer_options symbol_options(bool uses_debuginfod) {
   return options;
 }
 
+symbols::symbolizer_options symbol_options(bool uses_debuginfod, progress_line& progress) {
+  symbols::symbolizer_options options = symbol_options(uses_debuginfod);
+  options.observer = progress.lookups();
+  return options;
+}
+
 std::expected<analyze::exact_report, std::string> read_exactly(const recording_query& query) {
   auto reader = collect::recording_reader::open(query.recording);
   if (!reader) return std::unexpected(reader.error());
-  symbols::symbolizer symbolizer(symbol_options(query.uses_debuginfod));
-  progress_line progress;
+  progress_line progress("reading");
+  symbols::symbolizer symbolizer(symbol_options(query.uses_debuginfod, progress));
   analyze::exact_report report = analyze::analyze_exactly(*reader, symbolizer,
                                                           {.selected = query.selected,
                                                            .at_ns = query.at_ns,
@@ -76,7 +82,8 @@ std::expected<analyze::run_figures, std::string> read_figures(const recording_qu
                                                               const analyze::figure_options& options) {
   auto report = read_exactly(query);
   if (!report) return std::unexpected(report.error());
-  symbols::symbolizer symbolizer(symbol_options(query.uses_debuginfod));
+  progress_line progress("finding names");
+  symbols::symbolizer symbolizer(symbol_options(query.uses_debuginfod, progress));
   return analyze::figures_of(*report, symbolizer, options);
 }
 

@@ -12,6 +12,7 @@
 #include "instruments/analyze/site_identity.h"
 #include "instruments/analyze/suppressions.h"
 #include "instruments/cli/parser.h"
+#include "instruments/cli/progress_line.h"
 #include "instruments/cli/report_text.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/symbols/symbolizer.h"
@@ -48,6 +49,9 @@ std::size_t top_of(const arguments& given, std::size_t usual);
 // command ends with.
 int prepare(answer_form& form);
 
+// `progress`: the line that says which module's symbols are waited for; it outlives the symbolizer.
+symbols::symbolizer_options symbol_options(bool uses_debuginfod, progress_line& progress);
+// Without a line, for a screen that is its own.
 symbols::symbolizer_options symbol_options(bool uses_debuginfod);
 
 // The error is one sentence.

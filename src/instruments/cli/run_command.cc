@@ -4,13 +4,11 @@
 
 #include <utility>
 
-#include "instruments/analyze/analyze.h"
 #include "instruments/analyze/full.h"
 #include "instruments/cli/kept_recording.h"
 #include "instruments/cli/parser.h"
 #include "instruments/cli/recording_input.h"
 #include "instruments/cli/run_output.h"
-#include "instruments/cli/selection_options.h"
 #include "instruments/collect/recording_reader.h"
 
 namespace tenure::cli {
@@ -23,10 +21,7 @@ std::expected<run_answer, failure> run_sampled(const run_options& options) {
     return check_run_outputs(options);
   });
   if (!watched) return std::unexpected(watched.error());
-  const int exit_code = watched->exit_code;
-  symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod));
-  return run_answer{
-      exit_code, analyze::analyze(std::move(*watched), symbolizer, {.resolve_all_frames = options.pprof.has_value()})};
+  return answer_of(std::move(*watched), options);
 }
 
 // Every allocation and free to a file, which is read again when the program has ended.
@@ -49,9 +44,9 @@ std::expected<run_answer, failure> run_fully(const run_options& options) {
   auto reader = collect::recording_reader::open(kept->path());
   if (!reader) return std::unexpected(failure{exit_internal, reader.error()});
   run_answer result{.exit_code = watched->exit_code, .profile = {}};
-  symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod));
-  progress_line progress;
-  result.profile = analyze::analyze_fully(std::move(*watched), *reader, symbolizer, {}, progress.function());
+  progress_line progress("reading");
+  symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod, progress));
+  result.profile = analyze::analyze_fully(std::move(*watched), *reader, symbolizer, {.progress = progress.function()});
   if (options.pprof)
     result.exact =
         analyze::analyze_exactly(*reader, symbolizer, {.resolves_all_frames = true, .progress = progress.function()});

@@ -5,10 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
+#include "instruments/analyze/analyze.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/parser.h"
+#include "instruments/cli/recording_input.h"
 #include "instruments/cli/report_json.h"
 #include "instruments/cli/report_text.h"
 #include "instruments/export/pprof.h"
@@ -65,6 +68,15 @@ std::expected<void, failure> check_run_outputs(const run_options& options) {
     named.push_back(path);
   }
   return {};
+}
+
+run_answer answer_of(collect::recording&& watched, const run_options& options) {
+  const int exit_code = watched.exit_code;
+  progress_line progress("finding names");
+  symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod, progress));
+  return {exit_code,
+          analyze::analyze(std::move(watched), symbolizer,
+                           {.resolve_all_frames = options.pprof.has_value(), .progress = progress.function()})};
 }
 
 int write_answer(const run_options& options, const run_answer& answer) {

@@ -21,6 +21,8 @@ struct run_answer {
 
 // Whether what is to be written can be; before anything is started.
 std::expected<void, failure> check_run_outputs(const run_options& options);
+// The report of what was sampled.
+run_answer answer_of(collect::recording&& watched, const run_options& options);
 // The exit code: the program's own, or one of Tenure's when something could not be written.
 int write_answer(const run_options& options, const run_answer& answer);
 

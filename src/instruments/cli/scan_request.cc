@@ -10,7 +10,7 @@
 #include "instruments/cli/kept_recording.h"
 #include "instruments/cli/parser.h"
 #include "instruments/cli/preload_library.h"
-#include "instruments/cli/selection_options.h"
+#include "instruments/cli/progress_line.h"
 #include "instruments/collect/attachment.h"
 #include "instruments/collect/recording_writer.h"
 
@@ -33,15 +33,11 @@ const char* why_unscanned(const collect::process_record& process) {
 // Says on a terminal what is waited for: a process answers when it next allocates or frees.
 class waiting_line : public collect::attach_observer {
  public:
-  explicit waiting_line(std::uint32_t pid) : text_(fmt::format("waiting for process {}", pid)) {}
+  explicit waiting_line(std::uint32_t pid) : line_(fmt::format("waiting for process {}", pid)) {}
   int descriptor() const override { return -1; }
-  bool look(const std::function<collect::recording()>&) override {
-    line_.show(text_);
-    return true;
-  }
+  bool look(const std::function<collect::recording()>&) override { return true; }
 
  private:
-  std::string text_;
   progress_line line_;
 };
 

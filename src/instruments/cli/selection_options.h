@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <expected>
 #include <string>
 
@@ -51,28 +50,5 @@ constexpr std::array<option_entry, count + selecting_options.size()> with_select
 }
 
 analyze::selection selection_of(const arguments& given);
-
-// A line on standard error for whoever waits: only on a terminal, only after a second, and gone at the end.
-class progress_line {
- public:
-  progress_line();
-  ~progress_line();
-  progress_line(const progress_line&) = delete;
-  progress_line& operator=(const progress_line&) = delete;
-
-  void show(const char* doing, double share);
-  // Of what nobody knows how long it takes.
-  void show(const std::string& doing);
-  analyze::progress_function function() {
-    return [this](const char* doing, double share) { show(doing, share); };
-  }
-
- private:
-  using clock = std::chrono::steady_clock;
-  bool is_due();
-  bool is_terminal_;
-  bool is_shown_ = false;
-  clock::time_point next_;
-};
 
 }  // namespace tenure::cli

@@ -14,7 +14,6 @@
 #include "instruments/cli/hit_ratio_plot.h"
 #include "instruments/cli/output_file.h"
 #include "instruments/cli/recording_input.h"
-#include "instruments/cli/selection_options.h"
 #include "instruments/cli/simulate_report.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/watched_program.h"
@@ -140,7 +139,7 @@ std::expected<request_of_user, std::string> understood(const arguments& given) {
 }
 
 std::expected<simulation_answer, std::string> answer_to(const request_of_user& wanted) {
-  progress_line progress;
+  progress_line progress("reading");
   const auto trace = replay::read_trace(wanted.trace, wanted.reading);
   if (!trace) return std::unexpected(trace.error());
   if (wanted.is_in_bytes && !trace->has_sizes) {

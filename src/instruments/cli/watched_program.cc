@@ -9,6 +9,7 @@
 #include "instruments/cli/parser.h"
 #include "instruments/cli/preload_library.h"
 #include "instruments/cli/program_check.h"
+#include "instruments/cli/progress_line.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/collect/session_folder.h"
 
@@ -82,6 +83,9 @@ std::expected<collect::recording, failure> watch(const std::vector<std::string>&
   to_collect.command.environment = {{"LD_PRELOAD", *preload}, {"TENURE_SESSION", session->path().string()}};
   if (const std::expected<void, failure> prepared = prepare(to_collect); !prepared)
     return std::unexpected(prepared.error());
+  // While it runs the terminal is its own.
+  std::optional<progress_line> progress;
+  to_collect.on_end = [&progress] { progress.emplace("reading what is left"); };
   auto recording = collect::run_and_collect(to_collect);
   if (!recording) return std::unexpected(cannot_start(command.front(), recording.error()));
   return std::move(*recording);

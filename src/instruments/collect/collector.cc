@@ -109,6 +109,7 @@ std::expected<recording, int> collector::run() {
     look_for_unwatched();
     recording_.cost.processor_ns = own_processor_ns() - own_processor_begin_ns;
   }
+  if (options_.on_end) options_.on_end();
   session_.look();
   session_.finish_all(is_child);
   recording_.unwatched = unwatched_.take();

@@ -3,6 +3,7 @@
 
 #include <expected>
 #include <filesystem>
+#include <functional>
 
 #include "instruments/collect/child_process.h"
 #include "instruments/collect/recording.h"
@@ -19,6 +20,8 @@ struct collector_options {
   bool tells_free_stacks = false;
   bool scans_at_exit = false;      // each process looks for blocks that nothing leads to when it ends
   std::uint64_t scan_content = 0;  // what it is to tell: wire::scan_tells_holders, scan_maps_heap
+  // Told once when the command has ended, and what it has left is still to be read and written.
+  std::function<void()> on_end = {};
 };
 
 // Runs the command to its end. The error is the errno of the start that failed.

@@ -108,6 +108,9 @@ struct symbolizer::state {
   std::vector<std::string> notes;
   std::map<std::pair<std::string, std::string>, known_module> modules;  // by path and build-id
 
+  void tell(const module& of) const {
+    if (options.observer) options.observer(of.path);
+  }
   known_module& open(const module& of);
   void open_file(const module& of, known_module& opened);
 };
@@ -136,6 +139,7 @@ symbolizer::state::known_module& symbolizer::state::open(const module& of) {
   known_module& opened = place->second;
   if (!is_new) return opened;
   opened.build_id = of.build_id;
+  tell(of);
   open_file(of, opened);
   // Without the file, what was learnt about the same build-id before is as good as ever.
   if (auto cached = symbol_cache::load(options.cache_folder, of.build_id, opened.fingerprint)) {
@@ -169,6 +173,7 @@ std::vector<frame> symbolizer::resolve(const module& of, std::uint64_t address) 
     return found->second;
   }
   if (known.symbols.program && !known.symbols.is_read) ++state_->statistics.modules_opened;
+  state_->tell(of);
   std::vector<frame> frames = known.symbols.resolve(wanted);
   if (!frames.empty()) {
     known.answers.emplace(wanted, frames);
@@ -187,6 +192,7 @@ std::optional<std::uint64_t> symbolizer::address_at(const module& of, std::uint6
 
 variable symbolizer::variable_at(const module& of, std::uint64_t address) {
   module_symbols& symbols = state_->open(of).symbols;
+  state_->tell(of);
   const std::uint64_t wanted = address - of.bias;
   const symbol_table* const table = symbols.table_of(symbol_kind::variable);
   // Without a bias of its own a program lies where its file says.
@@ -198,6 +204,7 @@ variable symbolizer::variable_at(const module& of, std::uint64_t address) {
 
 std::optional<variable> symbolizer::thread_local_at(const module& program, std::int64_t offset) {
   module_symbols& symbols = state_->open(program).symbols;
+  state_->tell(program);
   const symbol_table* const table = symbols.table_of(symbol_kind::thread_local_variable);
   const auto begin = symbols.program ? symbols.program->thread_local_offset() : std::nullopt;
   if (table == nullptr || !begin || offset < *begin) return std::nullopt;

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,9 @@ struct symbolizer_options {
   std::uint64_t cache_limit_bytes = 256ull << 20;
   // Fetch missing debug files from $DEBUGINFOD_URLS. Off by default, because a slow server stalls the report.
   bool use_debuginfod = false;
+  // Told whenever something is about to be looked for in the symbols of a module, which may take long where they have
+  // to be read first; not of what was known already. For a line that says what is waited for.
+  std::function<void(const std::string& module_path)> observer = {};
 };
 
 std::filesystem::path default_cache_folder();
