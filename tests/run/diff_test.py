@@ -65,6 +65,25 @@ class Diff(RecordingCase):
         self.assertIn("1 functions changed by noise alone", text)
         self.assertNotIn("leak_blocks", text)
 
+    def test_a_recording_with_a_command(self):
+        old = self.recorded("old", KNOWN, "leak", 1000)
+        answer, new = self.folder / "answer.json", self.folder / "new"
+        self.tenure("diff", "--json", "-o", answer, "--recording", new, old, "--", OTHER, "leak", 3000)
+        document = json.loads(answer.read_bytes())
+        leak = self.function(document, "leak_blocks")["left_bytes"]
+        self.assertEqual((leak["before"], leak["after"]), (700 * 1000, 700 * 3000))
+        self.assertEqual(document, self.diff(old, new))
+        done = self.tenure("diff", old, "--", "sh", "-c", '"$0" leak 1000; echo said; exit 7', OTHER, code=7)
+        self.assertEqual(done.stdout, b"said\n")
+        self.assertIn(b"with sh -c", done.stderr)
+        # Before anything is started.
+        touch = self.folder / "started"
+        self.assertIn(b"cannot be", self.tenure("diff", self.folder / "none", "--", "touch", touch, code=2).stderr)
+        self.assertIn(b"--at A..B is of one recording",
+                      self.tenure("diff", "--at", "1ms..2ms", old, "--", "touch", touch, code=2).stderr)
+        self.assertIn(b"--recording is of a command", self.tenure("diff", "--recording", new, old, old, code=2).stderr)
+        self.assertFalse(touch.exists())
+
     def test_two_moments_of_one(self):
         recording = self.recorded("one", KNOWN, "leak", 2000)
         duration = json.loads(self.tenure("report", "--json", recording).stdout)["processes"][0]["duration_ns"]

@@ -160,6 +160,37 @@ class Lifetimes(RecordingCase):
         self.assertGreaterEqual(figures["moved_bytes"], sum(16 << i for i in range(12)))
         self.assertEqual((figures["blocks"], figures["most_resizes"]), (1, times))
 
+    def test_a_command_is_recorded_and_said_as_its_recording(self):
+        answer = self.folder / "answer.json"
+        done = self.tenure("lifetimes", "--json", "-o", answer, "--free-stacks", "--recording", self.recording, "--", "sh",
+                           "-c", '"$0" ring 5000; echo said; exit 7', KNOWN, code=7)
+        self.assertEqual((done.stdout, done.stderr), (b"said\n", b""))
+        document = json.loads(answer.read_bytes())
+        self.assertEqual(document, self.lifetimes())
+        ring = [one for process in document["processes"] for one in process["by_function"]
+                if one["name"].split("(")[0] == "ring_blocks"]
+        self.assertEqual([one["allocated"]["blocks"] for one in ring], [5000])
+        self.assertTrue(any("by_free_site" in process for process in document["processes"]))
+        # Standard output is the program's: the answer stands beside it.
+        done = self.tenure("lifetimes", "--", KNOWN, "ring", "500")
+        self.assertEqual(done.stdout, b"")
+        self.assertIn(b"ring_blocks", done.stderr)
+        text = self.on_terminal("lifetimes", "--", KNOWN, "ring", "500")
+        self.assertIn("ring_blocks", text)
+        self.assertNotIn("reading", text)
+
+    def test_what_is_wrong_with_a_command_is_said(self):
+        self.assertIn(b"one recording or one command", self.tenure("lifetimes", code=2).stderr)
+        self.assertIn(b"one recording or one command",
+                      self.tenure("lifetimes", self.recording, "--", "true", code=2).stderr)
+        self.assertIn(b"--free-stacks is of a command",
+                      self.tenure("lifetimes", "--free-stacks", self.recording, code=2).stderr)
+        touch = self.folder / "started"
+        self.assertIn(b"two outputs", self.tenure("lifetimes", "-o", self.recording, "--recording", self.recording, "--",
+                                                  "touch", touch, code=2).stderr)
+        self.assertFalse(touch.exists())
+        self.assertIn(b"no command", self.tenure("lifetimes", "--", "no-such-program", code=127).stderr)
+
     def test_text_names_what_matters_and_a_cut_file_is_said_to_be_one(self):
         self.record(KNOWN, "ring", 5000, "hand", 100, "grow", 10)
         text = self.tenure("lifetimes", self.recording).stdout.decode()

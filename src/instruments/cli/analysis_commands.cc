@@ -41,9 +41,22 @@ int report(const arguments& given) {
   return report_command(options);
 }
 
+// Options of a command, where none is given, would be passed over in silence.
+std::string without_command(const arguments& given) {
+  if (!given.program.empty()) return {};
+  for (const char* const of_command : {"recording", "free-stacks", "preload"})
+    if (given.has(of_command))
+      return fmt::format("--{} is of a command: tenure {} ... -- CMD ARGS...", of_command, given.command->name);
+  return {};
+}
+
 int lifetimes(const arguments& given) {
+  if (given.words.size() + (given.program.empty() ? 0 : 1) != 1)
+    return fail(exit_usage, "lifetimes needs one recording or one command: " + command_usage(*given.command) + ".");
+  if (const std::string wrong = without_command(given); !wrong.empty()) return fail(exit_usage, wrong);
   lifetimes_options options;
-  options.query = query_of(given, given.words.front());
+  options.request = request_of(given);
+  options.query = query_of(given, given.program.empty() ? given.words.front() : "");
   static_cast<answer_form&>(options) = form_of(given);
   return lifetimes_command(options);
 }
@@ -57,10 +70,15 @@ analyze::measure measure_named(const std::string& name) {
 int diff(const arguments& given) {
   diff_options options;
   const auto moments = parse_time_range(given.value("at").value_or(""));
-  if (given.words.size() != (moments ? 1u : 2u))
-    return fail(exit_usage, "diff needs two recordings, or --at A..B and one: " + command_usage(*given.command) + ".");
+  const bool has_command = !given.program.empty();
+  if (given.words.size() != (moments || has_command ? 1u : 2u))
+    return fail(exit_usage, "diff needs two recordings, a recording and a command, or --at A..B and a recording: " +
+                                command_usage(*given.command) + ".");
+  if (moments && has_command) return fail(exit_usage, "--at A..B is of one recording, without a command.");
+  if (const std::string wrong = without_command(given); !wrong.empty()) return fail(exit_usage, wrong);
+  options.request = request_of(given);
   options.before = recordings_named(given.words.front());
-  options.after = recordings_named(given.words.back());
+  if (!has_command) options.after = recordings_named(given.words.back());
   if (moments) {
     if (options.before.size() != 1) return fail(exit_usage, "--at A..B is of one recording.");
     if (moments->last == no_bound) return fail(exit_usage, "--at needs both moments: --at A..B.");
@@ -257,11 +275,11 @@ std::optional<int> analysis_command(const arguments& given) {
   if (name == "leaks") return leaks(given);
   if (name == "import") return import_data(given);
   if (name == "fragmentation") return fragmentation(given);
-  const command run = name == "report"      ? report
-                      : name == "lifetimes" ? lifetimes
-                      : name == "export"    ? export_recording
-                      : name == "bundle"    ? bundle
-                                            : nullptr;
+  if (name == "lifetimes") return lifetimes(given);
+  const command run = name == "report"   ? report
+                      : name == "export" ? export_recording
+                      : name == "bundle" ? bundle
+                                         : nullptr;
   if (run == nullptr) return std::nullopt;
   if (const std::string wrong = objection(given); !wrong.empty()) return fail(exit_usage, wrong);
   return run(given);

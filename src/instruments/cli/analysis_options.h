@@ -42,25 +42,41 @@ inline constexpr std::array<exit_code_entry, 4> report_codes = {{
     {"70", "Tenure itself failed."},
 }};
 
-inline constexpr auto options_of_lifetimes = with_selection(std::array<option_entry, 5>{{
-    output_option,
+inline constexpr auto options_of_lifetimes = with_selection(std::array<option_entry, 8>{{
+    output_beside_option,
     json_option,
     {.name = "top",
      .kind = value_kind::count,
      .value_name = "N",
      .summary = "How many rows each table of the text shows; 20 by default."},
     all_processes_option,
+    {.name = "free-stacks",
+     .summary = "Of CMD: records where each block is freed, too, and says which function frees what another has "
+                "allocated. A free then costs CMD as much as an allocation."},
+    kept_recording_option,
+    preload_option,
     debuginfod_option,
 }});
 
-inline constexpr std::array<example_entry, 3> lifetimes_examples = {{
+inline constexpr std::array<example_entry, 4> lifetimes_examples = {{
+    {"tenure lifetimes --free-stacks -- ./server_test",
+     "Runs it, and says how long its blocks lived and who freed them."},
     {"tenure lifetimes run.tenure", "Says which functions' blocks live how long, and who frees them."},
     {"tenure lifetimes --function parse_request --json run.tenure", "The curves of one function, for a program."},
     {"tenure lifetimes --thread worker --window 10s.. run.tenure", "Of what the workers allocated after ten seconds."},
 }};
 
-inline constexpr auto options_of_diff = with_selection(std::array<option_entry, 7>{{
-    output_option,
+inline constexpr std::array<exit_code_entry, 6> lifetimes_codes = {{
+    {"0", "All went well."},
+    {"1", "The recording was cut off or is damaged; what is told covers everything before."},
+    {"2", "The command line was wrong, FILE is no recording, or an output cannot be written; CMD was not started."},
+    {"of CMD", "Its own exit code where it is not 0, or 128 + N when signal N ended it."},
+    {"70", "Tenure itself failed."},
+    {"126, 127", "CMD cannot be run, Tenure cannot engage for it, or it was not found."},
+}};
+
+inline constexpr auto options_of_diff = with_selection(std::array<option_entry, 9>{{
+    output_beside_option,
     json_option,
     {.name = "at",
      .kind = value_kind::time_range,
@@ -78,22 +94,27 @@ inline constexpr auto options_of_diff = with_selection(std::array<option_entry, 
      .value_name = "N",
      .summary = "How many functions the text shows; 20 by default."},
     {.name = "all", .summary = "Shows noise too."},
+    kept_recording_option,
+    preload_option,
     debuginfod_option,
 }});
 
-inline constexpr std::array<example_entry, 4> diff_examples = {{
+inline constexpr std::array<example_entry, 5> diff_examples = {{
     {"tenure diff old.tenure new.tenure", "Who holds more at the peak than before, and who less."},
+    {"tenure diff old.tenure -- ./server_test", "Runs it as it is now, and says what has changed since."},
     {"tenure diff --by blocks old1.tenure,old2.tenure,old3.tenure new1.tenure,new2.tenure,new3.tenure",
      "Who allocates more often, held against what differs from run to run."},
     {"tenure diff --at 10s..60s run.tenure", "What grew between two moments."},
     {"tenure diff --function parse --json old.tenure new.tenure", "What changed below one function, for a program."},
 }};
 
-inline constexpr std::array<exit_code_entry, 4> diff_codes = {{
+inline constexpr std::array<exit_code_entry, 6> diff_codes = {{
     {"0", "The recordings are complete; whether anything changed is no matter."},
     {"1", "One was cut off or is damaged; what was compared is everything before."},
-    {"2", "The command line was wrong, a file is no recording, or the output cannot be written."},
+    {"2", "The command line was wrong, a file is no recording, or an output cannot be written; CMD was not started."},
+    {"of CMD", "Its own exit code where it is not 0, or 128 + N when signal N ended it."},
     {"70", "Tenure itself failed."},
+    {"126, 127", "CMD cannot be run, Tenure cannot engage for it, or it was not found."},
 }};
 
 inline constexpr auto options_of_check = with_selection(std::array<option_entry, 16>{{

@@ -1,7 +1,6 @@
 #include "instruments/cli/check_command.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,12 +8,10 @@
 
 #include "instruments/cli/diff_command.h"
 #include "instruments/cli/imported_source.h"
-#include "instruments/cli/kept_recording.h"
 #include "instruments/cli/output_file.h"
+#include "instruments/cli/recorded_command.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/cli/value_text.h"
-#include "instruments/cli/watched_program.h"
-#include "instruments/collect/recording_writer.h"
 
 namespace tenure::cli {
 namespace {
@@ -52,27 +49,6 @@ void add_growth(std::vector<written_gate>& gates, const std::string& text, bool 
     if (is_blocks) gate.limit.amount = 0;
     gates.push_back({gate, "--max-growth " + text});
   }
-}
-
-// What a command that was recorded left behind.
-struct recorded_command {
-  int exit_code = 0;
-  std::optional<std::string> shortfall;  // it could not be written to its end: why
-};
-
-std::expected<recorded_command, failure> record(const check_options& options, const kept_recording& kept) {
-  std::optional<collect::recording_writer> writer;
-  const auto watched = watch(options.command, options.preload,
-                             [&](collect::collector_options& to_collect) -> std::expected<void, failure> {
-                               auto file = record::block_writer::create(kept.path());
-                               if (!file) return std::unexpected(failure{exit_usage, file.error()});
-                               writer.emplace(std::move(*file));
-                               to_collect.writer = &*writer;
-                               to_collect.mode = wire::recording_mode::block;
-                               return {};
-                             });
-  if (!watched) return std::unexpected(watched.error());
-  return recorded_command{watched->exit_code, writer ? writer->error() : std::nullopt};
 }
 
 std::expected<run_figures, std::string> read_run(const check_options& options, const fs::path& path,
@@ -181,26 +157,25 @@ int check_command(const check_options& options) {
     if (!figures) return fail(exit_usage, figures.error());
     with.before.push_back(std::move(*figures));
   }
-  recorded_command ran;
-  std::optional<kept_recording> kept;
+  std::optional<recorded_command> ran;
   if (!options.command.empty()) {
-    auto place = kept_recording::create(options.recording.empty() ? std::nullopt : std::optional(options.recording));
-    if (!place) return fail(exit_internal, place.error());
-    kept.emplace(std::move(*place));
-    const auto recorded = record(options, *kept);
+    auto recorded =
+        record_command({.command = options.command,
+                        .recording = options.recording.empty() ? std::nullopt : std::optional(options.recording),
+                        .preload = options.preload});
     if (!recorded) return fail(recorded.error());
-    ran = *recorded;
-    ::signal(SIGPIPE, SIG_IGN);
+    ran.emplace(std::move(*recorded));
   }
-  auto measured = read_run(options, kept ? kept->path() : options.recording, *suppressed);
-  if (!measured) return fail(kept ? exit_internal : exit_usage, measured.error());
+  auto measured = read_run(options, ran ? ran->kept.path() : options.recording, *suppressed);
+  if (!measured) return fail(ran ? exit_internal : exit_usage, measured.error());
   check_answer answer = judge_all(options, with, {std::move(*measured)});
-  if (ran.shortfall) answer.untold.push_back(*ran.shortfall);
+  if (ran && ran->shortfall) answer.untold.push_back(*ran->shortfall);
+  const int exit_code = ran ? ran->run.exit_code : 0;
   if (const auto written = write(options, answer); !written) {
     fail(exit_internal, written.error());
-    return ran.exit_code != 0 ? ran.exit_code : exit_internal;
+    return exit_code != 0 ? exit_code : exit_internal;
   }
-  return ran.exit_code != 0 ? ran.exit_code : answer.exit_code();
+  return exit_code != 0 ? exit_code : answer.exit_code();
 }
 
 }  // namespace tenure::cli

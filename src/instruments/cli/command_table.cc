@@ -424,20 +424,22 @@ constexpr std::array<command_entry, 20> commands = {{
      .takes_program = true,
      .takes_words = true},
     {.name = "lifetimes",
-     .arguments = "FILE",
+     .arguments = "(FILE | -- CMD [ARGS...])",
      .summary = "Shows how long blocks live, who frees them, and what reallocs cost.",
      .description =
-         "Replays FILE, which `tenure record` has written, and shows for each process and function the survival of its "
+         "Replays FILE, which `tenure record` has written, or records CMD, and shows for each process and function the "
+         "survival of its "
          "blocks, in time and in bytes allocated meanwhile; blocks that were never freed are taken as censored. It "
          "says which blocks were short-lived against the heap of their moment, which thread freed what another had "
          "allocated, and how often and how far realloc had to move blocks.\n\n"
          "Ages are told to one part in sixteen, rounded up. Memory does not grow with the length of the recording.",
      .options = options_of_lifetimes,
      .examples = lifetimes_examples,
-     .exit_codes = report_codes,
+     .exit_codes = lifetimes_codes,
+     .takes_program = true,
      .takes_words = true},
     {.name = "diff",
-     .arguments = "A B",
+     .arguments = "A (B | -- CMD [ARGS...])",
      .summary = "Shows what changed between two recordings, function by function.",
      .description =
          "Compares recordings of `tenure record`: the peak, what was allocated and what was never freed, in total and "
@@ -449,10 +451,12 @@ constexpr std::array<command_entry, 20> commands = {{
          "A and B may each be several recordings of the same thing, with commas between: then what they differ by "
          "among "
          "themselves is noise. With one each, changes of at most a hundredth of a function's figure or a thousandth of "
-         "the whole are called noise. With --at A..B it compares two moments of one recording.",
+         "the whole are called noise. With --at A..B it compares two moments of one recording. With CMD that is "
+         "run and recorded, and is what A is compared with.",
      .options = options_of_diff,
      .examples = diff_examples,
      .exit_codes = diff_codes,
+     .takes_program = true,
      .takes_words = true},
     {.name = "check",
      .arguments = "(FILE | -- CMD [ARGS...])",

@@ -87,7 +87,7 @@ std::string head(const difference& of, const diff_options& options, const palett
                         analyze::format_duration(*options.moment_after_ns));
   else
     text += fmt::format("{}Compared{}  {} with {}\n", paint.bold, paint.reset, sides_text(options.before),
-                        sides_text(options.after));
+                        options.request.is_given() ? joined(options.request.command) : sides_text(options.after));
   if (const std::string chosen = describe(options.query.selected); !chosen.empty())
     text += fmt::format("{}Only{} what was {}.\n", paint.bold, paint.reset, chosen);
   for (const std::string& sentence : options.sources) text += wrapped(sentence, options.columns, 2);
@@ -226,39 +226,61 @@ std::string diff_json(const difference& of, const diff_options& options) {
   return json.text();
 }
 
+namespace {
+
+using side = std::vector<analyze::run_figures>;
+
+// One side of the comparison; what is told of its recordings goes into the options.
+std::expected<side, std::string> read_side(const std::vector<std::filesystem::path>& paths,
+                                           const std::optional<std::uint64_t>& moment_ns, diff_options& options) {
+  side runs;
+  for (const std::filesystem::path& path : paths) {
+    recording_query query = options.query;
+    query.recording = path;
+    if (moment_ns) query.at_ns = moment_ns;
+    auto figures = read_figures(query);
+    if (!figures) return std::unexpected(figures.error());
+    if (const auto why_not = missing(figures->source, needed_for(options.by), "--by " + by_name(options.by), path))
+      return std::unexpected(*why_not);
+    if (figures->source) {
+      options.gaps |= figures->source->gaps;
+      options.sources.push_back(fmt::format("{} is {}.", path.string(), source_sentence(*figures->source)));
+    }
+    runs.push_back(std::move(*figures));
+  }
+  return runs;
+}
+
+int answer(const side& before, const side& after, const diff_options& options) {
+  const difference compared = analyze::compare(before, after, options.by);
+  const std::string text =
+      options.is_json ? diff_json(compared, options) : diff_text(compared, options, options.uses_color());
+  if (const int failed = write_answer(options, text); failed != 0) return failed;
+  const auto is_whole = [](const analyze::run_figures& one) { return one.is_whole; };
+  return std::all_of(before.begin(), before.end(), is_whole) && std::all_of(after.begin(), after.end(), is_whole) ? 0
+                                                                                                                  : 1;
+}
+
+}  // namespace
+
 int diff_command(const diff_options& given) {
   diff_options options = given;
   if (const int refused = prepare(options); refused != 0) return refused;
-  bool is_whole = true;
-  const auto read = [&](const std::vector<std::filesystem::path>& side, const std::optional<std::uint64_t>& moment_ns)
-      -> std::expected<std::vector<analyze::run_figures>, std::string> {
-    std::vector<analyze::run_figures> runs;
-    for (const std::filesystem::path& path : side) {
-      recording_query query = options.query;
-      query.recording = path;
-      if (moment_ns) query.at_ns = moment_ns;
-      auto figures = read_figures(query);
-      if (!figures) return std::unexpected(figures.error());
-      is_whole &= figures->is_whole;
-      if (const auto why_not = missing(figures->source, needed_for(options.by), "--by " + by_name(options.by), path))
-        return std::unexpected(*why_not);
-      if (figures->source) {
-        options.gaps |= figures->source->gaps;
-        options.sources.push_back(fmt::format("{} is {}.", path.string(), source_sentence(*figures->source)));
-      }
-      runs.push_back(std::move(*figures));
-    }
-    return runs;
-  };
-  const auto before = read(options.before, options.moment_before_ns);
+  // What can be refused is refused before a program is run for an hour.
+  const auto before = read_side(options.before, options.moment_before_ns, options);
   if (!before) return fail(exit_usage, before.error());
-  const auto after = read(options.after, options.moment_after_ns);
-  if (!after) return fail(exit_usage, after.error());
-  const difference compared = analyze::compare(*before, *after, options.by);
-  const bool uses_color = options.uses_color();
-  const std::string text = options.is_json ? diff_json(compared, options) : diff_text(compared, options, uses_color);
-  if (const int failed = write_answer(options.output, text); failed != 0) return failed;
-  return is_whole ? 0 : 1;
+  std::optional<recorded_command> recorded;
+  if (options.request.is_given()) {
+    if (const int refused = check_kept(options.request, options); refused != 0) return refused;
+    auto made = record_command(options.request);
+    if (!made) return fail(made.error());
+    recorded.emplace(std::move(*made));
+    options.after = {recorded->kept.path()};
+  }
+  const auto after = read_side(options.after, options.moment_after_ns, options);
+  if (!after) return fail(recorded ? exit_internal : exit_usage, after.error());
+  const int code = answer(*before, *after, options);
+  return recorded ? exit_code_of(*recorded, code) : code;
 }
 
 }  // namespace tenure::cli

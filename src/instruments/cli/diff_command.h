@@ -14,6 +14,7 @@ namespace tenure::cli {
 
 struct diff_options : answer_form {
   std::vector<std::filesystem::path> before, after;  // recordings; several of the same thing each
+  command_request request;                           // where it is given, what is recorded of it is `after`
   // Of one recording: its two moments, since each process's start. `before` and `after` are the same then.
   std::optional<std::uint64_t> moment_before_ns, moment_after_ns;
   recording_query query;  // all but the recording and the moment
@@ -30,7 +31,8 @@ std::vector<std::filesystem::path> recordings_named(const std::string& word);
 std::string diff_text(const analyze::difference& difference, const diff_options& options, bool uses_color);
 std::string diff_json(const analyze::difference& difference, const diff_options& options);
 
-// The exit code of `tenure diff`: 0, 1 when a recording is damaged or was cut off, or one of Tenure's.
+// The exit code of `tenure diff`: 0, 1 when a recording is damaged or was cut off, that of the command that was
+// recorded, or one of Tenure's.
 int diff_command(const diff_options& given);
 
 }  // namespace tenure::cli

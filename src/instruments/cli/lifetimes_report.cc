@@ -400,9 +400,10 @@ std::string lifetimes_json(const life_report& report, const lifetimes_options& o
   return json.text();
 }
 
-int lifetimes_command(const lifetimes_options& given) {
-  lifetimes_options options = given;
-  if (const int refused = prepare(options); refused != 0) return refused;
+namespace {
+
+// Of a recording that is there.
+int answer(const lifetimes_options& options) {
   auto reader = collect::recording_reader::open(options.query.recording);
   if (!reader) return fail(exit_usage, reader.error());
   life_report report;
@@ -417,11 +418,23 @@ int lifetimes_command(const lifetimes_options& given) {
   if (const auto why_not =
           missing(source, collect::gap_lives, "how long blocks lived", options.query.recording.string()))
     return fail(exit_usage, *why_not);
-  const bool uses_color = options.uses_color();
   const std::string text =
-      options.is_json ? lifetimes_json(report, options) : lifetimes_text(report, options, uses_color);
-  if (const int failed = write_answer(options.output, text); failed != 0) return failed;
+      options.is_json ? lifetimes_json(report, options) : lifetimes_text(report, options, options.uses_color());
+  if (const int failed = write_answer(options, text); failed != 0) return failed;
   return report.whole.damage || !report.whole.is_complete ? 1 : 0;
+}
+
+}  // namespace
+
+int lifetimes_command(const lifetimes_options& given) {
+  lifetimes_options options = given;
+  if (const int refused = prepare(options); refused != 0) return refused;
+  if (!options.request.is_given()) return answer(options);
+  if (const int refused = check_kept(options.request, options); refused != 0) return refused;
+  const auto recorded = record_command(options.request);
+  if (!recorded) return fail(recorded.error());
+  options.query.recording = recorded->kept.path();
+  return exit_code_of(*recorded, answer(options));
 }
 
 }  // namespace tenure::cli

@@ -25,7 +25,7 @@ recording_query query_of(const arguments& given, const std::string& recording) {
   return query;
 }
 
-bool answer_form::uses_color() const { return !output && use_color(color, STDOUT_FILENO); }
+bool answer_form::uses_color() const { return !output && use_color(color, descriptor()); }
 
 std::size_t top_of(const arguments& given, std::size_t usual) {
   const auto top = given.value("top");
@@ -39,15 +39,33 @@ answer_form form_of(const arguments& given) {
   form.shows_all = given.has("all");
   form.top = top_of(given, form.top);
   form.color = color_choice_named(given.value("color").value_or("auto"));
+  form.is_beside_command = !given.program.empty();
   return form;
+}
+
+command_request request_of(const arguments& given) {
+  command_request request;
+  request.command = given.program;
+  request.recording = given.value("recording");
+  request.preload = given.value("preload");
+  request.tells_free_stacks = given.has("free-stacks");
+  return request;
 }
 
 int prepare(answer_form& form) {
   if (form.output) {
     if (const auto checked = check_output(*form.output); !checked) return fail(exit_usage, checked.error());
   } else {
-    form.columns = std::max(least_report_columns, text_columns(STDOUT_FILENO, usual_report_columns));
+    form.columns = std::max(least_report_columns, text_columns(form.descriptor(), usual_report_columns));
   }
+  return 0;
+}
+
+int check_kept(const command_request& request, const answer_form& form) {
+  if (!request.recording) return 0;
+  if (const auto checked = check_output(*request.recording); !checked) return fail(exit_usage, checked.error());
+  if (form.output && are_one_output(*request.recording, *form.output))
+    return fail(exit_usage, fmt::format("'{}' is named for two outputs; give each its own.", form.output->string()));
   return 0;
 }
 
@@ -107,6 +125,11 @@ std::string damage_sentence(const std::optional<std::string>& damage, bool is_co
 int write_answer(const std::optional<std::filesystem::path>& output, std::string_view contents) {
   const auto written = write_output(output.value_or("-"), contents);
   return written ? 0 : fail(exit_internal, written.error());
+}
+
+int write_answer(const answer_form& form, std::string_view contents) {
+  if (form.output || !form.is_beside_command) return write_answer(form.output, contents);
+  return write_all(STDERR_FILENO, contents) ? 0 : fail(exit_internal, "the answer cannot be written.");
 }
 
 }  // namespace tenure::cli

@@ -2,6 +2,8 @@
 // found, with a progress line for whoever waits.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <expected>
 #include <filesystem>
@@ -13,6 +15,7 @@
 #include "instruments/analyze/suppressions.h"
 #include "instruments/cli/parser.h"
 #include "instruments/cli/progress_line.h"
+#include "instruments/cli/recorded_command.h"
 #include "instruments/cli/report_text.h"
 #include "instruments/cli/terminal.h"
 #include "instruments/symbols/symbolizer.h"
@@ -32,22 +35,28 @@ recording_query query_of(const arguments& given, const std::string& recording);
 
 // How an answer is given.
 struct answer_form {
-  std::optional<std::filesystem::path> output;  // standard output without it
+  std::optional<std::filesystem::path> output;  // standard output without it, or standard error beside a command
+  bool is_beside_command = false;
   bool is_json = false;
   bool shows_all = false;              // what matters little too
   std::size_t top = 20;                // rows of each table
   int columns = usual_report_columns;  // of the text
   color_choice color = color_choice::automatic;
 
+  int descriptor() const { return is_beside_command ? STDERR_FILENO : STDOUT_FILENO; }
   bool uses_color() const;
 };
 
 answer_form form_of(const arguments& given);
+// What the words after "--" ask for; not given without them.
+command_request request_of(const arguments& given);
 std::size_t top_of(const arguments& given, std::size_t usual);
 
 // Before the work: asks the terminal for its columns, or whether the output can be written. Returns 0, or what the
 // command ends with.
 int prepare(answer_form& form);
+// Likewise, of a command that is to be recorded: whether its recording can be written, and is not the answer too.
+int check_kept(const command_request& request, const answer_form& form);
 
 // `progress`: the line that says which module's symbols are waited for; it outlives the symbolizer.
 symbols::symbolizer_options symbol_options(bool uses_debuginfod, progress_line& progress);
@@ -69,5 +78,6 @@ std::string damage_sentence(const std::optional<std::string>& damage, bool is_co
 
 // Where the answer goes: a file that appears whole, or standard output. Returns 0, or what the command ends with.
 int write_answer(const std::optional<std::filesystem::path>& output, std::string_view contents);
+int write_answer(const answer_form& form, std::string_view contents);
 
 }  // namespace tenure::cli

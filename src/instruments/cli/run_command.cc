@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "instruments/analyze/full.h"
-#include "instruments/cli/kept_recording.h"
 #include "instruments/cli/parser.h"
+#include "instruments/cli/recorded_command.h"
 #include "instruments/cli/recording_input.h"
 #include "instruments/cli/run_output.h"
 #include "instruments/collect/recording_reader.h"
@@ -27,30 +27,23 @@ std::expected<run_answer, failure> run_sampled(const run_options& options) {
 // Every allocation and free to a file, which is read again when the program has ended.
 std::expected<run_answer, failure> run_fully(const run_options& options) {
   if (const auto checked = check_run_outputs(options); !checked) return std::unexpected(checked.error());
-  const auto kept = kept_recording::create(options.recording);
-  if (!kept) return std::unexpected(failure{exit_internal, kept.error()});
-  std::optional<collect::recording_writer> writer;
-  auto watched = watch(options.command, options.preload,
-                       [&](collect::collector_options& to_collect) -> std::expected<void, failure> {
-                         auto file = record::block_writer::create(kept->path());
-                         if (!file) return std::unexpected(failure{exit_usage, file.error()});
-                         writer.emplace(std::move(*file));
-                         to_collect.writer = &*writer;
-                         to_collect.mode = options.drops ? wire::recording_mode::drop : wire::recording_mode::block;
-                         to_collect.tells_free_stacks = options.tells_free_stacks;
-                         return {};
-                       });
-  if (!watched) return std::unexpected(watched.error());
-  auto reader = collect::recording_reader::open(kept->path());
+  auto recorded = record_command({.command = options.command,
+                                  .recording = options.recording,
+                                  .preload = options.preload,
+                                  .drops = options.drops,
+                                  .tells_free_stacks = options.tells_free_stacks});
+  if (!recorded) return std::unexpected(recorded.error());
+  auto reader = collect::recording_reader::open(recorded->kept.path());
   if (!reader) return std::unexpected(failure{exit_internal, reader.error()});
-  run_answer result{.exit_code = watched->exit_code, .profile = {}};
+  run_answer result{.exit_code = recorded->run.exit_code, .profile = {}};
   progress_line progress("reading");
   symbols::symbolizer symbolizer(symbol_options(options.uses_debuginfod, progress));
-  result.profile = analyze::analyze_fully(std::move(*watched), *reader, symbolizer, {.progress = progress.function()});
+  result.profile =
+      analyze::analyze_fully(std::move(recorded->run), *reader, symbolizer, {.progress = progress.function()});
   if (options.pprof)
     result.exact =
         analyze::analyze_exactly(*reader, symbolizer, {.resolves_all_frames = true, .progress = progress.function()});
-  if (writer) result.shortfall = writer->error();
+  result.shortfall = recorded->shortfall;
   return result;
 }
 

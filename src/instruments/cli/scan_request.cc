@@ -1,18 +1,16 @@
 #include "instruments/cli/scan_request.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "instruments/cli/attach_command.h"
-#include "instruments/cli/kept_recording.h"
 #include "instruments/cli/parser.h"
 #include "instruments/cli/preload_library.h"
 #include "instruments/cli/progress_line.h"
+#include "instruments/cli/recorded_command.h"
 #include "instruments/collect/attachment.h"
-#include "instruments/collect/recording_writer.h"
 
 namespace tenure::cli {
 namespace {
@@ -77,27 +75,19 @@ std::expected<scanned_run, failure> scan_process(const scan_request& request) {
 }
 
 std::expected<scanned_run, failure> scan_ends(const scan_request& request) {
-  const auto kept = kept_recording::create(request.recording);
-  if (!kept) return std::unexpected(failure{exit_internal, kept.error()});
-  std::optional<collect::recording_writer> writer;
-  auto watched = watch(request.command, request.preload,
-                       [&](collect::collector_options& to_collect) -> std::expected<void, failure> {
-                         auto file = record::block_writer::create(kept->path());
-                         if (!file) return std::unexpected(failure{exit_usage, file.error()});
-                         writer.emplace(std::move(*file));
-                         to_collect.writer = &*writer;
-                         to_collect.mode = wire::recording_mode::block;
-                         to_collect.scans_at_exit = true;
-                         to_collect.scan_content = request.content;
-                         return {};
-                       });
-  if (!watched) return std::unexpected(watched.error());
-  ::signal(SIGPIPE, SIG_IGN);
-  scanned_run result{std::move(*watched)};
+  auto recorded = record_command({.command = request.command,
+                                  .recording = request.recording,
+                                  .preload = request.preload,
+                                  .more = [&](collect::collector_options& to_collect) {
+                                    to_collect.scans_at_exit = true;
+                                    to_collect.scan_content = request.content;
+                                  }});
+  if (!recorded) return std::unexpected(recorded.error());
+  scanned_run result{std::move(recorded->run)};
   result.exit_code = result.run.exit_code;
   if (result.run.processes.empty())
     result.run.notes.push_back("nothing ran on Tenure's heap: there is nothing to tell");
-  if (writer) result.shortfall = writer->error();
+  result.shortfall = std::move(recorded->shortfall);
   return result;
 }
 
