@@ -198,9 +198,9 @@ void free_emergency(const void* block, const telemetry::caller_place& caller) no
 
 // A free in a page that is not of a size class.
 void free_other(void* block, free_entry entry, const telemetry::caller_place& caller) noexcept {
-  if (is_emergency_block(block)) return free_emergency(block, caller);
   span* home = find_span(block);
   if (home == nullptr) {
+    if (is_emergency_block(block)) return free_emergency(block, caller);
     return report_misuse(is_in_window(block) ? misuse::double_free : misuse::foreign_pointer, block);
   }
   if (home->kind == span_kind::large) {
@@ -464,12 +464,12 @@ std::size_t usable_bytes(const void* block) noexcept {
 }
 
 const void* block_start(const void* address, std::size_t* bytes) noexcept {
-  if (is_emergency_block(address)) {
+  const span* home = find_span(address);
+  if (home == nullptr) {
+    if (!is_emergency_block(address)) return nullptr;
     *bytes = emergency_block_bytes(address);
     return address;
   }
-  const span* home = find_span(address);
-  if (home == nullptr) return nullptr;
   if (home->kind == span_kind::large || home->kind == span_kind::named_large) {
     *bytes = span_bytes(home);
     return span_start(home);

@@ -205,10 +205,13 @@ thread_record* make_record(hot_cache& cache) noexcept {
 }  // namespace
 
 void catch_up(hot_cache& cache) noexcept {
-  while (free_block* block = cache.deferred) {
-    cache.deferred = next_of(block);
+  // All at once: a handler that comes now is not in a section, and what it does comes by here before it returns.
+  free_block* block = __atomic_exchange_n(&cache.deferred, nullptr, __ATOMIC_RELAXED);
+  while (block != nullptr) {
+    free_block* const following = next_of(block);
     block->link = 0;
     deallocate(block);
+    block = following;
   }
   if (cache.pages_due) {
     cache.pages_due = false;

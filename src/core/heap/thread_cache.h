@@ -61,7 +61,7 @@ struct hot_cache {
   bool busy = false;  // this thread may hold the heap's locks: a signal handler must not enter now
   bool pages_due =
       false;  // the section under way found pages to return or a region to build; looked at when it has ended
-  free_block* deferred = nullptr;  // blocks freed by such a handler
+  free_block* deferred = nullptr;  // blocks freed by such a handler; changed in one instruction, as handlers nest
   thread_record* record = nullptr;
 
   constexpr hot_cache() noexcept : front{}, list{}, inverse{}, room{}, table(make_class_table()) {
@@ -109,8 +109,10 @@ class busy_section {
 // freeing it once more is noticed.
 inline void defer_free(hot_cache& cache, free_block* block) noexcept {
   TENURE_DCHECK(cache.busy && block != cache.deferred);
-  block->link = encode_link(cache.deferred);
-  cache.deferred = block;
+  free_block* following = __atomic_load_n(&cache.deferred, __ATOMIC_RELAXED);
+  do {
+    block->link = encode_link(following);
+  } while (!__atomic_compare_exchange_n(&cache.deferred, &following, block, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 }
 
 struct class_state {
