@@ -107,14 +107,16 @@ std::uint64_t quick_bytes() noexcept {
 }
 
 // Whether a thread's lists may hold so much together: less where there are more threads than can run at once, which
-// wait for a processor longer than for a block.
+// wait for a processor longer than for a block. Half of that share where they are many more, of which most do wait.
 bool may_hold(std::uint64_t bytes) noexcept {
   constexpr std::uint64_t least_share_bytes = 32 * 1024;
+  constexpr std::uint64_t many = 4;
   const auto most = static_cast<std::uint64_t>(value(option::thread_cache));
   if (bytes <= least_share_bytes || bytes > most) return bytes <= most;
   const std::uint64_t threads = thread_count();
   const std::uint64_t processors = os::processor_count();
-  return threads <= processors || bytes <= most / threads * processors;
+  const std::uint64_t share = most / threads * processors;
+  return threads <= processors || bytes <= (threads <= many * processors ? share : share / 2);
 }
 
 // Two batches; more of the largest blocks, so that not every third free meets the slow path.
@@ -143,7 +145,7 @@ void grow(thread_record& record, class_state& state, std::size_t size_class) noe
   if (state.capacity >= most_capacity(size_class)) return;
   const std::uint64_t bytes = std::uint64_t{batch_of(state)} * class_bytes[size_class];
   if (bytes >= quick_bytes() && ++state.visits < visits_between) return;
-  double_capacity(record, state, size_class);
+  if (!double_capacity(record, state, size_class)) state.visits = 0;
 }
 
 // Where more is freed than allocated, what a list holds only waits.
