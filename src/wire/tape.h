@@ -21,14 +21,15 @@
 // a stack is seen for the first time. When a thread ends, its ring serves the next one, which says so with a record
 // `thread`.
 //
-// Records are of two to four words:
+// Records are of two to five words:
 //
 //   word 0   63..60 kind, 59..56 entry, 47..0 address
 //   word 1   ticks of the machine's clock (tape_header says what they are in nanoseconds)
 //   allocation        word 2: 63..32 stack, 31..0 requested bytes
 //   wide_allocation   word 2: 63..32 stack, word 3: requested bytes (4 GiB or more)
 //   free              nothing more
-//   thread            address: the kernel's thread id. What follows is told by that thread.
+//   thread            address: the kernel's thread id. What follows is told by that thread. Words 2 to 4: the ring's
+//                     lost_allocations, lost_bytes and lost_frees until now, which are of those that had it before
 //   free_range        word 2: bytes. Every block in [address, address + bytes) goes.
 //   free_with_stack        word 2: 63..32 stack. Likewise what frees, where that was asked for.
 //   free_range_with_stack  word 2: 63..32 stack, word 3: bytes
@@ -42,7 +43,7 @@
 namespace tenure::wire {
 
 inline constexpr std::uint64_t tape_magic = 0x3145504154454e54;  // "TNETAPE1" in memory order
-inline constexpr std::uint32_t tape_version = 2;
+inline constexpr std::uint32_t tape_version = 3;
 
 struct stack_node {
   std::uint32_t parent;
@@ -91,6 +92,13 @@ struct tape_ring_header {
 };
 static_assert(sizeof(tape_ring_header) == 128);
 
+// What found a ring full.
+struct tape_loss_counts {
+  std::uint64_t allocations = 0;
+  std::uint64_t bytes = 0;  // requested, of those allocations
+  std::uint64_t frees = 0;
+};
+
 inline constexpr std::uint64_t tape_nodes_offset_bytes = 4096;
 inline constexpr std::uint64_t tape_rings_offset_bytes =
     tape_nodes_offset_bytes + std::uint64_t{stack_node_capacity} * sizeof(stack_node);
@@ -133,7 +141,7 @@ inline constexpr unsigned tape_entry_shift = 56;
 inline constexpr std::uint64_t tape_address_mask = (std::uint64_t{1} << 48) - 1;
 inline constexpr unsigned tape_stack_shift = 32;
 inline constexpr std::uint64_t tape_narrow_limit_bytes = std::uint64_t{1} << 32;
-inline constexpr std::uint64_t tape_record_limit_words = 4;
+inline constexpr std::uint64_t tape_record_limit_words = 5;
 
 // Words of a record by its first one; 0: there is no such record.
 constexpr std::uint64_t tape_record_words(std::uint64_t first) noexcept {
@@ -146,8 +154,9 @@ constexpr std::uint64_t tape_record_words(std::uint64_t first) noexcept {
     case tape_kind::free_range_with_stack:
       return 4;
     case tape_kind::free:
-    case tape_kind::thread:
       return 2;
+    case tape_kind::thread:
+      return 5;
     default:
       return 0;
   }

@@ -21,6 +21,7 @@ struct tape_record {
   std::uint64_t address = 0;  // or the thread id
   std::uint64_t ticks = 0;
   std::uint64_t bytes = 0;
+  tape_loss_counts lost = {};  // of a record `thread`: by the ring's threads before
 };
 
 // The record at the beginning of `words`; 0 when there is none that is whole. Otherwise how many words it takes.
@@ -37,6 +38,10 @@ inline std::uint64_t decode_tape_record(const std::uint64_t* words, std::uint64_
   out->bytes = 0;
   if (out->kind == tape_kind::allocation) out->bytes = words[2] & (tape_narrow_limit_bytes - 1);
   if (length == 4) out->bytes = words[3];
+  if (out->kind == tape_kind::thread) {
+    out->stack = 0;
+    out->lost = {words[2], words[3], words[4]};
+  }
   if (out->kind == tape_kind::free_range) {
     out->stack = 0;
     out->bytes = words[2];
@@ -69,9 +74,9 @@ class tape_ring_reader {
 
   std::uint64_t waiting_words() const noexcept { return load(&header_->head) - tail_; }
   std::uint64_t capacity_words() const noexcept { return capacity_; }
-  std::uint64_t lost_allocations() const noexcept { return load(&header_->lost_allocations); }
-  std::uint64_t lost_bytes() const noexcept { return load(&header_->lost_bytes); }
-  std::uint64_t lost_frees() const noexcept { return load(&header_->lost_frees); }
+  tape_loss_counts lost() const noexcept {
+    return {load(&header_->lost_allocations), load(&header_->lost_bytes), load(&header_->lost_frees)};
+  }
   std::uint64_t waits() const noexcept { return load(&header_->waits); }
   std::uint64_t wait_ns() const noexcept { return load(&header_->wait_ns); }
 

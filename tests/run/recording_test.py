@@ -119,6 +119,8 @@ class RecordTest(RecordingCase):
         self.record(KNOWN, "churn", 100, options=("--when-full", "drop"))
         process = self.only(self.report())
         allocated = process["allocated"]["blocks"] + process["lost"]["allocations"]
+        for figure in ("allocations", "bytes", "frees"):
+            self.assertEqual(sum(one[figure] for one in process["lost"]["by_thread"]), process["lost"][figure], figure)
         self.record(KNOWN, "churn", 100)
         self.assertEqual(self.only(self.report())["allocated"]["blocks"], allocated)
 

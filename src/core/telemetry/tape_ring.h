@@ -56,7 +56,10 @@ class tape_ring {
   void write_thread(std::uint32_t thread_id, std::uint64_t ticks) noexcept {
     put(0, first_word(wire::tape_kind::thread, thread_id));
     put(1, ticks);
-    publish(2);
+    put(2, __atomic_load_n(&header_->lost_allocations, __ATOMIC_RELAXED));
+    put(3, __atomic_load_n(&header_->lost_bytes, __ATOMIC_RELAXED));
+    put(4, __atomic_load_n(&header_->lost_frees, __ATOMIC_RELAXED));
+    publish(5);
   }
   void write_free_range(std::uint64_t begin, std::uint64_t bytes, std::uint64_t ticks) noexcept {
     put(0, first_word(wire::tape_kind::free_range, begin));

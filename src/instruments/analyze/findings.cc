@@ -6,6 +6,7 @@
 #include <array>
 
 #include "instruments/analyze/format.h"
+#include "instruments/analyze/losses.h"
 
 namespace tenure::analyze {
 namespace {
@@ -169,13 +170,15 @@ void find_losses(const process_profile& profile, findings& into) {
         {"dropped", fmt::format("{} events were dropped because the ring was full; they stood for {}, which "
                                 "is missing from the figures by call site.",
                                 record.dropped_events, format_bytes(static_cast<double>(record.dropped_bytes)))});
-  if (profile.full && profile.full->losses.allocations + profile.full->losses.frees != 0)
+  if (profile.full && profile.full->losses.allocations + profile.full->losses.frees != 0) {
+    const std::string losers = losers_text(record, profile.full->losses);
     into.push_back(
         {"dropped",
          fmt::format("{} allocations of {} and {} frees found their rings full: allocated figures "
-                     "are low by that much, live ones by up to that much either way.",
+                     "are low by that much, live ones by up to that much either way{}{}.",
                      profile.full->losses.allocations, format_bytes(static_cast<double>(profile.full->losses.bytes)),
-                     profile.full->losses.frees)});
+                     profile.full->losses.frees, losers.empty() ? "" : ": ", losers)});
+  }
   if (profile.full && !profile.full->is_complete)
     into.push_back({"cut-off",
                     "The recording does not reach the end of this process: what it did after that is "

@@ -255,7 +255,8 @@ std::string process_section(const life_process& process, const lifetimes_options
       "other thread", totals.freed_elsewhere,
       fmt::format(", {} of the bytes freed", format_share(share_of(totals.freed_elsewhere.bytes, totals.freed.bytes))));
   text += line(options.query.selected.end_ns == analyze::no_end ? "never freed" : "left", totals.left, "");
-  text += losses_text(process.walked.losses, process.walked.is_complete, process.walked.stray_frees, paint);
+  text += losses_text(process.walked.profile.record, process.walked.losses, process.walked.is_complete,
+                      process.walked.stray_frees, paint);
   if (totals.allocated.blocks == 0) return text;
   return text + lives(process, options, paint) + who_frees(process, options, paint) +
          where_freed(process, options, paint) + sizes(process, options, paint) + reallocs(process, options, paint);
@@ -330,7 +331,7 @@ void write_process(json_writer& json, const life_process& process) {
   json.member("is_complete", process.walked.is_complete);
   json.member("duration_ns", static_cast<std::int64_t>(since_start_of(record, record.end_ns)));
   json.member("stray_frees", static_cast<std::int64_t>(process.walked.stray_frees));
-  write_losses(json, process.walked.losses);
+  write_losses(json, process.walked.profile.record, process.walked.losses);
   write_totals(json, process.totals, process.knows_size_classes);
   json.begin_array("by_function");
   for (const life_group& group : process.by_function) {

@@ -71,7 +71,7 @@ std::string process_text(const recorded_fragments& of, const fragmentation_view&
   text += fmt::format(", after {}\n", analyze::format_duration(since_start_of(record, of.moment_ns)));
   text += fmt::format("  {}heap {}{}, of {} that were resident\n", paint.bold, size_of(of.chunk_bytes), paint.reset,
                       size_of(of.resident_bytes));
-  text += losses_text(of.losses, of.is_complete, 0, paint);
+  text += losses_text(of.profile.record, of.losses, of.is_complete, 0, paint);
   if (of.total_bytes() != of.chunk_bytes)
     text += fmt::format("  {}the parts were told while they changed: they sum to {}{}\n", paint.dim,
                         size_of(of.total_bytes()), paint.reset);
@@ -113,7 +113,7 @@ void write_process(json_writer& json, const recorded_fragments& of) {
   write_number(json, "pid", of.profile.record.pid);
   json.member("command", command_text(of.profile.record));
   json.member("is_complete", of.is_complete);
-  write_losses(json, of.losses);
+  write_losses(json, of.profile.record, of.losses);
   json.member("is_known", of.is_known);
   if (of.is_known) {
     write_number(json, "moment_ns", since_start_of(of.profile.record, of.moment_ns));

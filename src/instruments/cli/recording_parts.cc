@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "instruments/analyze/format.h"
+#include "instruments/analyze/losses.h"
 #include "instruments/cli/report_table.h"
 
 namespace tenure::cli {
@@ -29,8 +30,8 @@ std::string_view origin_code(wire::origin origin) {
   return origin == wire::origin::fork ? "fork" : "exec";
 }
 
-std::string losses_text(const collect::tape_losses& lost, bool is_complete, std::uint64_t stray_frees,
-                        const palette& paint) {
+std::string losses_text(const collect::process_record& record, const collect::tape_losses& lost, bool is_complete,
+                        std::uint64_t stray_frees, const palette& paint) {
   std::string text;
   const auto line = [&](const std::string& sentence) {
     text += fmt::format("  {}not exact{}     {}\n", paint.warning, paint.reset, sentence);
@@ -40,6 +41,7 @@ std::string losses_text(const collect::tape_losses& lost, bool is_complete, std:
         fmt::format("{} allocations of {} and {} frees were lost, because their rings were full: allocated figures "
                     "are low by that much, live ones by up to that much either way",
                     lost.allocations, size_of(lost.bytes), lost.frees));
+  if (const std::string losers = analyze::losers_text(record, lost); !losers.empty()) line(losers);
   if (lost.frames != 0) line(fmt::format("{} frames found no room: their stacks are cut off", lost.frames));
   if (lost.refused_records != 0 || lost.is_corrupt)
     line(fmt::format("{} records made no sense{}", lost.refused_records,
@@ -118,7 +120,24 @@ void write_amount(json_writer& json, const char* name, const analyze::exact_amou
   json.end_object();
 }
 
-void write_losses(json_writer& json, const collect::tape_losses& lost) {
+void write_losses_by_thread(json_writer& json, const char* name, const collect::process_record& record,
+                            const collect::tape_losses& lost) {
+  json.begin_array(name);
+  for (const analyze::thread_loss& one : analyze::losses_by_thread(record, lost)) {
+    json.begin_object();
+    if (one.thread) {
+      json.member("thread", static_cast<std::int64_t>(one.thread->id));
+      json.member("name", one.thread->name);
+    }
+    json.member("allocations", static_cast<std::int64_t>(one.allocations));
+    json.member("bytes", static_cast<std::int64_t>(one.bytes));
+    json.member("frees", static_cast<std::int64_t>(one.frees));
+    json.end_object();
+  }
+  json.end_array();
+}
+
+void write_losses(json_writer& json, const collect::process_record& record, const collect::tape_losses& lost) {
   const auto figure = [&](const char* name, std::uint64_t value) {
     json.member(name, static_cast<std::int64_t>(value));
   };
@@ -129,6 +148,7 @@ void write_losses(json_writer& json, const collect::tape_losses& lost) {
   figure("frames", lost.frames);
   figure("refused_records", lost.refused_records);
   json.member("is_corrupt", lost.is_corrupt);
+  write_losses_by_thread(json, "by_thread", record, lost);
   json.end_object();
 }
 

@@ -23,8 +23,8 @@ std::string_view origin_text(wire::origin origin);
 std::string_view origin_code(wire::origin origin);
 
 // Lines below a process's figures: what of it was lost.
-std::string losses_text(const collect::tape_losses& lost, bool is_complete, std::uint64_t stray_frees,
-                        const palette& paint);
+std::string losses_text(const collect::process_record& record, const collect::tape_losses& lost, bool is_complete,
+                        std::uint64_t stray_frees, const palette& paint);
 // Lines above all figures: what is wrong with the recording.
 std::string notes_text(const std::optional<std::string>& damage, bool is_complete,
                        const std::vector<std::string>& notes, const palette& paint);
@@ -37,6 +37,9 @@ std::string callers_text(const std::string& place, const std::vector<std::string
 void write_stack(json_writer& json, const std::vector<analyze::frame>& chain);
 void write_notes(json_writer& json, const std::vector<std::string>& notes);
 void write_amount(json_writer& json, const char* name, const analyze::exact_amount& amount);
-void write_losses(json_writer& json, const collect::tape_losses& lost);
+void write_losses(json_writer& json, const collect::process_record& record, const collect::tape_losses& lost);
+// By thread alone, as an array of that name.
+void write_losses_by_thread(json_writer& json, const char* name, const collect::process_record& record,
+                            const collect::tape_losses& lost);
 
 }  // namespace tenure::cli

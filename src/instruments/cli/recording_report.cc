@@ -161,7 +161,7 @@ std::string process_section(const exact_process& process, const exact_report& re
   text += fmt::format("  peak          {}, after {}\n", amount_text(process.peak),
                       format_duration(since_start(process, process.peak_time_ns)));
   text += fmt::format("  {:<12}  {}\n", left_head(options), amount_text(process.totals.at_end));
-  text += losses_text(process.losses, process.is_complete, process.stray_frees, paint);
+  text += losses_text(process.profile.record, process.losses, process.is_complete, process.stray_frees, paint);
   analyze::selection beside_window = options.query.selected;
   beside_window.begin_ns = 0;
   beside_window.end_ns = analyze::no_end;
@@ -212,7 +212,7 @@ void write_process(json_writer& json, const exact_report& report, const exact_pr
     json.end_object();
   }
   if (!report.source) write_memory(json, process.memory, record.start_ns);
-  write_losses(json, process.losses);
+  write_losses(json, process.profile.record, process.losses);
   figure("waits", process.losses.waits);
   figure("wait_ns", process.losses.wait_ns);
   json.begin_array("by_function");

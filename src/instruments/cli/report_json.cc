@@ -7,6 +7,7 @@
 
 #include "instruments/analyze/aggregate.h"
 #include "instruments/analyze/ledger.h"
+#include "instruments/analyze/losses.h"
 #include "instruments/analyze/memory_parts.h"
 #include "instruments/cli/recording_parts.h"
 #include "instruments/cli/report_text.h"
@@ -225,13 +226,27 @@ json::value bounds_json(const std::optional<analyze::live_bounds>& of) {
                       {"applies_at_exit", of->applies_at_exit}};
 }
 
-json::object recording_json(const analyze::full_account& of) {
+json::array losses_json(const collect::process_record& record, const collect::tape_losses& lost) {
+  json::array result;
+  for (const analyze::thread_loss& one : analyze::losses_by_thread(record, lost)) {
+    json::object row{{"allocations", one.allocations}, {"bytes", one.bytes}, {"frees", one.frees}};
+    if (one.thread) {
+      row["thread"] = one.thread->id;
+      row["name"] = valid_text(one.thread->name);
+    }
+    result.push_back(std::move(row));
+  }
+  return result;
+}
+
+json::object recording_json(const collect::process_record& record, const analyze::full_account& of) {
   return {{"events", of.events},
           {"is_complete", of.is_complete},
           {"stray_frees", of.stray_frees},
           {"lost_allocations", of.losses.allocations},
           {"lost_bytes", of.losses.bytes},
           {"lost_frees", of.losses.frees},
+          {"lost_by_thread", losses_json(record, of.losses)},
           {"lost_frames", of.losses.frames},
           {"refused_records", of.losses.refused_records},
           {"is_corrupt", of.losses.is_corrupt},
@@ -299,7 +314,7 @@ json::object process_json(const process_profile& of, std::size_t site_limit) {
   result["live_bounds"] = bounds_json(of.bounds);
   result["lifetimes"] = lifetimes_json(of.lifetimes);
   result["sampling"] = sampling_json(record);
-  if (of.full) result["recording"] = recording_json(*of.full);
+  if (of.full) result["recording"] = recording_json(record, *of.full);
   result["memory_at_peak"] = memory_json(of.memory_at_peak, record.start_ns);
   result["memory_at_exit"] = memory_json(of.memory_at_exit, record.start_ns);
   result["ledger"] = accounts_json(of);

@@ -128,6 +128,15 @@ enum class process_end {
 };
 inline constexpr std::uint64_t process_end_count = 7;
 
+// What one thread could not tell, because its ring was full.
+struct thread_losses {
+  std::uint32_t thread = 0;  // its number in the record
+  std::uint64_t allocations = 0;
+  std::uint64_t bytes = 0;  // requested, of those allocations
+  std::uint64_t frees = 0;
+  bool operator==(const thread_losses&) const = default;
+};
+
 // What was not told, by what is known of it.
 struct tape_losses {
   std::uint64_t allocations = 0;
@@ -138,6 +147,9 @@ struct tape_losses {
   std::uint64_t waits = 0;            // of threads for the reader
   std::uint64_t wait_ns = 0;
   bool is_corrupt = false;  // a ring or the tape itself could not be read further
+  // By thread, of those that lost something. What is missing to the sums was lost by threads that had no ring to say
+  // who they are, or whose ring could not be read.
+  std::vector<thread_losses> by_thread = {};
 };
 
 struct process_record {

@@ -225,7 +225,17 @@ bool recording_reader::take_end(byte_reader from, recorded_process& into) {
   for (std::uint64_t i = 0; i < named && from.ok(); ++i) {
     const auto id = static_cast<std::uint32_t>(from.number_below(index_limit));
     std::string name = from.text();
-    if (i < into.record.threads.size()) into.record.threads[i] = {id, std::move(name)};
+    // Some have no events, and were not named before: all that they did was lost.
+    if (i == into.record.threads.size()) into.record.threads.emplace_back();
+    into.record.threads[i] = {id, std::move(name)};
+  }
+  // Until version 6 of the format there was no more.
+  losses.by_thread.clear();
+  for (std::uint64_t left = from.left() == 0 ? 0 : from.count(); left != 0 && from.ok(); --left) {
+    thread_losses one;
+    one.thread = static_cast<std::uint32_t>(from.number_below(named));
+    for (std::uint64_t* figure : {&one.allocations, &one.bytes, &one.frees}) *figure = from.number();
+    losses.by_thread.push_back(one);
   }
   into.is_complete = true;
   return from.ok();

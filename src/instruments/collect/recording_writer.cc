@@ -108,6 +108,10 @@ void recording_writer::end_process(std::uint32_t number, const process_record& p
     block.number(one.id);
     block.text(one.name);
   }
+  block.number(losses.by_thread.size());
+  for (const thread_losses& one : losses.by_thread)
+    for (const std::uint64_t figure : {std::uint64_t{one.thread}, one.allocations, one.bytes, one.frees})
+      block.number(figure);
   put(block_kind::end, number, block.bytes());
   written_[number - 1].end_bytes = file_.written_bytes();
 }

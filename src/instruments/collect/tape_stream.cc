@@ -31,6 +31,22 @@ clock_pair read_clocks() {
   return best;
 }
 
+// What was lost between two counts; null where the second is no later one.
+std::optional<wire::tape_loss_counts> lost_between(const wire::tape_loss_counts& first,
+                                                   const wire::tape_loss_counts& second) {
+  if (second.allocations < first.allocations || second.bytes < first.bytes || second.frees < first.frees)
+    return std::nullopt;
+  return wire::tape_loss_counts{second.allocations - first.allocations, second.bytes - first.bytes,
+                                second.frees - first.frees};
+}
+
+void add_losses(std::vector<thread_losses>& into, std::uint32_t thread, const wire::tape_loss_counts& lost) {
+  for (auto next = static_cast<std::uint32_t>(into.size()); next <= thread; ++next) into.push_back({.thread = next});
+  into[thread].allocations += lost.allocations;
+  into[thread].bytes += lost.bytes;
+  into[thread].frees += lost.frees;
+}
+
 }  // namespace
 
 std::unique_ptr<tape_stream> tape_stream::open(const std::filesystem::path& path, process_record& process,
@@ -98,6 +114,7 @@ double tape_stream::take() {
                   0,
                   {},
                   no_index,
+                  {},
                   false}));
   }
   double fullest = 0;
@@ -140,7 +157,7 @@ bool tape_stream::advance(told_ring& ring, std::uint64_t cut_ticks) {
     if (ring.next.ticks > cut_ticks) return false;
     ring.read_words += length;
     if (ring.next.kind == wire::tape_kind::thread) {
-      ring.thread = decoder_.thread_index(static_cast<std::uint32_t>(ring.next.address));
+      change_thread(ring);
     } else if (ring.thread == no_index) {
       ++refused_records_;
     } else {
@@ -148,6 +165,17 @@ bool tape_stream::advance(told_ring& ring, std::uint64_t cut_ticks) {
     }
   }
   return false;
+}
+
+// What the ring has counted since the record before is the loss of the thread that told until now.
+void tape_stream::change_thread(told_ring& ring) {
+  if (const auto lost = lost_between(ring.lost_before, ring.next.lost)) {
+    if (ring.thread != no_index) add_losses(lost_by_thread_, ring.thread, *lost);
+    ring.lost_before = ring.next.lost;
+  } else {
+    ++refused_records_;
+  }
+  ring.thread = decoder_.thread_index(static_cast<std::uint32_t>(ring.next.address));
 }
 
 // Each ring is in order by itself: always the ring whose next record is the oldest, of equals the first one.
@@ -296,14 +324,20 @@ tape_losses tape_stream::losses() const {
   result.frames = __atomic_load_n(&header().refused_nodes, __ATOMIC_RELAXED);
   result.refused_records = refused_records_;
   result.is_corrupt = guard_.has_faulted();
+  result.by_thread = lost_by_thread_;
   for (const auto& ring : rings_) {
-    result.allocations += ring->reader.lost_allocations();
-    result.bytes += ring->reader.lost_bytes();
-    result.frees += ring->reader.lost_frees();
+    const wire::tape_loss_counts lost = ring->reader.lost();
+    result.allocations += lost.allocations;
+    result.bytes += lost.bytes;
+    result.frees += lost.frees;
     result.waits += ring->reader.waits();
     result.wait_ns += ring->reader.wait_ns();
     result.is_corrupt |= ring->is_corrupt;
+    // Who had a ring that cannot be read to its end is not known.
+    if (ring->is_corrupt || ring->thread == no_index) continue;
+    if (const auto since = lost_between(ring->lost_before, lost)) add_losses(result.by_thread, ring->thread, *since);
   }
+  std::erase_if(result.by_thread, [](const thread_losses& one) { return one.allocations + one.frees == 0; });
   return result;
 }
 

@@ -56,10 +56,11 @@ class tape_stream {
   struct told_ring {
     wire::tape_ring_reader reader;
     std::vector<std::uint64_t> words;
-    std::size_t read_words = 0;       // that were decoded
-    std::size_t expected_words = 0;   // whose blocks are on their way from memory
-    wire::tape_record next = {};      // the last of these
-    std::uint32_t thread = no_index;  // who tells
+    std::size_t read_words = 0;               // that were decoded
+    std::size_t expected_words = 0;           // whose blocks are on their way from memory
+    wire::tape_record next = {};              // the last of these
+    std::uint32_t thread = no_index;          // who tells
+    wire::tape_loss_counts lost_before = {};  // by the threads that told before
     bool is_corrupt = false;
   };
 
@@ -68,6 +69,7 @@ class tape_stream {
   wire::tape_header& header() const { return *reinterpret_cast<wire::tape_header*>(memory_); }
   const wire::stack_node* nodes() const;
   bool advance(told_ring& ring, std::uint64_t cut_ticks);
+  void change_thread(told_ring& ring);
   void look_ahead(told_ring& ring) const;
   void add(const told_ring& told);
   void add_free(std::uint64_t address, std::uint32_t thread, std::uint32_t stack, std::uint64_t time_ns);
@@ -99,6 +101,7 @@ class tape_stream {
   std::vector<std::uint32_t> stack_by_node_, location_by_node_;
   std::vector<std::uint32_t> chain_;  // while a stack is put together
   record::slot_table slots_;
+  std::vector<thread_losses> lost_by_thread_;  // by thread's number; by those whose rings others have now
   std::uint64_t refused_records_ = 0;
   std::uint64_t event_count_ = 0;
 };

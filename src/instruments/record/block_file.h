@@ -27,7 +27,7 @@ struct ZSTD_DCtx_s;
 namespace tenure::record {
 
 inline constexpr std::uint64_t file_magic = 0x31434552554e4554;  // "TENUREC1" in memory order
-inline constexpr std::uint32_t file_version = 6;          // docs/reference/recording-format.md has what each brought
+inline constexpr std::uint32_t file_version = 7;          // docs/reference/recording-format.md has what each brought
 inline constexpr std::uint32_t block_magic = 0x4b4c4254;  // "TBLK"
 // No block is longer, compressed or not.
 inline constexpr std::uint32_t block_limit_bytes = 256u << 20;

@@ -94,9 +94,9 @@ struct seen_tape {
       if (one.kind == tape_kind::thread) thread_id = one.address;
       all.push_back({one, thread_id, ring});
     }
-    lost_allocations += reader.lost_allocations();
-    lost_bytes += reader.lost_bytes();
-    lost_frees += reader.lost_frees();
+    lost_allocations += reader.lost().allocations;
+    lost_bytes += reader.lost().bytes;
+    lost_frees += reader.lost().frees;
   }
 
   std::byte* memory = nullptr;
@@ -279,6 +279,37 @@ TEST(recorder, counts_what_finds_its_ring_full) {
   std::uint64_t bytes = tape.lost_bytes;
   for (const auto& one : tape.all) bytes += one.record.kind == tape_kind::allocation ? one.record.bytes : 0;
   EXPECT_EQ(bytes, pairs * (pairs + 1) / 2);
+}
+
+// The threads follow each other on one ring, which is emptied before each, so that it can say who it is.
+TEST(recorder, tells_the_losses_of_each_thread_that_had_a_ring) {
+  testing::session session;
+  wish_for(session, wire::recording_mode::drop);
+  ASSERT_EQ(session.run([&session] {
+    constexpr std::uint64_t threads = 4, least_pairs = 60'000;
+    start();
+    std::uint64_t lost_before = 0, frees_before = 0;
+    for (std::uint64_t i = 0; i < threads; ++i) {
+      const std::uint64_t pairs = least_pairs + i * 5'000;
+      std::thread([pairs] {
+        tell_pairs(1, pairs);
+        end_thread_recording();
+      }).join();
+      // What it told is there; all else it has lost.
+      const seen_tape tape(tape_of(session, getpid()));
+      const std::uint64_t told = tape.count(tape_kind::allocation), freed = tape.count(tape_kind::free);
+      const auto says = std::find_if(tape.all.begin(), tape.all.end(),
+                                     [](const auto& one) { return one.record.kind == tape_kind::thread; });
+      if (says == tape.all.end() || told == pairs) _exit(1);
+      // The record of its beginning has the losses of those before.
+      if (says->record.lost.allocations != lost_before || says->record.lost.frees != frees_before) _exit(2);
+      lost_before += pairs - told;
+      frees_before += pairs - freed;
+      if (tape.lost_allocations != lost_before || tape.lost_frees != frees_before) _exit(3);
+    }
+    finish();
+  }),
+            0);
 }
 
 TEST(recorder, gives_the_ring_of_a_thread_that_ended_to_the_next) {

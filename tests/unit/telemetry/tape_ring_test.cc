@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <deque>
 #include <thread>
 #include <vector>
@@ -132,9 +133,33 @@ TEST(tape_ring, counts_what_is_lost) {
   kept.ring.count_lost_allocation(20);
   kept.ring.count_lost_free();
   wire::tape_ring_reader reader(&kept.header, kept.words.data(), 8);
-  EXPECT_EQ(reader.lost_allocations(), 2u);
-  EXPECT_EQ(reader.lost_bytes(), 120u);
-  EXPECT_EQ(reader.lost_frees(), 1u);
+  EXPECT_EQ(reader.lost().allocations, 2u);
+  EXPECT_EQ(reader.lost().bytes, 120u);
+  EXPECT_EQ(reader.lost().frees, 1u);
+}
+
+TEST(tape_ring, a_thread_says_what_was_lost_before_it) {
+  kept_ring kept(32);
+  const auto begin = [&](std::uint32_t thread_id) {
+    ASSERT_TRUE(kept.ring.has_room(wire::tape_record_limit_words));
+    kept.ring.write_thread(thread_id, thread_id);
+  };
+  begin(1);
+  kept.ring.count_lost_allocation(100);
+  kept.ring.count_lost_free();
+  begin(2);
+  kept.ring.count_lost_allocation(20);
+  kept.ring.count_lost_allocation(5);
+  begin(3);
+  wire::tape_ring_reader reader(&kept.header, kept.words.data(), 32);
+  const auto records = kept.read(reader);
+  ASSERT_EQ(records.size(), 3u);
+  const auto counts = [](const wire::tape_record& one) {
+    return std::array{one.address, one.lost.allocations, one.lost.bytes, one.lost.frees};
+  };
+  EXPECT_EQ(counts(records[0]), (std::array<std::uint64_t, 4>{1, 0, 0, 0}));
+  EXPECT_EQ(counts(records[1]), (std::array<std::uint64_t, 4>{2, 1, 100, 1}));
+  EXPECT_EQ(counts(records[2]), (std::array<std::uint64_t, 4>{3, 3, 125, 1}));
 }
 
 TEST(tape_ring, goes_on_for_the_next_thread_where_the_last_one_stopped) {
