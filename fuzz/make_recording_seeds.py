@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import make_seeds  # noqa: E402 (the path must be set first)
 from protobuf_bytes import varint  # noqa: E402
 
-RUN, PROCESS, DICTIONARY, EVENTS = 1, 2, 3, 4
+RUN, PROCESS, DICTIONARY, EVENTS, END, TOTALS = 1, 2, 3, 4, 5, 15
 STACKS = 4
 
 
@@ -85,7 +85,26 @@ def recording(generator):
     dictionary += varint(2) + varint(71) + varint(72)
     blocks = BEGIN + [(DICTIONARY, 1, dictionary)]
     blocks += [(EVENTS, 1, events(generator, generator.randrange(3) != 0)) for _ in range(generator.randrange(1, 4))]
-    return as_input(blocks)
+    return as_input(blocks + [(TOTALS, 1, totals(generator)), (END, 1, end(generator))])
+
+
+def totals(generator):
+    """What a process's stacks have allocated, freed and held."""
+    def numbers(count):
+        return b"".join(varint(generator.randrange(300)) for _ in range(count))
+
+    stacks = b"".join(signed(1) + numbers(11) for _ in range(STACKS - 1))
+    pairs = b"".join(varint(generator.randrange(STACKS)) + varint(generator.randrange(STACKS)) + numbers(2)
+                     for _ in range(2))
+    return varint(STACKS - 1) + stacks + varint(2) + pairs + varint(1) + numbers(6) + varint(1) + numbers(4)
+
+
+def end(generator):
+    """How a process ended, and what of it was lost."""
+    threads = varint(2) + b"".join(varint(71 + i) + text(b"main") for i in range(2))
+    losses = varint(1) + varint(generator.randrange(2)) + varint(5) + varint(500) + varint(2)
+    figures = b"".join(varint(generator.randrange(9)) for _ in range(7))
+    return varint(1) + varint(9000) + figures + varint(0) + threads + losses
 
 
 def stack_of_nothing():

@@ -52,6 +52,11 @@ void read_all(collect::recording_reader& reader) {
     for (const collect::location& place : process.record.locations)
       require(place.module == collect::no_index || place.module < process.record.modules.size());
     for (const collect::stack_sum& sum : process.sums) require(sum.stack < process.record.stacks.size());
+    for (const collect::thread_losses& one : process.losses.by_thread)
+      require(one.thread < process.record.threads.size());
+    for (const auto& [stack, total] : process.totals.stacks) require(stack < process.record.stacks.size());
+    for (const auto& [stacks, amount] : process.totals.freed)
+      require((stacks >> 32) < process.record.stacks.size() && (stacks & 0xffff'ffff) < process.record.stacks.size());
     require(process.record.answers.size() <= process.record.locations.size());
     for (const std::uint32_t answer : process.record.answers)
       if (answer != collect::no_index) require(!process.record.names->frames(answer).empty());
@@ -66,7 +71,7 @@ void read_as_blocks(std::span<const std::uint8_t> input) {
   if (auto writer = record::block_writer::create(path)) {
     while (input.size() >= 3) {
       const std::size_t length = std::min<std::size_t>(input[2], input.size() - 3);
-      writer->write(static_cast<record::block_kind>(input[0] % 15), input[1] % 4, input.subspan(3, length));
+      writer->write(static_cast<record::block_kind>(input[0] % 16), input[1] % 4, input.subspan(3, length));
       input = input.subspan(3 + length);
     }
     if (auto reader = collect::recording_reader::open(path)) read_all(*reader);

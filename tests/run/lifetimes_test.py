@@ -162,8 +162,8 @@ class Lifetimes(RecordingCase):
 
     def test_a_command_is_recorded_and_said_as_its_recording(self):
         answer = self.folder / "answer.json"
-        done = self.tenure("lifetimes", "--json", "-o", answer, "--free-stacks", "--recording", self.recording, "--", "sh",
-                           "-c", '"$0" ring 5000; echo said; exit 7', KNOWN, code=7)
+        done = self.tenure("lifetimes", "--json", "-o", answer, "--free-stacks", "--recording", self.recording, "--",
+                           "sh", "-c", '"$0" ring 5000; echo said; exit 7', KNOWN, code=7)
         self.assertEqual((done.stdout, done.stderr), (b"said\n", b""))
         document = json.loads(answer.read_bytes())
         self.assertEqual(document, self.lifetimes())
@@ -186,8 +186,9 @@ class Lifetimes(RecordingCase):
         self.assertIn(b"--free-stacks is of a command",
                       self.tenure("lifetimes", "--free-stacks", self.recording, code=2).stderr)
         touch = self.folder / "started"
-        self.assertIn(b"two outputs", self.tenure("lifetimes", "-o", self.recording, "--recording", self.recording, "--",
-                                                  "touch", touch, code=2).stderr)
+        done = self.tenure("lifetimes", "-o", self.recording, "--recording", self.recording, "--", "touch", touch,
+                           code=2)
+        self.assertIn(b"two outputs", done.stderr)
         self.assertFalse(touch.exists())
         self.assertIn(b"no command", self.tenure("lifetimes", "--", "no-such-program", code=127).stderr)
 

@@ -10,112 +10,54 @@
 namespace tenure::analyze {
 namespace {
 
-using record::event_kind;
-
-// One stack while the recording goes by.
-struct open_site {
-  exact_site totals;
-  exact_amount live;
-  std::uint64_t moment = 0;  // the last one for which totals.at_moment was put down
-};
-
-// One process while the recording goes by.
-struct open_process {
-  std::vector<open_site> sites;  // by stack
-  exact_amount live, peak;
-  std::uint64_t moment = 1;  // how many moments of interest there were, the beginning being the first
-  std::uint64_t peak_time_ns = 0;
-  std::optional<std::uint64_t> at_ns;  // the only moment of interest; without it, every new peak is one
-  bool is_past = false;                // that moment
-  std::unordered_map<std::uint64_t, exact_amount> freed;  // by stack of the allocation and of the free
-};
-
-void put_down(open_site& site, std::uint64_t moment) {
-  if (site.moment == moment) return;
-  site.totals.at_moment = site.live;
-  site.moment = moment;
+record::counted_block as_counted(const live_block& block) {
+  return {block.stack, block.thread, block.bytes, block.time_ns};
 }
 
-void take(open_process& into, const record::event& one, const live_block& block) {
-  if (block.stack >= into.sites.size()) into.sites.resize(block.stack + 1);
-  if (into.at_ns && !into.is_past && one.time_ns > *into.at_ns) {
-    into.is_past = true;
-    ++into.moment;
-  }
-  open_site& site = into.sites[block.stack];
-  put_down(site, into.moment);
-  const exact_amount amount{1, block.bytes};
-  if (one.kind == event_kind::allocation) {
-    site.totals.allocated += amount;
-    site.live += amount;
-    into.live += amount;
-    if (site.live.bytes > site.totals.peak.bytes) site.totals.peak = site.live;
-    if (into.live.bytes <= into.peak.bytes) return;
-    into.peak = into.live;
-    into.peak_time_ns = one.time_ns;
-    if (!into.at_ns) ++into.moment;
-  } else {
-    site.totals.freed += amount;
-    if (one.stack != record::no_stack) into.freed[std::uint64_t{block.stack} << 32 | one.stack] += amount;
-    if (block.thread != one.thread) site.totals.freed_elsewhere += amount;
-    site.totals.lifetime_ns += one.time_ns > block.time_ns ? one.time_ns - block.time_ns : 0;
-    site.live -= amount;
-    into.live -= amount;
-  }
+void add_site(exact_process& to, std::uint32_t stack, const record::stack_total& totals) {
+  exact_site& site = to.sites.emplace_back();
+  static_cast<record::stack_total&>(site) = totals;
+  site.stack = stack;
+  to.totals += totals;
 }
 
-// A block that was alive before the first event.
-void take_alive(open_process& into, const live_block& block) {
-  if (block.stack >= into.sites.size()) into.sites.resize(block.stack + 1);
-  open_site& site = into.sites[block.stack];
-  const exact_amount amount{1, block.bytes};
-  site.totals.at_begin += amount;
-  site.live += amount;
-  site.totals.peak = site.live;
-  into.live += amount;
-  into.peak = into.live;
-}
-
-// What is known of a stack as a sum; of the process nothing else is.
-void take_sum(open_process& into, const collect::stack_sum& sum) {
-  if (sum.stack >= into.sites.size()) into.sites.resize(sum.stack + std::size_t{1});
-  open_site& site = into.sites[sum.stack];
-  site.totals.allocated += {sum.allocated_blocks, sum.allocated_bytes};
-  const exact_amount live{sum.live_blocks, sum.live_bytes};
-  site.live += live;
-  site.totals.peak = site.live;
-  into.live += live;
-  into.peak = into.live;
-}
-
-exact_process close(open_process& from, const std::vector<live_block>& blocks, walked_process&& walked) {
+// What is known of a process besides its sites.
+exact_process begin_of(walked_process&& walked) {
   exact_process result;
-  result.losses = walked.losses;
+  result.losses = std::move(walked.losses);
   result.is_complete = walked.is_complete;
   result.events = walked.events;
   result.stray_frees = walked.stray_frees;
   result.before = walked.before;
-  result.peak = from.peak;
-  result.peak_time_ns = from.peak_time_ns;
-  if (walked.before) result.peak_time_ns = std::max(result.peak_time_ns, walked.before->last_ns);
-  result.moment_ns = from.at_ns.value_or(result.peak_time_ns);
   result.end_ns = walked.last_ns;
-  // The end is later than every moment asked for that has not come.
-  if (from.at_ns && !from.is_past) ++from.moment;
-  for (const live_block& block : blocks) {
-    if (block.stack == no_index || walked.last_ns < block.time_ns) continue;
-    from.sites[block.stack].totals.lifetime_ns += walked.last_ns - block.time_ns;
-  }
-  for (std::uint32_t stack = 0; stack < from.sites.size(); ++stack) {
-    open_site& site = from.sites[stack];
-    if (site.totals.allocated.blocks + site.totals.at_begin.blocks + site.live.blocks == 0) continue;
-    put_down(site, from.moment);
-    site.totals.stack = stack;
-    site.totals.at_end = site.live;
-    result.totals += site.totals;
-    result.sites.push_back(site.totals);
-  }
   result.profile = std::move(walked.profile);
+  return result;
+}
+
+exact_process close(record::stack_totals& from, const std::vector<live_block>& blocks, walked_process&& walked,
+                    const std::optional<std::uint64_t>& at_ns) {
+  exact_process result = begin_of(std::move(walked));
+  result.peak = from.peak();
+  result.peak_time_ns = from.peak_time_ns();
+  if (result.before) result.peak_time_ns = std::max(result.peak_time_ns, result.before->last_ns);
+  result.moment_ns = at_ns.value_or(result.peak_time_ns);
+  for (const live_block& block : blocks)
+    if (block.stack != no_index) from.add_life(block.stack, block.time_ns, result.end_ns);
+  from.close();
+  for (std::uint32_t stack = 0; stack < from.size(); ++stack)
+    if (from.has(stack)) add_site(result, stack, from.of(stack));
+  return result;
+}
+
+// The same of what the recording tells itself.
+exact_process told(walked_process&& walked) {
+  const record::told_totals totals = std::move(walked.totals);
+  exact_process result = begin_of(std::move(walked));
+  result.events = totals.events;
+  result.stray_frees = totals.stray_frees;
+  result.peak = totals.peak;
+  result.peak_time_ns = result.moment_ns = totals.peak_time_ns;
+  for (const auto& [stack, site] : totals.stacks) add_site(result, stack, site);
   return result;
 }
 
@@ -162,6 +104,12 @@ void group_by_function(exact_process& process, symbols::symbolizer& symbolizer, 
   for (exact_site& site : process.sites) site.function = place_of[site.function];
 }
 
+const record::moment_total* moment_of(const record::told_totals& totals, std::uint64_t time_ns) {
+  const auto found = std::find_if(totals.moments.begin(), totals.moments.end(),
+                                  [&](const record::moment_total& one) { return one.time_ns == time_ns; });
+  return found == totals.moments.end() ? nullptr : &*found;
+}
+
 // Where the memory was at the moment of interest, or at the end of a window.
 collect::memory_wish wish_of(const exact_options& options) {
   const selection& selected = options.selected;
@@ -186,14 +134,14 @@ std::optional<memory_breakdown> memory_of(const walked_process& of) {
 bool is_heavier(const exact_amount& left, const exact_amount& right) { return left.bytes > right.bytes; }
 
 // Who freed each group's blocks, and what was freed on each stack. While sites are as the groups number them.
-void add_frees(exact_process& process, const open_process& from, symbols::symbolizer& symbolizer) {
+void add_frees(exact_process& process, std::vector<std::pair<std::uint64_t, exact_amount>> pairs,
+               symbols::symbolizer& symbolizer) {
   constexpr std::size_t freers_kept = 5;
-  if (from.freed.empty()) return;
+  if (pairs.empty()) return;
   frame_resolver frames(process.profile, symbolizer);
   std::unordered_map<std::uint32_t, std::uint32_t> group_of;
   for (const exact_site& site : process.sites) group_of[site.stack] = site.function;
   // In an order that does not hang on the table's.
-  std::vector<std::pair<std::uint64_t, exact_amount>> pairs(from.freed.begin(), from.freed.end());
   std::sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) {
     return std::pair(b.second.bytes, a.first) < std::pair(a.second.bytes, b.first);
   });
@@ -207,8 +155,10 @@ void add_frees(exact_process& process, const open_process& from, symbols::symbol
     }
     exact_free& here = process.frees[place->second];
     here.amount += amount;
-    std::vector<exact_freer>& freed_by =
-        process.by_function[group_of.at(static_cast<std::uint32_t>(stacks >> 32))].freed_by;
+    // A file that anybody has written may name stacks of which it says nothing else.
+    const auto group = group_of.find(static_cast<std::uint32_t>(stacks >> 32));
+    if (group == group_of.end()) continue;
+    std::vector<exact_freer>& freed_by = process.by_function[group->second].freed_by;
     const auto same =
         std::find_if(freed_by.begin(), freed_by.end(), [&](auto& one) { return one.name == here.function; });
     if (same != freed_by.end()) {
@@ -227,31 +177,81 @@ void add_frees(exact_process& process, const open_process& from, symbols::symbol
   }
 }
 
-}  // namespace
-
-exact_site& exact_site::operator+=(const exact_site& other) {
-  at_begin += other.at_begin;
-  allocated += other.allocated;
-  freed += other.freed;
-  freed_elsewhere += other.freed_elsewhere;
-  at_moment += other.at_moment;
-  at_end += other.at_end;
-  peak += other.peak;
-  lifetime_ns += other.lifetime_ns;
-  return *this;
+// Whether all that is asked is in the totals that the recording tells of the processes: everything, at the peak.
+bool is_told(recording_walk& walk, const exact_options& options) {
+  const selection& selected = options.selected;
+  if (options.at_ns || options.replays_always || selected.has_window() || selected.chooses_blocks()) return false;
+  const walked_run& whole = walk.whole();
+  if (whole.damage || whole.rotated || whole.source) return false;
+  for (std::size_t i = 0; i < walk.size(); ++i) {
+    if (!walk.takes_process(i)) continue;
+    const walked_process& process = walk.process(i);
+    if (!process.is_complete || !process.totals.is_whole) return false;
+    const auto& maps = process.profile.record.maps;
+    if (!maps.empty() && moment_of(process.totals, maps.front().time_ns) == nullptr) return false;
+  }
+  return true;
 }
+
+// As if it had been replayed.
+void take_told(walked_process& process) {
+  collect::process_record& record = process.profile.record;
+  record.end_ns = process.last_ns = std::max(record.end_ns, process.totals.last_event_ns);
+  if (record.maps.empty()) return;
+  const record::moment_total& then = *moment_of(process.totals, record.maps.front().time_ns);
+  process.at_memory = {then.live.blocks, then.live.bytes, then.usable_bytes};
+}
+
+// What the walk has found of one process, before it has names.
+struct counted_process {
+  exact_process process;
+  std::vector<std::pair<std::uint64_t, exact_amount>> freed;  // by stacks of the allocation and of the free
+};
+
+std::vector<record::stack_totals> replay_all(recording_walk& walk, const exact_options& options) {
+  std::vector<record::stack_totals> open(walk.size());
+  for (std::size_t i = 0; i < open.size(); ++i)
+    if (options.at_ns) open[i].set_moment(walk.process(i).profile.record.start_ns + *options.at_ns);
+  walk.run([&](std::size_t process, const record::event& one,
+               const live_block& block) { open[process].take(one, as_counted(block)); },
+           [&](std::size_t process, const record::event&, const live_block& block, bool is_taken) {
+             if (is_taken) open[process].take_alive(block.stack, block.bytes);
+           });
+  return open;
+}
+
+counted_process count(recording_walk& walk, std::size_t index, record::stack_totals& open,
+                      const exact_options& options) {
+  for (const collect::stack_sum& sum : walk.process(index).sums)
+    if (walk.takes(index, sum))
+      open.take_sum(sum.stack, {sum.allocated_blocks, sum.allocated_bytes}, {sum.live_blocks, sum.live_bytes});
+  std::optional<std::uint64_t> at_ns;
+  if (options.at_ns) at_ns = walk.process(index).profile.record.start_ns + *options.at_ns;
+  auto memory = memory_of(walk.process(index));
+  counted_process result{close(open, walk.blocks(index), std::move(walk.process(index)), at_ns),
+                         {open.freed().begin(), open.freed().end()}};
+  result.process.memory = std::move(memory);
+  return result;
+}
+
+counted_process counted_by_the_recording(recording_walk& walk, std::size_t index) {
+  walked_process& walked = walk.process(index);
+  take_told(walked);
+  auto memory = memory_of(walked);
+  std::vector<std::pair<std::uint64_t, exact_amount>> freed = std::move(walked.totals.freed);
+  counted_process result{told(std::move(walked)), std::move(freed)};
+  result.process.memory = std::move(memory);
+  return result;
+}
+
+}  // namespace
 
 exact_report analyze_exactly(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
                              const exact_options& options) {
   recording_walk walk(reader, symbolizer, options.selected, options.progress, wish_of(options));
-  std::vector<open_process> open(walk.size());
-  for (std::size_t i = 0; i < open.size(); ++i)
-    if (options.at_ns) open[i].at_ns = walk.process(i).profile.record.start_ns + *options.at_ns;
-  walk.run(
-      [&](std::size_t process, const record::event& one, const live_block& block) { take(open[process], one, block); },
-      [&](std::size_t process, const record::event&, const live_block& block, bool is_taken) {
-        if (is_taken) take_alive(open[process], block);
-      });
+  const bool is_told_by_it = is_told(walk, options);
+  std::vector<record::stack_totals> open;
+  if (!is_told_by_it) open = replay_all(walk, options);
 
   exact_report report;
   report.run = walk.whole().run;
@@ -263,14 +263,11 @@ exact_report analyze_exactly(collect::recording_reader& reader, symbols::symboli
   for (std::size_t i = 0; i < walk.size(); ++i) report.dropped_processes += walk.is_dropped(i) ? 1 : 0;
   for (std::size_t i = 0; i < walk.size(); ++i) {
     if (!walk.takes_process(i)) continue;
-    for (const collect::stack_sum& sum : walk.process(i).sums)
-      if (walk.takes(i, sum)) take_sum(open[i], sum);
-    auto memory = memory_of(walk.process(i));
-    exact_process process = close(open[i], walk.blocks(i), std::move(walk.process(i)));
-    process.memory = std::move(memory);
+    counted_process found = is_told_by_it ? counted_by_the_recording(walk, i) : count(walk, i, open[i], options);
+    exact_process& process = found.process;
     std::stable_sort(process.sites.begin(), process.sites.end(), is_greater);
     group_by_function(process, symbolizer, walk.part("finding names", i, walk.size()));
-    add_frees(process, open[i], symbolizer);
+    add_frees(process, std::move(found.freed), symbolizer);
     if (options.resolves_all_frames) frame_resolver(process.profile, symbolizer).resolve_all();
     report.processes.push_back(std::move(process));
   }

@@ -1,13 +1,7 @@
 // Exact figures: a recording replayed event by event, where samples would give estimates.
 //
-// One pass suffices for who held what at the peak, though nobody knows at the time that it is the peak: a stack that
-// changes after the last moment of interest first puts down what it held then.
-//
-//   moment 1 ──────────── moment 2 (a new peak: moment 1 is forgotten) ──────────── end
-//              A changes             A changes: puts down what it held at moment 2; B never does, and holds it still
-//
-// What is kept is one entry a stack and one a live block, and where stacks of frees were recorded one for each two
-// stacks of which one frees what the other allocates.
+// How one pass suffices for who held what at the peak stands in record/stack_totals.h. A recording that was written to
+// the end of its processes tells these totals itself: then a report of the whole replays nothing.
 #pragma once
 
 #include <cstdint>
@@ -17,39 +11,15 @@
 
 #include "instruments/analyze/profile.h"
 #include "instruments/analyze/recording_walk.h"
+#include "instruments/record/stack_totals.h"
 
 namespace tenure::analyze {
 
-struct exact_amount {
-  std::uint64_t blocks = 0;
-  std::uint64_t bytes = 0;  // as requested
+using exact_amount = record::block_amount;
 
-  exact_amount& operator+=(const exact_amount& other) {
-    blocks += other.blocks;
-    bytes += other.bytes;
-    return *this;
-  }
-  exact_amount& operator-=(const exact_amount& other) {
-    blocks -= other.blocks;
-    bytes -= other.bytes;
-    return *this;
-  }
-  bool operator==(const exact_amount&) const = default;
-};
-
-struct exact_site {
+struct exact_site : record::stack_total {
   std::uint32_t stack = no_index;     // of a group: its heaviest, by bytes allocated
   std::uint32_t function = no_index;  // which of by_function; of one stack
-  exact_amount at_begin;              // alive where what was kept of the recording begins, and not among the allocated
-  exact_amount allocated;
-  exact_amount freed;
-  exact_amount freed_elsewhere;   // by another thread than allocated it
-  exact_amount at_moment;         // live then
-  exact_amount at_end;            // never freed
-  exact_amount peak;              // of one stack alone: its most live bytes; of several, their sum
-  std::uint64_t lifetime_ns = 0;  // of all blocks together; those that were never freed lived to the end
-
-  exact_site& operator+=(const exact_site& other);
 };
 
 // What one function freed of a group's blocks.
@@ -110,6 +80,7 @@ struct exact_options {
   std::optional<std::uint64_t> at_ns = {};
   bool resolves_all_frames = false;  // for exports that name every frame, not only those that the report shows
   progress_function progress = {};
+  bool replays_always = false;  // even where the recording tells the totals; for tests
 };
 
 exact_report analyze_exactly(collect::recording_reader& reader, symbols::symbolizer& symbolizer,

@@ -12,10 +12,12 @@
 #include "instruments/analyze/grouping.h"
 #include "instruments/analyze/life_classes.h"
 #include "instruments/analyze/lifetime.h"
-#include "instruments/analyze/rounding.h"
+#include "instruments/collect/rounding.h"
 
 namespace tenure::analyze {
 namespace {
+
+using collect::rounding;
 
 struct count {
   std::uint64_t blocks = 0, bytes = 0, usable_bytes = 0;

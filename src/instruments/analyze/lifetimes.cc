@@ -6,11 +6,13 @@
 #include <unordered_map>
 #include <utility>
 
-#include "instruments/analyze/rounding.h"
 #include "instruments/analyze/user_frame.h"
+#include "instruments/collect/rounding.h"
 
 namespace tenure::analyze {
 namespace {
+
+using collect::rounding;
 
 using record::event_kind;
 

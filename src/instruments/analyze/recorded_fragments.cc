@@ -7,11 +7,13 @@
 #include <tuple>
 #include <utility>
 
-#include "instruments/analyze/rounding.h"
 #include "instruments/analyze/user_frame.h"
+#include "instruments/collect/rounding.h"
 
 namespace tenure::analyze {
 namespace {
+
+using collect::rounding;
 
 constexpr std::size_t chain_frames = 24;
 

@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "instruments/analyze/format.h"
-#include "instruments/analyze/rounding.h"
+#include "instruments/collect/rounding.h"
 
 namespace tenure::analyze {
 namespace {
+
+using collect::rounding;
 
 std::uint64_t moment_of(std::uint64_t start_ns, std::uint64_t since_ns) {
   return since_ns > no_end - start_ns ? no_end : start_ns + since_ns;
@@ -41,6 +43,7 @@ recording_walk::recording_walk(collect::recording_reader& reader, symbols::symbo
     states_.back()->is_dropped = one.is_dropped;
     walked_process& process = states_.back()->process;
     process.sums = std::move(one.sums);
+    process.totals = std::move(one.totals);
     process.losses = one.losses;
     process.is_complete = one.is_complete;
     process.last_ns = std::min(process.profile.record.end_ns, states_.back()->end_ns);
@@ -48,6 +51,19 @@ recording_walk::recording_walk(collect::recording_reader& reader, symbols::symbo
     if (!maps.empty()) states_.back()->memory_ns = maps.front().time_ns;
   }
   begin_bytes_ = place_to_begin();
+  may_stop_ = selected_.end_ns != no_end && !whole_.damage;
+  for (std::size_t i = 0; i < states_.size(); ++i) may_stop_ &= !takes_process(i) || states_[i]->process.is_complete;
+}
+
+// No process has anything to tell of it any more: each has come to an event behind it, or to its end.
+bool recording_walk::is_window_over() const {
+  if (!may_stop_) return false;
+  const std::vector<collect::recorded_process>& read = reader_.run().processes;
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    const bool has_ended = i < read.size() && read[i].is_complete;
+    if (takes_process(i) && !states_[i]->is_over && !has_ended) return false;
+  }
+  return true;
 }
 
 void recording_walk::begin_before_memory() {

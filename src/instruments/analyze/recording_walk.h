@@ -58,6 +58,7 @@ struct walked_process {
   std::uint64_t last_ns = 0;                  // of what was looked at: the process's end, or the window's
   // At the moment of profile.record.maps, of which there is one where the recording tells the memory (memory_wish).
   live_then at_memory = {};
+  record::told_totals totals = {};  // as the recording tells them, of the whole process
 };
 
 struct walked_run {
@@ -126,6 +127,7 @@ class recording_walk {
         [&](std::size_t index, std::span<const record::event> events) {
           if (index < states_.size() && takes_process(index)) take(index, events, visit);
           tell("reading", reader_.progress());
+          is_stopped_ |= is_window_over();
           return !is_stopped_;
         },
         [&](std::size_t index, const record::live_set& alive) {
@@ -168,6 +170,7 @@ class recording_walk {
   };
   static constexpr std::size_t events_ahead = 16;
   std::uint64_t place_to_begin() const;
+  bool is_window_over() const;
   static live_then alive_in(const state& of);
   static bool is_taken(state& of, const record::event& one) {
     return one.time_ns >= of.begin_ns && one.time_ns < of.end_ns && of.chooser.takes(one.stack, one.thread, one.bytes);
@@ -247,6 +250,7 @@ class recording_walk {
   std::vector<std::unique_ptr<state>> states_;
   std::uint64_t begin_bytes_ = 0;  // where to begin reading; 0: at the beginning
   bool is_stopped_ = false;
+  bool may_stop_ = false;  // the window ends, and the survey has seen the ends of all processes that are taken
   walked_run whole_;
 };
 

@@ -123,6 +123,8 @@ bool recording_reader::take(record::unpacked_block& unpacked, const visitor& vis
       return is_known && take_sums(from, run_.processes[block.process - 1]);
     case block_kind::source:
       return take_source(from);
+    case block_kind::totals:
+      return is_known && take_totals(from, run_.processes[block.process - 1]);
     case block_kind::memory:
       return is_known && take_memory(from, run_.processes[block.process - 1].record);
   }
@@ -299,6 +301,11 @@ bool recording_reader::take_sums(byte_reader from, recorded_process& into) {
   if (!from.ok()) return false;
   into.sums.insert(into.sums.end(), told.begin(), told.end());
   return true;
+}
+
+// Of a process of which nothing was dropped, as far as is known.
+bool recording_reader::take_totals(byte_reader from, recorded_process& into) {
+  return into.totals.take(from, into.record.stacks.size());
 }
 
 bool recording_reader::take_answers(byte_reader from, process_record& into) const {

@@ -23,6 +23,7 @@
 #include "instruments/record/event_block.h"
 #include "instruments/record/live_set.h"
 #include "instruments/record/slot_table.h"
+#include "instruments/record/stack_totals.h"
 
 namespace tenure::collect {
 
@@ -37,6 +38,7 @@ struct recorded_process {
   std::uint64_t events = 0;
   std::uint64_t last_event_ns = 0;
   std::vector<stack_sum> sums;  // of an imported recording without events
+  record::told_totals totals;   // of a process whose end was recorded; is_whole where they were told
 };
 
 // Which moments of a process's memory are kept while a recording is read; the others are passed over.
@@ -116,6 +118,7 @@ class recording_reader {
   bool take_rotated(record::byte_reader from);
   bool take_source(record::byte_reader from);
   static bool take_sums(record::byte_reader from, recorded_process& into);
+  static bool take_totals(record::byte_reader from, recorded_process& into);
   bool take_answers(record::byte_reader from, process_record& into) const;
   bool take_checkpoint(const record::block& block, const alive_visitor& alive);
   bool take_memory(record::byte_reader from, process_record& into) const;

@@ -13,7 +13,10 @@ using record::byte_writer;
 
 namespace {
 
-constexpr std::uint64_t usual_round_bytes = 16 << 20;
+constexpr std::uint64_t usual_round_bytes = 6 << 20;
+// Between two rounds lies so many times what the last one took. Where the file must not grow, that is less of it.
+constexpr std::uint64_t round_spacing = 2;
+constexpr std::uint64_t limited_round_spacing = 4;
 // A file is cut when that gives back so much at least.
 constexpr std::uint64_t least_drop_bytes = 64 << 10;
 constexpr std::size_t sums_in_a_block = 1 << 20;
@@ -85,16 +88,26 @@ void recording_writer::write_events(std::uint32_t number, const process_record& 
   // The live set is that of what stands in the file: encoded first, since the block may find the file too long.
   const byte_writer& block = encoder_.encode(events);
   put(block_kind::events, number, block.bytes());
-  written_[number - 1].live.follow(events);
+  written& of = written_[number - 1];
+  if (has_totals())
+    of.totals.follow(of.live, events);
+  else
+    of.live.follow(events);
   if (is_round_due()) write_round();
   keep_short(0);
 }
 
 void recording_writer::write_memory(std::uint32_t number, const memory_map& map) {
+  if (has_totals() && !map.mappings.empty()) written_[number - 1].totals.expect(map);
   put(block_kind::memory, number, encode_memory(map, heap_page_bytes).bytes());
 }
 
 void recording_writer::end_process(std::uint32_t number, const process_record& process, const tape_losses& losses) {
+  written& of = written_[number - 1];
+  if (has_totals())
+    of.totals.close(of.live, process.end_ns).write([&](std::span<const std::uint8_t> part) {
+      put(block_kind::totals, number, part);
+    });
   byte_writer block;
   block.number(static_cast<std::uint64_t>(process.end));
   block.number(process.end_ns);
@@ -167,7 +180,8 @@ bool recording_writer::is_round_due() const {
   const std::uint64_t since_bytes = file_.written_bytes() - last_round_end_bytes_;
   const std::uint64_t usual_bytes =
       limits_.most_bytes != 0 ? std::min(usual_round_bytes, limits_.most_bytes / 8) : usual_round_bytes;
-  if (since_bytes >= std::max(usual_bytes, 4 * last_round_bytes_)) return true;
+  const std::uint64_t spacing = has_totals() ? round_spacing : limited_round_spacing;
+  if (since_bytes >= std::max(usual_bytes, spacing * last_round_bytes_)) return true;
   if (limits_.last_ns == 0) return false;
   const std::uint64_t since_ns = monotonic_ns() - (rounds_.empty() ? 0 : rounds_.back().time_ns);
   return since_ns >= limits_.last_ns || (since_ns >= limits_.last_ns / 4 && since_bytes >= last_round_bytes_);

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "instruments/collect/process_totals.h"
 #include "instruments/collect/recording.h"
 #include "instruments/collect/recording_source.h"
 #include "instruments/record/block_file.h"
@@ -64,6 +65,7 @@ class recording_writer {
   struct written {
     std::size_t modules = 0, locations = 0, stacks = 0, threads = 0;
     record::live_set live;
+    process_totals totals;
     std::optional<std::uint64_t> end_bytes;  // where its end stands in the file
     bool is_dropped = false;                 // it had ended before what is kept
   };
@@ -77,6 +79,8 @@ class recording_writer {
   void write_round();
   bool is_round_due() const;
   void drop_before(const round& cut);
+  // A recording that is kept short has no totals: they would be of what is not there any more.
+  bool has_totals() const { return limits_.most_bytes == 0 && limits_.last_ns == 0; }
   std::vector<std::uint8_t> notice(const round& cut) const;
 
   record::block_writer file_;

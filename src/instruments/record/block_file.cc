@@ -18,6 +18,7 @@ namespace tenure::record {
 namespace {
 
 constexpr int compression_level = 1;
+constexpr std::uint64_t released_bytes = 16 << 20;  // at a time; of whole OS pages
 
 std::string reason() { return std::generic_category().message(errno); }
 
@@ -190,7 +191,16 @@ std::optional<block> block_reader::next() {
   const std::span<const std::uint8_t> stored = bytes_.subspan(position_ + sizeof header, header.stored_bytes);
   const auto kind = static_cast<block_kind>(header.kind);
   const std::span<const std::uint8_t> whole = bytes_.subspan(position_, sizeof header + header.stored_bytes);
-  const auto past = [&] { position_ += sizeof header + header.stored_bytes; };
+  // What was passed need not stay in this process's memory: the kernel has it, and it is mapped again where it is asked
+  // for.
+  const auto past = [&] {
+    const std::uint64_t begin = position_ / released_bytes;
+    position_ += sizeof header + header.stored_bytes;
+    const std::uint64_t end = position_ / released_bytes;
+    if (mapping_ != nullptr && begin != end)
+      ::madvise(static_cast<std::byte*>(mapping_) + begin * released_bytes, (end - begin) * released_bytes,
+                MADV_DONTNEED);
+  };
   if (is_skipped(header.kind) && skipping_ == skipping::passes_over) {
     past();
     return block{kind, header.process, {}, whole};

@@ -65,6 +65,7 @@ enum class block_kind : std::uint32_t {
   source = 12,     // which tool has seen the run, where it was not Tenure
   sums = 13,       // of stacks, where that tool tells no single blocks
   memory = 14,     // what a process holds at a moment: RSS, the heap's counters, perhaps its mappings
+  totals = 15,     // what each stack of a process has allocated, freed and held, behind its events (stack_totals.h)
 };
 
 struct block {

@@ -11,25 +11,6 @@ constexpr std::uint64_t part_limit = 1024;  // a thousand million live blocks
 
 }  // namespace
 
-bool live_set::follow(std::span<event> events) {
-  for (event& one : events) {
-    if (one.kind == event_kind::allocation) {
-      one.slot = slots_.take();
-      if (one.slot >= blocks_.size()) blocks_.resize(one.slot + std::size_t{1});
-      blocks_[one.slot] = {one.time_ns, one.bytes, one.thread, one.stack, one.entry};
-      ++told_.allocations;
-      told_.allocated_bytes += one.bytes;
-    } else if (one.kind == event_kind::free) {
-      if (!slots_.give(one.slot)) return false;
-    } else {
-      ++told_.stray_frees;
-    }
-    ++told_.events;
-    told_.last_ns = std::max(told_.last_ns, one.time_ns);
-  }
-  return true;
-}
-
 event live_set::block_at(std::uint32_t slot) const {
   const kept& block = blocks_[slot];
   return {event_kind::allocation, block.entry, block.thread, block.stack, slot, block.bytes, block.time_ns};
@@ -112,6 +93,8 @@ bool checkpoint_reader::take_head(byte_reader& from) {
   }
   if (slots - given > parts_ * std::uint64_t{event_block_limit} || (parts_ == 1 && slots - given > from.left()))
     return false;
+  // Growing from block to block would touch as much again.
+  into_.blocks_.reserve(std::min(slots, given + event_block_limit));
   return from.ok() && into_.slots_.restore(static_cast<std::uint32_t>(slots), std::move(order));
 }
 

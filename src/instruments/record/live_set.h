@@ -12,9 +12,11 @@
 //   an event block (event_block.h) with one allocation for each used slot, in the order of the slots
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "instruments/record/byte_stream.h"
@@ -37,7 +39,35 @@ class live_set {
  public:
   // Follows the events and fills the slots of allocations in. False at a free that is of no used slot; what comes
   // before has been followed.
-  bool follow(std::span<event> events);
+  bool follow(std::span<event> events) {
+    return follow(events, [](const event&, const event*) {});
+  }
+  // And calls visit(event, block) for each, before it is followed: the block as its allocation was, which of an
+  // allocation is the event itself; null where that was not told.
+  template <class Visit>
+  bool follow(std::span<event> events, Visit&& visit) {
+    for (event& one : events) {
+      if (one.kind == event_kind::allocation) {
+        visit(std::as_const(one), &std::as_const(one));
+        one.slot = slots_.take();
+        if (one.slot >= blocks_.size()) blocks_.resize(one.slot + std::size_t{1});
+        blocks_[one.slot] = {one.time_ns, one.bytes, one.thread, one.stack, one.entry};
+        ++told_.allocations;
+        told_.allocated_bytes += one.bytes;
+      } else if (one.kind == event_kind::free) {
+        if (one.slot >= blocks_.size() || !slots_.is_used(one.slot)) return false;
+        const event block = block_at(one.slot);
+        visit(std::as_const(one), &block);
+        slots_.give(one.slot);
+      } else {
+        visit(std::as_const(one), nullptr);
+        ++told_.stray_frees;
+      }
+      ++told_.events;
+      told_.last_ns = std::max(told_.last_ns, one.time_ns);
+    }
+    return true;
+  }
 
   const told_figures& told() const { return told_; }
   const slot_table& slots() const { return slots_; }

@@ -9,7 +9,7 @@
 
 #include "wire/heap_statistics.h"
 
-namespace tenure::analyze {
+namespace tenure::collect {
 
 class rounding {
  public:
@@ -44,4 +44,4 @@ class rounding {
   std::array<std::uint16_t, small_bytes> small_{};  // class_of(), for most blocks there are
 };
 
-}  // namespace tenure::analyze
+}  // namespace tenure::collect
