@@ -1,6 +1,7 @@
 // The slow paths of the barrier, of the root slots and of allocation.
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 
 #include "core/base/check.h"
 #include "library/gc/allocation.h"
@@ -111,7 +112,7 @@ char* make_large_with_room(heap_state& heap, object_kind kind, std::size_t bytes
 
 rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payload_offset) {
   if (heap == nullptr) heap = standard_heap();
-  thread_state& self = this_thread();
+  thread_state& self = registered_thread();
   const std::size_t cell_bytes = cell_sizes[list % class_count];
   refilled how = refilled::done;
   const allocation_run& held = self.heaps[heap->number]->runs[list];
@@ -121,7 +122,7 @@ rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payloa
     before_allocation(*heap);
     try_twice(*heap, [&] { how = refill_with_room(self, *heap, list); });
   }
-  reach_next_segment(self);
+  if (!reach_next_segment(self)) throw std::bad_alloc();
   allocation_run& run = self.heaps[heap->number]->runs[list];
   char* cell = run.next.load(std::memory_order_relaxed);
   TENURE_CHECK(cell != run.end.load(std::memory_order_relaxed));
@@ -137,8 +138,10 @@ rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payloa
 
 rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes, std::size_t payload_offset) {
   if (heap == nullptr) heap = standard_heap();
-  const entry measured(this_thread());
+  thread_state& self = registered_thread();
+  const entry measured(self);
   before_allocation(*heap);
+  if (!reach_next_segment(self)) throw std::bad_alloc();
   root_slot* root = push(nullptr);
   char* cell = nullptr;
   try {
@@ -147,7 +150,7 @@ rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes
     pop(root);
     throw;
   }
-  if (this_thread().samples.pass(heap->sample_bytes, bytes)) take_sample(cell, bytes, heap->sample_bytes);
+  if (self.samples.pass(heap->sample_bytes, bytes)) take_sample(cell, bytes, heap->sample_bytes);
   return {cell, root};
 }
 

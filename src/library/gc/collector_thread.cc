@@ -17,14 +17,13 @@ namespace tenure::gc {
 
 namespace {
 
+void live();
+
 struct collector {
-  worker thread;
+  worker thread{live, true};
   std::atomic<std::uint32_t> signal{0};
 };
-collector& the_collector() {
-  static collector* const made = new collector;
-  return *made;
-}
+constinit collector self;
 
 // With the cycle lock held.
 void run_held(heap_state& heap, cycle_kind kind) noexcept {
@@ -55,10 +54,10 @@ void wait_for_collector(heap_state& heap) noexcept {
   const std::uint64_t waited_ns = monotonic_ns() - since_ns;
   heap.figures.waits.fetch_add(1, std::memory_order_relaxed);
   heap.figures.waited_ns.fetch_add(waited_ns, std::memory_order_relaxed);
-  thread_state& self = this_thread();
-  const holding guard(self.entries_lock);
-  ++self.entries.waits;
-  self.entries.waited_ns += waited_ns;
+  thread_state& waiter = this_thread();
+  const holding guard(waiter.entries_lock);
+  ++waiter.entries.waits;
+  waiter.entries.waited_ns += waited_ns;
 }
 
 // What the cycle has left is the program's own: destructors and notes. With no lock held.
@@ -80,7 +79,6 @@ bool run_requested(std::uint32_t number) noexcept {
 
 void live() {
   ::setpriority(PRIO_PROCESS, 0, 5);  // of this thread: who has work to do goes first
-  collector& self = the_collector();
   for (;;) {
     const std::uint32_t seen = self.signal.load(std::memory_order_acquire);
     for (std::uint32_t number = 0; number < detail::most_heaps; ++number) {
@@ -101,11 +99,10 @@ void run_cycle(heap_state& heap, cycle_kind kind) noexcept {
 }
 
 void request_cycle(heap_state& heap) noexcept {
-  collector& all = the_collector();
-  if (!all.thread.start(live)) return run_cycle(heap, cycle_kind::full);
+  if (!self.thread.start()) return run_cycle(heap, cycle_kind::full);
   if (heap.requested.exchange(true, std::memory_order_acq_rel)) return;
-  all.signal.fetch_add(1, std::memory_order_release);
-  all.signal.notify_all();
+  self.signal.fetch_add(1, std::memory_order_release);
+  self.signal.notify_all();
 }
 
 void before_allocation(heap_state& heap) noexcept {
@@ -153,7 +150,7 @@ bool collect_for_memory(heap_state& heap) noexcept {
 }
 
 void reset_collector_in_child() noexcept {
-  the_collector().thread.reset();
+  self.thread.reset();
   for_each_heap([](heap_state& heap) { heap.requested.store(false); });
 }
 

@@ -14,6 +14,8 @@ namespace tenure::gc {
 
 namespace {
 
+void live();
+
 struct destructor_queue {
   lock guard;
   std::deque<char*> pending;
@@ -21,7 +23,7 @@ struct destructor_queue {
   char* running = nullptr;
   const thread_state* runner = nullptr;  // the thread that runs it
   std::atomic<std::uint32_t> signal{0};
-  worker thread;
+  worker thread{live, true};
 };
 
 destructor_queue& queue() {
@@ -70,6 +72,8 @@ void live() {
 
 }  // namespace
 
+void prepare_destructors() { queue(); }
+
 lock& destructors_lock() noexcept { return queue().guard; }
 
 bool is_destroying(const heap_state& heap) noexcept {
@@ -116,7 +120,7 @@ void start_destructors() noexcept {
     const holding guard(all.guard);
     if (all.pending.empty()) return;
   }
-  if (!all.thread.start(live)) run_destructors_here();
+  if (!all.thread.start()) run_destructors_here();
   all.signal.fetch_add(1, std::memory_order_release);
   all.signal.notify_all();
 }

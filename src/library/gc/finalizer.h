@@ -13,6 +13,8 @@
 
 namespace tenure::gc {
 
+// Before anything else here. Throws std::bad_alloc.
+void prepare_destructors();
 // False when there was no memory to remember it by: it has to stay alive until the next cycle.
 bool queue_destructor(char* cell) noexcept;
 // The thread runs what is queued.

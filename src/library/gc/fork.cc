@@ -2,7 +2,8 @@
 
 #include <pthread.h>
 
-#include "core/base/check.h"
+#include <new>
+
 #include "library/gc/collect.h"
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
@@ -51,11 +52,16 @@ void in_child() {
   reset_prefault_in_child();
 }
 
-pthread_once_t registered = PTHREAD_ONCE_INIT;
-void enroll() { TENURE_CHECK(::pthread_atfork(before, in_parent, in_child) == 0); }
+constinit lock enrolling;
+bool is_enrolled = false;  // guarded by it
 
 }  // namespace
 
-void prepare_for_fork() noexcept { ::pthread_once(&registered, enroll); }
+void prepare_for_fork() {
+  const holding guard(enrolling);
+  if (is_enrolled) return;
+  if (::pthread_atfork(before, in_parent, in_child) != 0) throw std::bad_alloc();
+  is_enrolled = true;
+}
 
 }  // namespace tenure::gc

@@ -5,6 +5,7 @@
 namespace tenure::gc {
 
 // Once per process, when the first heap is made.
-void prepare_for_fork() noexcept;
+// Throws std::bad_alloc when the system has no memory to remember it by.
+void prepare_for_fork();
 
 }  // namespace tenure::gc

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <stdexcept>
 
@@ -11,8 +12,9 @@
 #include "library/gc/cycle.h"
 #include "library/gc/finalizer.h"
 #include "library/gc/fork.h"
+#include "library/gc/out_of_memory.h"
 #include "library/gc/plan.h"
-#include "library/gc/reach.h"
+#include "library/gc/roots.h"
 #include "library/gc/sweep.h"
 #include "library/gc/watches.h"
 #include "library/gc/weak_cells.h"
@@ -21,14 +23,18 @@ namespace tenure::gc {
 
 namespace {
 
+// Throws std::bad_alloc.
 heap_state* make_state(heap_options options, gc::plan plan, std::uint32_t number) {
   options.plan = plan;
+  if (!window::prepare()) throw std::bad_alloc();
+  prepare_destructors();
   if (plan == plan::refcount) {
     const holding guard(cycle_lock());
     prepare_counting();
   }
-  auto* made = new heap_state(options);
+  auto made = std::make_unique<heap_state>(options);
   made->number = number;
+  prepare_for_fork();
   window& all = window::get();
   if (traits_of(made->plan).has_young_cycles) all.use_cards();
   start_soft_clock();
@@ -38,9 +44,16 @@ heap_state* make_state(heap_options options, gc::plan plan, std::uint32_t number
     add_heap(*made);
     if (made->verify) verify_stores(true);
   }
-  prepare_for_fork();
-  made->account.start_shrinking(shrink_heap, made);
-  return made;
+  made->account.start_shrinking(shrink_heap, made.get());
+  return made.release();
+}
+
+heap_state* make_standard_state() noexcept {
+  try {
+    return make_state({.name = "standard"}, plan::sticky_concurrent, 0);
+  } catch (const std::bad_alloc&) {
+    end_out_of_memory("gc::heap::standard()");
+  }
 }
 
 gc::plan checked(gc::plan plan) {
@@ -51,10 +64,31 @@ gc::plan checked(gc::plan plan) {
   return plan;
 }
 
-[[noreturn]] void still_used(const heap_state& heap, const char* by) noexcept {
+// What leads to the heap's objects from outside: `thread` is whose local it is; 0: a root.
+[[noreturn]] void still_used(const heap_state& heap, long thread) noexcept {
+  char by[64] = "a root";
+  if (thread != 0) std::snprintf(by, sizeof by, "local of thread %ld", thread);
   std::fprintf(stderr, "tenure: gc::heap \"%s\" was destroyed while %s still leads to its objects\n", heap.name.c_str(),
                by);
   std::abort();
+}
+
+void reject_if_used(const heap_state& heap) noexcept {
+  const window& all = window::get();
+  const auto is_own = [&](void* target) {
+    return all.holds(target) && all.place(target).header->heap_number == heap.number;
+  };
+  {
+    const holding guard(threads_lock());
+    for (thread_state* at = first_thread(); at != nullptr; at = at->next) {
+      for_each_slot(*at, [&](void* target) {
+        if (is_own(target)) still_used(heap, at->id);
+      });
+    }
+  }
+  for_each_root([&](void* target) {
+    if (is_own(target)) still_used(heap, 0);
+  });
 }
 
 [[noreturn]] void destroyed_from_inside(const heap_state& heap) noexcept {
@@ -69,8 +103,7 @@ heap::heap(const heap_options& options, gc::plan plan)
     : state_(make_state(options, plan, 1)), number_(state_->number) {}
 heap::heap(const heap_options& options) : heap(options, checked(options.plan)) {}
 
-heap::heap(standard_tag) noexcept
-    : state_(make_state({.name = "standard"}, plan::sticky_concurrent, 0)), number_(state_->number) {
+heap::heap(standard_tag) noexcept : state_(make_standard_state()), number_(state_->number) {
   TENURE_CHECK(number_ == 0);
 }
 
@@ -85,22 +118,23 @@ heap::~heap() {
   if (is_in_destructor()) destroyed_from_inside(*state_);
   state_->account.stop_shrinking();
   run_destructors_here();
+  bool are_queued;
   {
     const holding guard(cycle_lock());
     {
       const stopped_world stopped(nullptr);
-      const arrivals reached = walk_from_roots(*state_);
-      if (!reached.empty()) still_used(*state_, reached.begin()->second.root.c_str());
+      reject_if_used(*state_);
     }
     // Everything is dead: weak references and members say so before the first destructor runs.
     clear_marks(*state_);
     resolve_weak_cells(*state_);
     abandon(take_guarded(*state_));
-    queue_dead(*state_);
+    are_queued = queue_dead(*state_);
     // They lead to one another no more.
     if (is_counted(*state_)) counting(*state_).count_anew();
   }
   run_destructors_here();
+  if (!are_queued) destroy_all(*state_);
   watch* mourners;
   {
     const holding guard(cycle_lock());
@@ -115,12 +149,12 @@ heap::~heap() {
 }
 
 void heap::collect() {
-  retire_runs(this_thread());
+  retire_runs(registered_thread());
   run_cycle(*state_, cycle_kind::full);
 }
 
 void heap::collect_young() {
-  retire_runs(this_thread());
+  retire_runs(registered_thread());
   run_cycle(*state_, cycle_kind::young);
 }
 

@@ -1,6 +1,7 @@
 #include "library/gc/pacing.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "library/gc/cycle.h"
@@ -147,7 +148,11 @@ void cycle_measure::end() noexcept {
   heap_.account.publish(event_.live_bytes, now.live_objects.load(), now.freed_objects.load() + now.live_objects.load());
   if (heap_.collector_share_percent.load(std::memory_order_relaxed) == 0) return;
   // A quota may change while the program runs.
-  heap_.processors.store(usable_processors(), std::memory_order_relaxed);
+  try {
+    heap_.processors.store(usable_processors(), std::memory_order_relaxed);
+  } catch (const std::bad_alloc&) {
+    // There is no memory to read it with: the quota that was known stands.
+  }
   const holding guard(heap_.share_guard);
   heap_.share.add(ended_ns, event_.collector_ns);
 }

@@ -9,17 +9,15 @@ namespace tenure::gc {
 
 namespace {
 
+void live();
+
 struct prefaulter {
-  worker thread;
+  worker thread{live, false};
   std::atomic<std::uint32_t> signal{0};
 };
-prefaulter& the_prefaulter() {
-  static prefaulter* const made = new prefaulter;
-  return *made;
-}
+constinit prefaulter self;
 
 void live() {
-  prefaulter& self = the_prefaulter();
   for (;;) {
     const std::uint32_t seen = self.signal.load(std::memory_order_acquire);
     while (window::get().prepare_chunk()) continue;
@@ -35,12 +33,11 @@ void request_prefault() noexcept {
 #else
   constexpr bool is_wanted = true;
 #endif
-  prefaulter& all = the_prefaulter();
-  if (!is_wanted || !all.thread.start(live)) return;
-  all.signal.fetch_add(1, std::memory_order_release);
-  all.signal.notify_one();
+  if (!is_wanted || !self.thread.start()) return;
+  self.signal.fetch_add(1, std::memory_order_release);
+  self.signal.notify_one();
 }
 
-void reset_prefault_in_child() noexcept { the_prefaulter().thread.reset(); }
+void reset_prefault_in_child() noexcept { self.thread.reset(); }
 
 }  // namespace tenure::gc

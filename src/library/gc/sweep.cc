@@ -223,15 +223,31 @@ void sweep_large(heap_state& heap, sweep_count& count) noexcept {
 
 void poison_cell(char* cell, std::size_t bytes) noexcept { std::memset(cell, poison_byte, bytes); }
 
-void queue_dead(heap_state& heap) noexcept {
+bool queue_dead(heap_state& heap) noexcept {
+  bool are_all = true;
   // First all members, then the queue: whether a peer is dead must not depend on the order.
   for_each_dead(heap, [](const cell_place& at) { forget_dead_peers(at); });
-  for_each_dead(heap, [](const cell_place& at) {
+  for_each_dead(heap, [&](const cell_place& at) {
     const detail::type_descriptor* type = type_of(at.cell);
     // Not one whose constructor threw, nor one that was destroyed already.
     if (type == nullptr || type->destroy == nullptr) return;
-    queue_destructor(at.cell);
+    are_all = queue_destructor(at.cell) && are_all;
     at.mark();
+  });
+  return are_all;
+}
+
+void destroy_all(heap_state& heap) noexcept {
+  window& all = window::get();
+  all.for_each_block(heap.number, [&](std::size_t block, const block_header& header) {
+    if (!is_destroyed(header.kind)) return;
+    for (std::size_t word = 0; word < word_count(header); ++word) {
+      const std::uint64_t allocated = all.bits(block).marks[word].allocated.load(std::memory_order_acquire);
+      all.for_each_cell(block, word, allocated, [](std::uint64_t, char* cell) {
+        const detail::type_descriptor* type = type_of(cell);
+        if (type != nullptr && type->destroy != nullptr) destroy_object(cell);
+      });
+    }
   });
 }
 

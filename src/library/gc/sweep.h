@@ -9,8 +9,11 @@
 namespace tenure::gc {
 
 // Objects that are not marked and have destructors: their members to other objects that are not marked become null,
-// and they are queued; they count as marked from here on.
-void queue_dead(heap_state& heap) noexcept;
+// and they are queued; they count as marked from here on. False when there was no memory to queue one: it is alive
+// until the next cycle.
+bool queue_dead(heap_state& heap) noexcept;
+// Runs the destructor of each object that is there, whatever leads to it.
+void destroy_all(heap_state& heap) noexcept;
 
 // Frees every cell that is neither marked nor born since the cycle began, and the blocks and large objects in which
 // nothing is left; a young cycle's looks at no block in which all was old before. What was marked stays so: it is old.

@@ -13,6 +13,7 @@
 #include "library/gc/allocation.h"
 #include "library/gc/cycle.h"
 #include "library/gc/heap_state.h"
+#include "library/gc/out_of_memory.h"
 #include "library/gc/relocation.h"
 
 namespace tenure::gc::detail {
@@ -38,9 +39,10 @@ thread_state* list_first = nullptr;  // guarded by list_lock
 pthread_key_t exit_key;
 pthread_once_t exit_key_made = PTHREAD_ONCE_INIT;
 
+// Null when there is no memory for it.
 slot_segment* make_segment(slot_segment* before) noexcept {
   void* at = ::mmap(nullptr, slot_segment::size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  TENURE_CHECK(at != MAP_FAILED);
+  if (at == MAP_FAILED) return nullptr;
   auto* segment = new (at) slot_segment;
   segment->before = before;
   if (before != nullptr) segment->slots[0].store(hole, std::memory_order_relaxed);
@@ -72,48 +74,82 @@ void end_thread(void* argument) {
 
 void make_exit_key() { TENURE_CHECK(::pthread_key_create(&exit_key, end_thread) == 0); }
 
-thread_state& register_thread() noexcept {
-  ::pthread_once(&exit_key_made, make_exit_key);
-  void* memory = std::malloc(sizeof(thread_state));
-  TENURE_CHECK(memory != nullptr);
-  auto* made = new (memory) thread_state;
-  made->id = ::syscall(SYS_gettid);
-  made->first_segment = make_segment(nullptr);
-  made->segment.store(made->first_segment, std::memory_order_relaxed);
-  made->top.store(made->first_segment->first(), std::memory_order_relaxed);
-  made->limit = made->first_segment->end();
-  {
-    const holding guard(list_lock);
-    made->next = list_first;
-    list_first = made;
-  }
-  detail::current_thread = made;
-  TENURE_CHECK(::pthread_setspecific(exit_key, made) == 0);
-  return *made;
+thread_state* register_thread() noexcept {
+  thread_state* made = make_thread();
+  if (made != nullptr) adopt(*made);
+  return made;
 }
 
 }  // namespace
 
+thread_state* make_thread() noexcept {
+  slot_segment* first = make_segment(nullptr);
+  if (first == nullptr) return nullptr;
+  void* memory = std::malloc(sizeof(thread_state));
+  if (memory == nullptr) {
+    ::munmap(first, slot_segment::size_bytes);
+    return nullptr;
+  }
+  auto* made = new (memory) thread_state;
+  made->first_segment = first;
+  made->segment.store(first, std::memory_order_relaxed);
+  made->top.store(first->first(), std::memory_order_relaxed);
+  made->limit = first->end();
+  return made;
+}
+
+void unmake_thread(thread_state* made) noexcept {
+  ::munmap(made->first_segment, slot_segment::size_bytes);
+  made->~thread_state();
+  std::free(made);
+}
+
+void adopt(thread_state& made) noexcept {
+  ::pthread_once(&exit_key_made, make_exit_key);
+  // Only a program with dozens of such keys has the system allocate here.
+  if (::pthread_setspecific(exit_key, &made) != 0) end_out_of_memory("the end of a thread that has gc::locals");
+  made.id = ::syscall(SYS_gettid);
+  {
+    const holding guard(list_lock);
+    made.next = list_first;
+    list_first = &made;
+  }
+  detail::current_thread = &made;
+}
+
 lock& threads_lock() noexcept { return list_lock; }
 thread_state* first_thread() noexcept { return list_first; }
 
-thread_state& this_thread() noexcept {
+thread_state* find_or_register_thread() noexcept {
   detail::thread_record* self = detail::current_thread;
-  if (self == &detail::unregistered_thread) return register_thread();
-  return static_cast<thread_state&>(*self);
+  return self == &detail::unregistered_thread ? register_thread() : static_cast<thread_state*>(self);
 }
 
-void reach_next_segment(thread_state& self) noexcept {
-  if (self.top.load(std::memory_order_relaxed) != self.limit) return;
+thread_state& this_thread() noexcept {
+  thread_state* self = find_or_register_thread();
+  if (self == nullptr) end_out_of_memory("the gc::locals of a thread");
+  return *self;
+}
+
+thread_state& registered_thread() {
+  thread_state* self = find_or_register_thread();
+  if (self == nullptr) throw std::bad_alloc();
+  return *self;
+}
+
+bool reach_next_segment(thread_state& self) noexcept {
+  if (self.top.load(std::memory_order_relaxed) != self.limit) return true;
   slot_segment* now = self.segment.load(std::memory_order_relaxed);
   slot_segment* after = now->after.load(std::memory_order_relaxed);
   if (after == nullptr) {
     after = make_segment(now);
+    if (after == nullptr) return false;
     now->after.store(after, std::memory_order_release);
   }
   self.top.store(after->first(), std::memory_order_release);
   self.segment.store(after, std::memory_order_release);
   self.limit = after->end();
+  return true;
 }
 
 void forget_other_threads() noexcept {
@@ -136,7 +172,7 @@ namespace tenure::gc::detail {
 
 root_slot* push_slow(void* target) noexcept {
   thread_state& self = this_thread();
-  reach_next_segment(self);
+  if (!reach_next_segment(self)) end_out_of_memory("more gc::locals of a thread");
   root_slot* taken = self.top.load(std::memory_order_relaxed);
   taken->store(target, std::memory_order_release);
   self.top.store(taken + 1, std::memory_order_release);

@@ -85,11 +85,21 @@ struct thread_state : detail::thread_record {
 lock& threads_lock() noexcept;
 thread_state* first_thread() noexcept;  // with the lock held
 
-// The calling thread's state, registered if it was not. Ends the program when there is no memory for it.
+// The calling thread's state, registered if it was not. Ends the program with a message when there is no memory for it.
 thread_state& this_thread() noexcept;
 
-// Whether `self` has its slots at an end that a segment would help, and the segment is there.
-void reach_next_segment(thread_state& self) noexcept;
+// The same; null when there is no memory for it.
+thread_state* find_or_register_thread() noexcept;
+// The same; throws std::bad_alloc.
+thread_state& registered_thread();
+// For a thread that is about to be made, so that whoever makes it is told when there is no memory; null then.
+thread_state* make_thread() noexcept;
+void unmake_thread(thread_state* made) noexcept;
+// The calling thread, which has none, has that state.
+void adopt(thread_state& made) noexcept;
+
+// Where the thread's slots are at an end it goes on to the next segment. False when there is no memory for one.
+bool reach_next_segment(thread_state& self) noexcept;
 
 // Each slot that may hold a pointer, with the lock held: visit(void* target).
 template <class Visit>

@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 #include <new>
 #include <utility>
 
 #include "core/base/sanitizers.h"
+#include "library/gc/out_of_memory.h"
 #include "library/gc/prefault.h"
 
 extern "C" __attribute__((weak)) void __lsan_register_root_region(const void* first, std::size_t bytes);
@@ -64,17 +66,20 @@ std::size_t wanted_bytes() noexcept {
 std::atomic<window*> window::instance_{nullptr};
 std::atomic<std::uint64_t> window::runs_until_refusal_{0};
 
-window& window::create() noexcept {
+bool window::prepare() noexcept {
   static lock creating;
   alignas(window) static char storage[sizeof(window)];
   const holding guard(creating);
-  window* made = instance_.load(std::memory_order_acquire);
-  if (made == nullptr) {
-    made = new (storage) window();
-    TENURE_CHECK(made->reserve());
-    instance_.store(made, std::memory_order_release);
-  }
-  return *made;
+  if (instance_.load(std::memory_order_acquire) != nullptr) return true;
+  window* made = new (storage) window();
+  if (!made->reserve()) return false;
+  instance_.store(made, std::memory_order_release);
+  return true;
+}
+
+window& window::get_new() noexcept {
+  if (!prepare()) end_out_of_memory("the addresses of managed objects");
+  return *instance_.load(std::memory_order_acquire);
 }
 
 bool window::reserve() noexcept {
@@ -186,8 +191,8 @@ std::size_t window::take_run(std::size_t count) noexcept {
 }
 
 void window::give_run(std::size_t block, std::size_t count, bool keep) noexcept {
-  // Outside of the lock: nobody else can reach the run yet.
-  if (!keep) ::madvise(address_of(block), count * block_bytes, MADV_DONTNEED);
+  // Outside of the lock: nobody else can reach the run yet. Of memory that is locked the kernel takes nothing back.
+  if (!keep) keep = ::madvise(address_of(block), count * block_bytes, MADV_DONTNEED) != 0;
   const holding guard(lock_);
   for (std::size_t i = block; i < block + count; ++i) {
     TENURE_CHECK(is_taken(i));
@@ -283,11 +288,13 @@ bool window::prepare_chunk() noexcept {
   const std::size_t first = chunk * chunk_blocks;
   ::madvise(address_of(first), chunk_bytes, MADV_HUGEPAGE);
   const bool is_ready = ::madvise(address_of(first), chunk_bytes, MADV_POPULATE_WRITE) == 0;
+  const bool is_unknown = !is_ready && errno == EINVAL;
   if (is_ready) populate_tables(first);
   const holding guard(lock_);
   end_preparation(is_ready);
-  // The kernel is older than that, or has no memory: from now on it is asked for huge pages as they are touched.
-  if (!is_ready) prefaults_ = false;
+  // The kernel is older than that: from now on it is asked for huge pages as they are touched. One that has no memory
+  // just now is asked again.
+  if (is_unknown) prefaults_ = false;
   return is_ready;
 }
 

@@ -118,11 +118,13 @@ struct cell_place {
 
 class window {
  public:
-  // The process's window. Ends the program when no range of addresses is to be had.
+  // The process's window. Ends the program with a message when no range of addresses is to be had.
   static window& get() noexcept {
     window* made = instance_.load(std::memory_order_acquire);
-    return made != nullptr ? *made : create();
+    return made != nullptr ? *made : get_new();
   }
+  // The same; false when none is to be had.
+  static bool prepare() noexcept;
 
   bool holds(const void* address) const noexcept { return reinterpret_cast<std::uintptr_t>(address) - first_ < bytes_; }
   std::size_t bytes() const noexcept { return bytes_; }
@@ -219,7 +221,7 @@ class window {
 
  private:
   window() = default;
-  static window& create() noexcept;
+  static window& get_new() noexcept;
   bool reserve() noexcept;
   bool reserve_bytes(std::size_t bytes) noexcept;
   bool make_usable(std::size_t end) noexcept;
