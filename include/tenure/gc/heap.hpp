@@ -109,6 +109,8 @@ struct heap_statistics {
   std::uint64_t put_off;         // allocations that would have begun a cycle, but for collector_share_percent
   std::size_t off_heap_bytes;    // as adjust_off_heap() was told
   std::size_t fragmented_bytes;  // free cells and unused ends of the blocks that the last cycle left
+  std::size_t ready_bytes;  // of the process, in no account: free blocks that are resident, for whichever heap needs one
+                            // next. Faulted in ahead, or left by cycles. tenure_relieve_pressure() returns them.
 
   // Of the blocks that the last cycle left, how much lives: 0 to 1.
   double utilisation() const noexcept {

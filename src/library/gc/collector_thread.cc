@@ -36,6 +36,7 @@ void run_held(heap_state& heap, cycle_kind kind) noexcept {
   advance_soft_clock();
   measure.end();
   set_pace(heap, kind);
+  if (kind == cycle_kind::full) return_surplus();
 }
 
 // Ahead of the collector by as much as the pace allows: until the cycle that is asked for begins, or the one that runs

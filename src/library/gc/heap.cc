@@ -13,6 +13,7 @@
 #include "library/gc/finalizer.h"
 #include "library/gc/fork.h"
 #include "library/gc/out_of_memory.h"
+#include "library/gc/pacing.h"
 #include "library/gc/plan.h"
 #include "library/gc/roots.h"
 #include "library/gc/sweep.h"
@@ -22,6 +23,21 @@
 namespace tenure::gc {
 
 namespace {
+
+// What no heap has and the kernel could have back. Asked before heaps, which would have to collect.
+std::uint64_t shrink_ready(void*, const tenure_pressure*) {
+  const holding guard(cycle_lock());
+  return window::get().return_ready(0);
+}
+
+void start_shrinking_ready() noexcept {
+  constexpr std::int32_t before_heaps = 90;
+  static lock registering;
+  static bool is_registered = false;
+  const holding guard(registering);
+  // When 256 are registered it is not asked.
+  if (!is_registered) is_registered = tenure_shrinker_register(nullptr, before_heaps, shrink_ready, nullptr) != 0;
+}
 
 // Throws std::bad_alloc.
 heap_state* make_state(heap_options options, gc::plan plan, std::uint32_t number) {
@@ -45,6 +61,7 @@ heap_state* make_state(heap_options options, gc::plan plan, std::uint32_t number
     if (made->verify) verify_stores(true);
   }
   made->account.start_shrinking(shrink_heap, made.get());
+  start_shrinking_ready();
   return made.release();
 }
 
@@ -142,6 +159,7 @@ heap::~heap() {
     mourners = take_phantoms(*state_);
     if (state_->verify) verify_stores(false);
     remove_heap(*state_);
+    return_surplus();
   }
   delete state_;
   tell(mourners);

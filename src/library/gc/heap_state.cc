@@ -85,6 +85,7 @@ heap_statistics statistics_of(const heap_state& heap) noexcept {
   told.put_off = now.put_off.load();
   told.off_heap_bytes = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, heap.off_heap_bytes.load()));
   const std::size_t swept_bytes = now.swept_block_bytes.load();
+  told.ready_bytes = window::get().ready_bytes();
   told.fragmented_bytes = swept_bytes - std::min(swept_bytes, told.live_bytes);
   return told;
 }

@@ -60,6 +60,13 @@ std::size_t growth_after_full(const heap_state& heap) noexcept {
   return std::max(grown_bytes(heap, base), heap.least_growth_bytes);
 }
 
+void return_surplus() noexcept {
+  window& all = window::get();
+  std::size_t most_bytes = all.wanted_ready_bytes();
+  for_each_heap([&](const heap_state& heap) { most_bytes += growth_after_full(heap); });
+  all.return_ready(most_bytes);
+}
+
 bool is_full_due(const heap_state& heap) noexcept {
   const std::size_t headroom = heap.headroom_bytes.load(std::memory_order_relaxed);
   const std::size_t reserve = reserve_bytes(heap);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "library/gc/cycle.h"
 #include "library/gc/window.h"
 #include "library/gc/worker.h"
 
@@ -20,7 +21,13 @@ constinit prefaulter self;
 void live() {
   for (;;) {
     const std::uint32_t seen = self.signal.load(std::memory_order_acquire);
-    while (window::get().prepare_chunk()) continue;
+    window& all = window::get();
+    while (all.prepare_chunk()) continue;
+    if (all.end_block() == 0) {
+      // The last heap has gone, and has given back what was ready then.
+      const holding guard(cycle_lock());
+      all.return_ready(0);
+    }
     self.signal.wait(seen, std::memory_order_acquire);
   }
 }

@@ -190,6 +190,13 @@ std::size_t window::take_run(std::size_t count) noexcept {
   return found;
 }
 
+// With the lock held.
+void window::lower_end() noexcept {
+  std::size_t end = end_block_.load(std::memory_order_relaxed);
+  while (end != 0 && !is_taken(end - 1)) --end;
+  end_block_.store(end, std::memory_order_release);
+}
+
 void window::give_run(std::size_t block, std::size_t count, bool keep) noexcept {
   // Outside of the lock: nobody else can reach the run yet. Of memory that is locked the kernel takes nothing back.
   if (!keep) keep = ::madvise(address_of(block), count * block_bytes, MADV_DONTNEED) != 0;
@@ -204,10 +211,50 @@ void window::give_run(std::size_t block, std::size_t count, bool keep) noexcept 
   }
   if (keep) resident_free_ += count;
   hint_ = std::min(hint_, block);
-  std::size_t end = end_block_.load(std::memory_order_relaxed);
-  while (end != 0 && !is_taken(end - 1)) --end;
-  end_block_.store(end, std::memory_order_release);
+  lower_end();
   if (prefaults_ && !keep) chill(block / chunk_blocks, (block + count - 1) / chunk_blocks + 1);
+}
+
+std::size_t window::ready_bytes() noexcept {
+  const holding guard(lock_);
+  return resident_free_ * block_bytes;
+}
+
+std::size_t window::wanted_ready_bytes() noexcept {
+  const holding guard(lock_);
+  return wanted_resident_blocks() * block_bytes;
+}
+
+// With the lock held: the last run of free resident blocks before `before`, taken, and no longer than that. `before` is
+// where it begins; 0 blocks: there is none.
+std::size_t window::take_ready(std::size_t most, std::size_t& before) noexcept {
+  const auto is_ready = [&](std::size_t block) { return !is_taken(block) && headers_[block].resident; };
+  before = std::min(before, usable_);
+  while (before != 0 && !is_ready(before - 1)) --before;
+  std::size_t count = 0;
+  for (; before != 0 && count < most && is_ready(before - 1); ++count) {
+    --before;
+    taken_[before / 64] |= std::uint64_t{1} << (before % 64);
+    headers_[before].resident = false;
+  }
+  resident_free_ -= count;
+  return count;
+}
+
+std::size_t window::return_ready(std::size_t most_bytes) noexcept {
+  std::size_t returned = 0;
+  std::size_t before = bytes_ / block_bytes;
+  for (;;) {
+    std::size_t count = 0;
+    {
+      const holding guard(lock_);
+      const std::size_t most = most_bytes / block_bytes;
+      if (resident_free_ > most) count = take_ready(resident_free_ - most, before);
+    }
+    if (count == 0) return returned;
+    give_run(before, count, false);
+    returned += count * block_bytes;
+  }
 }
 
 bool window::is_cold(std::size_t chunk) const noexcept {
@@ -263,6 +310,7 @@ void window::end_preparation(bool is_ready) noexcept {
   }
   hint_ = std::min(hint_, first);
   if (is_ready) resident_free_ += chunk_blocks;
+  lower_end();
 }
 
 void window::populate_tables(std::size_t first) noexcept {

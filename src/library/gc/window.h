@@ -203,6 +203,14 @@ class window {
   // `keep`: the memory stays resident, for the next to take it.
   void give_run(std::size_t block, std::size_t count, bool keep) noexcept;
 
+  // Free blocks that are resident: whoever takes one next does not fault it in.
+  std::size_t ready_bytes() noexcept;
+  // Gives the kernel back what there is of them beyond so much, the last first. Bytes that went. With the cycle lock
+  // held: a fork finds none of them on their way.
+  std::size_t return_ready(std::size_t most_bytes) noexcept;
+  // How much the prefaulter has ready for whoever allocates.
+  std::size_t wanted_ready_bytes() noexcept;
+
   // Makes one more chunk of free blocks resident, as a huge page, when fewer are than is wanted; false: that is not so,
   // or the kernel cannot do it. By the prefaulter alone.
   bool prepare_chunk() noexcept;
@@ -232,6 +240,8 @@ class window {
   bool is_cold(std::size_t chunk) const noexcept;
   void chill(std::size_t chunk, std::size_t end) noexcept;
   std::size_t find_run(std::size_t count) const noexcept;
+  void lower_end() noexcept;
+  std::size_t take_ready(std::size_t most, std::size_t& before) noexcept;
   bool is_taken(std::size_t block) const noexcept { return (taken_[block / 64] >> (block % 64) & 1) != 0; }
 
   static std::atomic<window*> instance_;
