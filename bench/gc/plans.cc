@@ -95,6 +95,7 @@ void plans() {
       "ns/object | moved |\n|---|---|---|---|---|---|---|---|---|\n");
   measure_heap("nogc", gc::plan::nogc);
   measure_heap("mark_sweep", gc::plan::mark_sweep);
+  measure_heap("mark_sweep_lazy", gc::plan::mark_sweep_lazy);
   measure_heap("sticky_concurrent", gc::plan::sticky_concurrent);
   measure_heap("immix", gc::plan::immix);
   measure_heap_of<gc::plan::semispace>("semispace");

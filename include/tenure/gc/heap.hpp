@@ -11,6 +11,8 @@
 // Plans:
 //   nogc                never collects: what allocation alone costs
 //   mark_sweep          stops every thread that stores a managed pointer until the cycle is over; the oracle
+//   mark_sweep_lazy     as mark_sweep, and threads run when everything is marked: what was not is freed block by block,
+//                       where allocation looks for room, at the latest by the next cycle
 //   sticky_concurrent   marks and sweeps while threads run; young cycles look at what is new and at what was stored to
 //
 //   mark_compact        as mark_sweep, and then moves objects together in as few blocks as they fit into
@@ -42,7 +44,16 @@
 
 namespace tenure::gc {
 
-enum class plan : std::uint8_t { nogc, mark_sweep, sticky_concurrent, mark_compact, semispace, immix, refcount };
+enum class plan : std::uint8_t {
+  nogc,
+  mark_sweep,
+  sticky_concurrent,
+  mark_compact,
+  semispace,
+  immix,
+  refcount,
+  mark_sweep_lazy
+};
 
 // Of such plans heaps are made by heap_of, which checks types.
 constexpr bool moves_all(plan of) noexcept { return of == plan::mark_compact || of == plan::semispace; }
@@ -109,8 +120,8 @@ struct heap_statistics {
   std::uint64_t put_off;         // allocations that would have begun a cycle, but for collector_share_percent
   std::size_t off_heap_bytes;    // as adjust_off_heap() was told
   std::size_t fragmented_bytes;  // free cells and unused ends of the blocks that the last cycle left
-  std::size_t ready_bytes;  // of the process, in no account: free blocks that are resident, for whichever heap needs one
-                            // next. Faulted in ahead, or left by cycles. tenure_relieve_pressure() returns them.
+  std::size_t ready_bytes;  // of the process, in no account: free blocks that are resident, for whichever heap needs
+                            // one next. Faulted in ahead, or left by cycles. tenure_relieve_pressure() returns them.
 
   // Of the blocks that the last cycle left, how much lives: 0 to 1.
   double utilisation() const noexcept {

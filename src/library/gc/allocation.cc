@@ -7,6 +7,7 @@
 
 #include "core/base/check.h"
 #include "core/base/yield_point.h"
+#include "library/gc/sweep.h"
 
 namespace tenure::gc {
 
@@ -185,7 +186,9 @@ std::size_t take_cells(heap_state& heap, std::size_t list, allocation_run& into,
   let_go(into);
   std::size_t block;
   std::size_t word;
-  if (!find_free(from, block, word)) {
+  bool is_found = find_free(from, block, word);
+  if (!is_found && is_swept_lazily(heap)) is_found = sweep_for_room(heap, from) && find_free(from, block, word);
+  if (!is_found) {
     block = make_block(heap, list);
     if (block == window::npos) return 0;
     word = 0;

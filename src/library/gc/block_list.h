@@ -25,6 +25,7 @@ struct block_list {
   std::uint32_t last_open = chain_end;
   std::size_t cursor_word = 0;                        // of the first open block: no cell before it is free
   std::atomic<std::uint32_t> first_young{chain_end};  // read without the lock, too: a chain grows at its beginning
+  std::size_t sweep_next = ~std::size_t{0};           // index of the first block that a sweep has yet to come to
 
   // Its header is a new one's. There is room in `blocks`.
   void add(std::size_t block) noexcept;

@@ -13,6 +13,8 @@ enum class cycle_kind : std::uint8_t { young, full };
 
 // One cycle of the heap, in the calling thread, after those that run or wait already.
 void run_cycle(heap_state& heap, cycle_kind kind) noexcept;
+// The same, a full one, and what is dead is free when it returns, also where a plan would leave that to allocation.
+void run_whole_cycle(heap_state& heap) noexcept;
 
 // On the slow path of allocation, outside of operations: a cycle that is due is run or asked for, and a thread that has
 // got far ahead of the collector waits a little.

@@ -9,6 +9,7 @@
 #include "library/gc/pacing.h"
 #include "library/gc/plan.h"
 #include "library/gc/relocation.h"
+#include "library/gc/sweep.h"
 #include "library/gc/watches.h"
 #include "library/gc/weak_cells.h"
 #include "library/gc/worker.h"
@@ -25,14 +26,18 @@ struct collector {
 };
 constinit collector self;
 
+// When it returns, what is dead is free, or a plan may have left that to allocation.
+enum class sweeping : std::uint8_t { to_the_end, as_the_plan_does };
+
 // With the cycle lock held.
-void run_held(heap_state& heap, cycle_kind kind) noexcept {
+void run_held(heap_state& heap, cycle_kind kind, sweeping how) noexcept {
   const plan_traits& plan = traits_of(heap.plan);
   if (!plan.collects) return;
   if (!plan.has_young_cycles) kind = cycle_kind::full;
   cycle_measure measure(heap, kind);
   prepare_pace(heap, kind);
   plan.cycle(heap, kind);
+  if (how == sweeping::to_the_end) finish_sweep(heap);
   advance_soft_clock();
   measure.end();
   set_pace(heap, kind);
@@ -72,7 +77,7 @@ bool run_requested(std::uint32_t number) noexcept {
   const holding guard(cycle_lock());
   heap_state* heap = heap_by_number(number);
   if (heap == nullptr || !heap->requested.load(std::memory_order_acquire)) return false;
-  run_held(*heap, is_full_due(*heap) ? cycle_kind::full : cycle_kind::young);
+  run_held(*heap, is_full_due(*heap) ? cycle_kind::full : cycle_kind::young, sweeping::as_the_plan_does);
   heap->requested.store(false, std::memory_order_release);
   heap->tell_progress();
   return true;
@@ -94,7 +99,15 @@ void live() {
 void run_cycle(heap_state& heap, cycle_kind kind) noexcept {
   {
     const holding guard(cycle_lock());
-    run_held(heap, kind);
+    run_held(heap, kind, sweeping::as_the_plan_does);
+  }
+  after_cycle();
+}
+
+void run_whole_cycle(heap_state& heap) noexcept {
+  {
+    const holding guard(cycle_lock());
+    run_held(heap, cycle_kind::full, sweeping::to_the_end);
   }
   after_cycle();
 }
@@ -139,7 +152,7 @@ bool collect_for_memory(heap_state& heap) noexcept {
     {
       const holding guard(cycle_lock());
       heap.memory_is_short = true;
-      run_held(heap, cycle_kind::full);
+      run_held(heap, cycle_kind::full, sweeping::to_the_end);
       heap.memory_is_short = false;
     }
     after_cycle();

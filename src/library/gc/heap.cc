@@ -168,7 +168,7 @@ heap::~heap() {
 
 void heap::collect() {
   retire_runs(registered_thread());
-  run_cycle(*state_, cycle_kind::full);
+  run_whole_cycle(*state_);
 }
 
 void heap::collect_young() {

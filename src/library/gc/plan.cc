@@ -109,6 +109,22 @@ void mark_sweep_cycle(heap_state& heap, cycle_kind) {
   mark_and_sweep(heap);
 }
 
+// Threads wait while it marks. What it did not reach goes when allocation needs the room, or before the next cycle.
+void mark_sweep_lazy_cycle(heap_state& heap, cycle_kind) {
+  finish_sweep(heap);
+  watch* mourners;
+  {
+    const stopped_world stopped(&heap);
+    mourners = mark_all(heap);
+    heap.at.store(stage::sweeping_all, std::memory_order_release);
+    set_active_heap(nullptr);
+    leave_unswept(heap);
+  }
+  sweep_large_alone(heap);
+  tell(mourners);
+  free_destroyed();
+}
+
 // What is dead by its count. All pairs are resolved, for keys of any age may have died.
 watch* count_all(heap_state& heap, counting& counts) {
   begin_black_allocation(heap);
@@ -228,6 +244,7 @@ constexpr plan_traits all_traits[] = {
     {"semispace", true, false, true, false, moving_cycle<copy_all>},
     {"immix", true, false, true, false, moving_cycle<empty_sparse>},
     {"refcount", true, true, false, false, refcount_cycle},
+    {"mark_sweep_lazy", true, false, false, false, mark_sweep_lazy_cycle},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 //   threads, on storing  nothing   nothing                  shade while it marks, mark the card always
 //   after a cycle        -         nothing is marked        what survived is marked, hence old
 //
+// mark_sweep_lazy goes as mark_sweep until everything is marked; then threads run, and sweep what they allocate from.
 // refcount goes as mark_sweep in full cycles, and by its counts in young ones (counting.h).
 // mark_compact, semispace and immix go as mark_sweep does and then move objects (relocation.h).
 #pragma once

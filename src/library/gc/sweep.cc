@@ -155,8 +155,8 @@ void sweep_young(heap_state& heap, block_list& list, sweep_count& count) noexcep
   }
 }
 
-// All blocks. First nothing is young: whoever allocates from a block before the sweep comes to it puts it back.
-void sweep_all(heap_state& heap, block_list& list, sweep_count& count) noexcept {
+// First nothing is young: whoever allocates from a block before the sweep comes to it puts it back.
+void begin_all(block_list& list) noexcept {
   std::uint32_t chain;
   {
     const holding guard(list.guard);
@@ -166,15 +166,24 @@ void sweep_all(heap_state& heap, block_list& list, sweep_count& count) noexcept 
     const holding guard(list.guard);
     for (int some = 0; some < 64 && chain != chain_end; ++some) block_list::pop_young(chain);
   }
-  for (std::size_t i = 0;;) {
+  const holding guard(list.guard);
+  list.sweep_next = 0;
+}
+
+// All blocks that no sweep has come to yet. One that goes leaves its place to the list's last.
+void sweep_rest(heap_state& heap, block_list& list, sweep_count& count) noexcept {
+  for (;;) {
     TENURE_YIELD_POINT();
     std::uint32_t block;
     {
       const holding guard(list.guard);
-      if (i >= list.blocks.size()) return;
-      block = list.blocks[i];
+      if (list.sweep_next >= list.blocks.size()) {
+        list.sweep_next = ~std::size_t{0};
+        return;
+      }
+      block = list.blocks[list.sweep_next];
       if (!sweep_in_list(heap, list, block, count)) {
-        ++i;
+        ++list.sweep_next;
         continue;
       }
     }
@@ -258,7 +267,8 @@ void sweep(heap_state& heap, cycle_kind kind) noexcept {
     if (kind == cycle_kind::young) {
       sweep_young(heap, list, count);
     } else {
-      sweep_all(heap, list, count);
+      begin_all(list);
+      sweep_rest(heap, list, count);
     }
   }
   heap.in_cells.bytes += std::exchange(count.live_bytes, 0);
@@ -275,6 +285,66 @@ void sweep(heap_state& heap, cycle_kind kind) noexcept {
   heap.figures.swept_block_bytes.store(heap.figures.block_bytes.load(std::memory_order_relaxed));
   heap.born_bytes = count.born_bytes - std::min(count.born_bytes, heap.unused_bytes);
   heap.figures.freed_objects.fetch_add(count.freed, std::memory_order_relaxed);
+}
+
+void leave_unswept(heap_state& heap) noexcept {
+  window& all = window::get();
+  std::size_t bytes = 0;
+  std::size_t objects = 0;
+  for (block_list& list : heap.lists) {
+    begin_all(list);
+    const holding guard(list.guard);
+    for (const std::uint32_t block : list.blocks) {
+      const block_header& header = all.header(block);
+      std::size_t alive = 0;
+      for (std::size_t word = 0; word < word_count(header); ++word) {
+        const mark_words& marks = all.bits(block).marks[word];
+        alive +=
+            static_cast<std::size_t>(std::popcount(marks.alive() & marks.allocated.load(std::memory_order_relaxed)));
+      }
+      objects += alive;
+      bytes += alive * header.cell_bytes;
+    }
+  }
+  heap.in_cells = {bytes - std::min(bytes, heap.unused_bytes), objects - std::min(objects, heap.unused_cells)};
+}
+
+void sweep_large_alone(heap_state& heap) noexcept {
+  sweep_count count;
+  sweep_large(heap, count);
+  heap.figures.live_bytes.store(heap.in_cells.bytes + count.live_bytes, std::memory_order_relaxed);
+  heap.figures.live_objects.store(heap.in_cells.objects + count.live_objects, std::memory_order_relaxed);
+  heap.figures.swept_block_bytes.store(heap.figures.block_bytes.load(std::memory_order_relaxed));
+  heap.figures.freed_objects.fetch_add(count.freed, std::memory_order_relaxed);
+  heap.born_bytes = 0;
+}
+
+bool sweep_for_room(heap_state& heap, block_list& list) noexcept {
+  // A thread is in an operation here, for which a cycle waits. Where so many have no room, a new block is the answer.
+  constexpr int most_at_once = 32;
+  const window& all = window::get();
+  sweep_count count;
+  bool has_room = false;
+  for (int i = 0; i < most_at_once && !has_room && list.sweep_next < list.blocks.size(); ++i) {
+    const std::uint32_t block = list.blocks[list.sweep_next++];
+    const block_left left = sweep_block(heap, block, count);
+    if (left.is_young) list.make_young(block);
+    if (!left.is_swept) continue;
+    list.open_if_worth_it(block, all.header(block).cell_count - left.live_cells);
+    has_room = all.header(block).next_open != not_chained;
+  }
+  heap.figures.freed_objects.fetch_add(count.freed, std::memory_order_relaxed);
+  return has_room;
+}
+
+void finish_sweep(heap_state& heap) noexcept {
+  if (heap.at.load(std::memory_order_relaxed) != stage::sweeping_all) return;
+  sweep_count count;
+  count.keep_bytes = growth_after_full(heap);
+  for (block_list& list : heap.lists) sweep_rest(heap, list, count);
+  heap.figures.freed_objects.fetch_add(count.freed, std::memory_order_relaxed);
+  heap.figures.swept_block_bytes.store(heap.figures.block_bytes.load(std::memory_order_relaxed));
+  heap.at.store(stage::idle, std::memory_order_release);
 }
 
 void clear_marks(heap_state& heap) noexcept {

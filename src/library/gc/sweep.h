@@ -20,6 +20,16 @@ void destroy_all(heap_state& heap) noexcept;
 // What was born is young still. Sets the figures of what is live.
 void sweep(heap_state& heap, cycle_kind kind) noexcept;
 
+// Of a plan that sweeps lazily. With the world stopped and marking complete: what is live is counted by the marks, and
+// blocks are left as they are; then, with threads running, large objects go.
+inline bool is_swept_lazily(const heap_state& heap) noexcept { return heap.plan == plan::mark_sweep_lazy; }
+void leave_unswept(heap_state& heap) noexcept;
+void sweep_large_alone(heap_state& heap) noexcept;
+// With the list's lock held, which has no free cell: a few blocks are swept, until there is one. False: there is none.
+bool sweep_for_room(heap_state& heap, block_list& list) noexcept;
+// With the cycle lock held: nothing is left to sweep. Of any plan.
+void finish_sweep(heap_state& heap) noexcept;
+
 // What is free looks like nothing that was there.
 void poison_cell(char* cell, std::size_t bytes) noexcept;
 

@@ -91,6 +91,8 @@ INSTANTIATE_TEST_SUITE_P(
     plans, plan_conformance,
     testing::Values(setting{"mark_sweep", gc::plan::mark_sweep, 0, true, false},
                     setting{"mark_sweep_every_third", gc::plan::mark_sweep, 3, true, true},
+                    setting{"mark_sweep_lazy", gc::plan::mark_sweep_lazy, 0, true, true},
+                    setting{"mark_sweep_lazy_every_third", gc::plan::mark_sweep_lazy, 3, true, true},
                     setting{"sticky_concurrent", gc::plan::sticky_concurrent, 0, false, false},
                     setting{"sticky_concurrent_verified", gc::plan::sticky_concurrent, 0, true, true},
                     setting{"sticky_concurrent_every_third", gc::plan::sticky_concurrent, 3, true, true},
@@ -174,7 +176,7 @@ TEST(plan, young_cycles_look_at_every_card_that_was_stored_to) {
 }
 
 TEST(plan, a_heap_that_grows_collects_by_itself) {
-  for (const gc::plan plan : {gc::plan::mark_sweep, gc::plan::sticky_concurrent}) {
+  for (const gc::plan plan : {gc::plan::mark_sweep, gc::plan::mark_sweep_lazy, gc::plan::sticky_concurrent}) {
     gc::heap heap({.name = "paced", .plan = plan, .least_growth_bytes = 1 << 20});
     gc::root<test::thing<false>> kept(heap.make<test::thing<false>>());
     for (int i = 0; i < test::rounds(1'000'000); ++i) kept->links[i % 3] = heap.make<test::thing<false>>();

@@ -23,6 +23,7 @@ struct named_plan {
 };
 inline constexpr named_plan all_collecting[] = {
     {gc::plan::mark_sweep, "mark_sweep", false},
+    {gc::plan::mark_sweep_lazy, "mark_sweep_lazy", false},
     {gc::plan::sticky_concurrent, "sticky_concurrent", false},
     {gc::plan::mark_compact, "mark_compact", true},
     {gc::plan::semispace, "semispace", true},
