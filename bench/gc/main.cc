@@ -15,7 +15,8 @@ int usage() {
   std::fputs(
       "usage: gc_benchmark binary_trees|gcbench|lru managed|unique|shared|boehm SIZE\n       gc_benchmark "
       "primitives|plans\n"
-      "       gc_benchmark marking LIVE_MIB\n       gc_benchmark pauses LIVE_MIB THREADS OPERATIONS [hogs]\n"
+      "       gc_benchmark marking LIVE_MIB\n       gc_benchmark lines MIB\n       gc_benchmark pauses LIVE_MIB "
+      "THREADS OPERATIONS [hogs]\n"
       "Exit code 3: not built with the Boehm collector.\n",
       stderr);
   return 2;
@@ -34,6 +35,10 @@ int main(int count, char** arguments) {
   }
   if (count == 3 && std::strcmp(arguments[1], "marking") == 0) {
     bench::marking(std::strtoul(arguments[2], nullptr, 10));
+    return 0;
+  }
+  if (count == 3 && std::strcmp(arguments[1], "lines") == 0) {
+    bench::lines(std::strtoul(arguments[2], nullptr, 10));
     return 0;
   }
   if ((count == 5 || count == 6) && std::strcmp(arguments[1], "pauses") == 0) {

@@ -39,6 +39,8 @@ void primitives();
 // Of the managed heap alone: calls off the fast path beside a live heap; one marker over objects in random order.
 void pauses(std::size_t live_mib, unsigned threads, std::uint64_t operations, bool with_hogs);
 void marking(std::size_t live_mib);
+// Of the machine alone: as many lines of memory in random order.
+void lines(std::size_t mib);
 // Each plan on the same work.
 void plans();
 
