@@ -104,6 +104,17 @@ void run_cycle(heap_state& heap, cycle_kind kind) noexcept {
   after_cycle();
 }
 
+// One that growth has made due, unless another thread has run it meanwhile.
+void run_due_cycle(heap_state& heap) noexcept {
+  {
+    const holding guard(cycle_lock());
+    if (heap.allocated_since.load(std::memory_order_relaxed) < heap.growth_bytes.load(std::memory_order_relaxed))
+      return;
+    run_held(heap, is_full_due(heap) ? cycle_kind::full : cycle_kind::young, sweeping::as_the_plan_does);
+  }
+  after_cycle();
+}
+
 void run_whole_cycle(heap_state& heap) noexcept {
   {
     const holding guard(cycle_lock());
@@ -136,7 +147,7 @@ void before_allocation(heap_state& heap) noexcept {
     heap.figures.put_off.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  if (!plan.in_background) return run_cycle(heap, is_full_due(heap) ? cycle_kind::full : cycle_kind::young);
+  if (!plan.in_background) return run_due_cycle(heap);
   request_cycle(heap);
   wait_for_collector(heap);
 }

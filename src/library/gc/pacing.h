@@ -17,7 +17,8 @@ std::size_t growth_after_full(const heap_state& heap) noexcept;
 // With the cycle lock held: of free blocks that are resident only as many stay so as the heaps that there are may come
 // to need. A heap that has become small has left more.
 void return_surplus() noexcept;
-// Whether the heap as a whole has grown so much that the old objects have to be looked at, too.
+// With the cycle lock held: whether the heap as a whole has grown so much that the old objects have to be looked at,
+// too.
 bool is_full_due(const heap_state& heap) noexcept;
 
 // Whether the collector has had its share of the processors for now.
