@@ -38,7 +38,8 @@ class thrown_process {
   void end() {
     if (how_ != memories::none) tell_memory(now_ns_ + step_ns, {});
     record_.end = collect::process_end::exited;
-    record_.end_ns = now_ns_ + dice_.below(2) * 5 * step_ns;
+    // It may be said to have ended before its last event.
+    record_.end_ns = now_ns_ + dice_.below(3) * 5 * step_ns - 5 * step_ns;
     writer_.end_process(number_, record_, {});
   }
 
@@ -75,10 +76,13 @@ class thrown_process {
     for (std::uint32_t i = 0; i < 5; ++i) map.statistics.classes[i].block_bytes = 16u << (2 * i);
     collect::mapping& heap = map.mappings.emplace_back();
     heap.begin = 0x10000;
-    heap.end = 0x90000;
-    heap.resident_bytes = 0x80000;
+    heap.end = heap.begin + (1 << 30);
+    heap.resident_bytes = heap.anonymous_bytes = 1 << 30;
     heap.permissions = "rw-p";
-    map.resident_bytes = 0x80000;
+    map.resident_bytes = 1 << 30;
+    map.statistics.window_begin = heap.begin;
+    map.statistics.window_end = heap.end;
+    map.statistics.chunk_bytes = 1 << 30;
     writer_.write_memory(number_, map);
   }
 
