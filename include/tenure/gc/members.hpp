@@ -19,9 +19,9 @@
 //
 // A pointer-sized piece of the class that nothing in the list covers is a compile error: a forgotten member is one, and
 // so is a forgotten base. What is smaller than a pointer (flags, small integers) may be left out; a reference and a
-// bit-field must be, since neither can be named by its offset. Padding of a pointer's size, in front of a member that is
-// aligned to more than a pointer is, cannot be told from a forgotten member: put such members first. Where bases are virtual, the check does not see behind
-// the listed members, where their place is. At most 64 members.
+// bit-field must be, since neither can be named by its offset. Padding of a pointer's size, in front of a member that
+// is aligned to more than a pointer is, cannot be told from a forgotten member: put such members first. Where bases are
+// virtual, the check does not see behind the listed members, where their place is. At most 64 members.
 //
 // The macro leaves the access that it finds (public, private) as it is.
 #pragma once
