@@ -102,30 +102,6 @@ function(tenure_add_unit_test name)
   add_dependencies(unit_tests ${name})
 endfunction()
 
-# Less than the rooms themselves, which are built as users get them; what a compiler cache wants to be told before it
-# trusts headers compiled ahead; and none of gcc's guesses about bounds, which it keeps to itself in the headers of the
-# system, but not where those were compiled ahead.
-set(TENURE_UNIT_TEST_OPTIONS $<$<CONFIG:RelWithDebInfo>:-O1;-g1> $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-restrict;-Wno-stringop-overflow;-Wno-stringop-overread>
-  "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
-
-# What most unit tests read before they come to the room, a half of their compile time, is compiled once. For each
-# standard a program owns the result. What a test needs it includes all the same.
-function(tenure_share_test_headers name standard)
-  set(owner tenure_test_headers_${standard})
-  if(NOT TARGET ${owner})
-    file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/${owner}.cc CONTENT "int main() {}\n")
-    add_executable(${owner} EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/${owner}.cc)
-    target_link_libraries(${owner} PRIVATE GTest::gtest GTest::gtest_main)
-    target_compile_features(${owner} PRIVATE cxx_std_${standard})
-    target_compile_options(${owner} PRIVATE ${TENURE_WARNINGS_LIST} ${TENURE_UNIT_TEST_OPTIONS})
-    target_precompile_headers(${owner} PRIVATE <gtest/gtest.h> <algorithm> <array> <atomic> <cstdint> <cstdlib>
-      <cstring> <filesystem> <fstream> <functional> <map> <memory> <optional> <random> <set> <stdexcept> <string>
-      <string_view> <thread> <unordered_map> <utility> <vector>)
-  endif()
-  target_precompile_headers(${name} REUSE_FROM ${owner})
-endfunction()
-
 # A GoogleTest program for rooms: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ... [AS_RELEASED]). The rooms
 # are built as users get them; the test itself is built with less, which takes half the time, but where it races
 # (stress) or reads its own debug information (AS_RELEASED).
@@ -145,8 +121,7 @@ function(tenure_unit_test name)
   target_compile_features(${name} PRIVATE cxx_std_${UNIT_STANDARD})
   target_compile_options(${name} PRIVATE ${TENURE_WARNINGS_LIST})
   if(NOT UNIT_AS_RELEASED AND NOT "stress" IN_LIST UNIT_LABELS)
-    target_compile_options(${name} PRIVATE ${TENURE_UNIT_TEST_OPTIONS})
-    tenure_share_test_headers(${name} ${UNIT_STANDARD})
+    target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1;-g1>)
   endif()
   tenure_add_unit_test(${name} TIMEOUT ${UNIT_TIMEOUT} LABELS ${UNIT_LABELS})
 endfunction()
