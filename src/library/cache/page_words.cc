@@ -1,5 +1,6 @@
 #include "library/cache/page_words.h"
 
+#include <atomic>
 #include <deque>
 #include <mutex>
 #include <unordered_map>
@@ -28,8 +29,8 @@ struct word_list {
 
 // Never ends: handles may, after everything else has.
 word_list& words() {
-  static auto* const all = new word_list;
-  return *all;
+  static constinit std::atomic<word_list*> made = nullptr;
+  return resources::the_only(made);
 }
 
 void report(const std::string& what, const void* word, const page_word& of, const call_site* ended,

@@ -22,8 +22,8 @@ class all_buckets final : resources::fork_guard {
  public:
   all_buckets() noexcept { enroll(); }
   static bucket& of(std::uint64_t word) {
-    static auto* const all = new all_buckets;  // leases end after everything else
-    return all->buckets_[word >> (64 - bucket_bits)];
+    static constinit std::atomic<all_buckets*> made = nullptr;  // leases end after everything else
+    return resources::the_only(made).buckets_[word >> (64 - bucket_bits)];
   }
 
  private:

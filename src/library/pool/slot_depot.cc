@@ -1,3 +1,4 @@
+#include <atomic>
 #include <tenure/detail/slot_depot.hpp>
 
 #include <tenure/object_pool.hpp>
@@ -38,8 +39,8 @@ struct directory {
   std::uint64_t serials = 0;
 
   static directory& get() {
-    static auto* const one = new directory;  // threads and static pools end after static objects
-    return *one;
+    static constinit std::atomic<directory*> made = nullptr;  // threads and static pools end after static objects
+    return resources::the_only(made);
   }
 };
 

@@ -1,5 +1,6 @@
 #include "library/resource/block_owner.h"
 
+#include <atomic>
 #include <cstdio>
 #include <mutex>
 #include <vector>
@@ -13,8 +14,8 @@ struct all_owners {
   process_lock lock;
   std::vector<const block_owner*> list;
   static all_owners& get() {
-    static auto* const all = new all_owners;  // static resources end after everything else
-    return *all;
+    static constinit std::atomic<all_owners*> made = nullptr;  // static resources end after everything else
+    return the_only(made);
   }
 };
 

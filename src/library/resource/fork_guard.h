@@ -5,16 +5,24 @@
 //   parent   after_fork()   of all, the oldest first    and given back
 //   child    after_fork()   the same                    by the only thread there is
 //
+// What is one for the process is made at its first use, by the_only(). A fork waits for that as well: what was begun in
+// the parent, nobody would end in the child. The handlers of fork() themselves are there from the start, as those that
+// are registered while a fork is under way are not called for it.
+//
 // A thread never holds two of these locks, so their order is of no matter. Locks of single objects are not here: a
 // pool, a cache or a resource that another thread was in at that moment is not to be used in the child.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 
 namespace tenure::resources {
 
 class fork_guard {
  public:
+  // Held while something is made.
+  static std::mutex& making() noexcept;
+
   fork_guard(const fork_guard&) = delete;
   fork_guard& operator=(const fork_guard&) = delete;
 
@@ -27,6 +35,7 @@ class fork_guard {
 
  private:
   struct all_guards;
+  static const bool is_registered;
   virtual void before_fork() noexcept = 0;
   virtual void after_fork(bool is_child) noexcept = 0;
 
@@ -48,5 +57,15 @@ class process_lock final : fork_guard {
 
   std::mutex mutex_;
 };
+
+// The one of its type, which `made` leads to. Never destroyed: static objects may use it to their end. Thread-safe.
+template <class Type>
+Type& the_only(std::atomic<Type*>& made) {
+  if (Type* const there = made.load(std::memory_order_acquire)) return *there;
+  const std::lock_guard held(fork_guard::making());
+  Type* there = made.load(std::memory_order_relaxed);
+  if (there == nullptr) made.store(there = new Type, std::memory_order_release);
+  return *there;
+}
 
 }  // namespace tenure::resources

@@ -42,9 +42,8 @@ class flag_lock final : fork_guard {
 };
 
 flag_lock& range_lock() noexcept {
-  alignas(flag_lock) static std::byte place[sizeof(flag_lock)];  // never destroyed: the handler may come at any time
-  static auto* const one = new (place) flag_lock;
-  return *one;
+  static constinit std::atomic<flag_lock*> made = nullptr;  // never destroyed: the handler may come at any time
+  return the_only(made);
 }
 // Never destroyed: pointers outlive static objects too.
 std::list<sealed_range>& ranges() {

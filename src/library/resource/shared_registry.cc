@@ -1,6 +1,7 @@
 // The segments of this process: for allocators, which know where theirs is mapped, and for children of fork(), which
 // have the parent's locks until they close them.
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "library/resource/fork_guard.h"
@@ -17,8 +18,8 @@ class all_segments final : fork_guard {
 
   all_segments() noexcept { enroll(); }
   static all_segments& get() {
-    static auto* const all = new all_segments;  // static resources end after everything else
-    return *all;
+    static constinit std::atomic<all_segments*> made = nullptr;  // static resources end after everything else
+    return the_only(made);
   }
 
  private:

@@ -59,6 +59,29 @@ TEST(ForkGuard, AForkWaitsForWhoeverHoldsTheLock) {
   lock->unlock();
 }
 
+struct slow_to_make {
+  static inline std::atomic<bool> is_begun = false;
+  int made_whole = 0;
+  slow_to_make() {
+    is_begun = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    made_whole = 1;
+  }
+};
+
+TEST(ForkGuard, AForkWaitsForWhatIsBeingMade) {
+  static constinit std::atomic<slow_to_make*> made = nullptr;
+  std::thread maker([] { resources::the_only(made); });
+  while (!slow_to_make::is_begun) std::this_thread::yield();
+  EXPECT_EQ(in_child([] {
+              ::alarm(patience_seconds);
+              return made.load() != nullptr && resources::the_only(made).made_whole == 1 ? 0 : 1;
+            }),
+            0);
+  maker.join();
+  EXPECT_EQ(resources::the_only(made).made_whole, 1);
+}
+
 // Forks again and again while another thread does what the child does afterwards.
 template <class Function>
 void fork_during(Function work) {
