@@ -237,7 +237,7 @@ bool recording_reader::take_end(byte_reader from, recorded_process& into) {
     thread_losses one;
     one.thread = static_cast<std::uint32_t>(from.number_below(named));
     for (std::uint64_t* figure : {&one.allocations, &one.bytes, &one.frees}) *figure = from.number();
-    losses.by_thread.push_back(one);
+    if (from.ok()) losses.by_thread.push_back(one);
   }
   into.is_complete = true;
   return from.ok();

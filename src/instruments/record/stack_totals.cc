@@ -160,7 +160,8 @@ bool told_totals::take(byte_reader from, std::uint64_t stack_limit) {
     const std::uint64_t allocated = from.number_below(stack_limit), freed_on = from.number_below(stack_limit);
     const std::uint64_t stacks_of =
         stack_pair(static_cast<std::uint32_t>(allocated), static_cast<std::uint32_t>(freed_on));
-    freed.emplace_back(stacks_of, read_amount(from));
+    const block_amount taken = read_amount(from);
+    if (from.ok()) freed.emplace_back(stacks_of, taken);
   }
   const bool is_last = from.number_below(2) != 0;
   if (is_last) {
