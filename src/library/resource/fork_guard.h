@@ -7,8 +7,8 @@
 //
 // What is one for the process is made at its first use, by the_only(). A fork waits for that as well: what was begun in
 // the parent, nobody would end in the child. The handlers of fork() themselves are there from the start, as those that
-// are registered while a fork is under way are not called for it, and once more from the first use on, so that they come
-// before those of a heap that was loaded later.
+// are registered while a fork is under way are not called for it, and once more from the first use on, so that they
+// come before those of a heap that was loaded later.
 //
 // A thread never holds two of these locks, so their order is of no matter. Locks of single objects are not here: a
 // pool, a cache or a resource that another thread was in at that moment is not to be used in the child.
