@@ -36,6 +36,26 @@ constexpr int forks = 60;
 
 TEST(ForkGuard, HasTheCoresHandlers) { ASSERT_TRUE(has_core_handlers); }
 
+resources::process_lock* probed = nullptr;
+bool was_probed_held = false;
+void probe() {
+  if (probed == nullptr) return;
+  was_probed_held = !probed->try_lock();
+  if (!was_probed_held) probed->unlock();
+}
+
+// Before any other test makes such a lock: handlers that are registered before the first use are called behind ours,
+// though ours are there since the program was loaded.
+TEST(ForkGuard, TakesItsLocksBeforeTheHandlersOfAHeapThatWasLoadedLater) {
+  ASSERT_EQ(::pthread_atfork(probe, nullptr, nullptr), 0);
+  probed = new resources::process_lock;
+  EXPECT_EQ(in_child([] { return probed->try_lock() ? 0 : 1; }), 0);
+  EXPECT_TRUE(was_probed_held);
+  EXPECT_TRUE(probed->try_lock());
+  probed->unlock();
+  probed = nullptr;
+}
+
 TEST(ForkGuard, AForkWaitsForWhoeverHoldsTheLock) {
   static auto* const lock = new resources::process_lock;
   static int guarded = 0;
