@@ -54,19 +54,24 @@ def compiler_proper(command, folder):
     return shlex.split(next(line for line in said.splitlines() if re.match(r" \S*cc1plus ", line)))
 
 
+FILES = {"tenure": "run.tenure", "heaptrack": "run.heaptrack.zst", "massif": "run.massif", "dhat": "run.dhat.json"}
+
+
 class Recorder:
-    def __init__(self, build, folder):
-        self.build, self.folder = build, folder
+    def __init__(self, build, folder, divisor=1):
+        self.build, self.folder, self.divisor = build, folder, divisor
         self.environment = dict(execution.clean_environment(), TENURE_LIBRARY=str(build / "lib/libtenure-malloc.so"))
 
     def file(self, way):
-        return self.folder / ("run.tenure" if way == "tenure" else "run.heaptrack.zst")
+        return self.folder / FILES[way]
 
     def wrapped(self, way, command):
         if way == "tenure":
             return [str(self.build / "bin/tenure"), "record", "-q", "-o", str(self.file(way)), "--", *command]
         if way == "heaptrack":
             return ["heaptrack", "-o", str(self.file(way)).removesuffix(".zst"), *command]
+        if way in ("massif", "dhat"):
+            return ["valgrind", f"--tool={way}", f"--{way}-out-file={self.file(way)}", *command]
         return command
 
     def run(self, module, way):
@@ -76,9 +81,9 @@ class Recorder:
         inputs = self.folder / module.NAME
         inputs.mkdir(exist_ok=True)
         if hasattr(module, "run"):
-            return module.run(inputs, 1, lambda command: subprocess.Popen(
+            return module.run(inputs, self.divisor, lambda command: subprocess.Popen(
                 self.wrapped(way, command), env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        launch = module.prepare(inputs, 1)
+        launch = module.prepare(inputs, self.divisor)
         command = compiler_proper(launch.command, inputs) if module.NAME == "compiler" else launch.command
         return measured(self.wrapped(way, command), env={**self.environment, **launch.variables})[0]
 
@@ -91,6 +96,12 @@ class Recorder:
             allocations = sum(one["allocated"]["blocks"] for one in processes)
             return {"seconds": seconds, "peak": peak, "allocations": allocations,
                     "events": allocations + sum(one["freed"]["blocks"] for one in processes)}
+        if way == "massif":
+            seconds, peak, _ = measured(["ms_print", str(self.file(way))])
+            return {"seconds": seconds, "peak": peak}
+        if way == "dhat":
+            points = json.loads(self.file(way).read_text())["pps"]
+            return {"allocations": sum(one["tbk"] for one in points)}
         seconds, peak, said = measured(["heaptrack_print", str(self.file(way))])
         return {"seconds": seconds, "peak": peak,
                 "allocations": int(re.search(r"calls to allocation functions: (\d+)", said)[1])}
