@@ -141,6 +141,8 @@ bool process_watch::sample_memory(std::uint64_t now_ns, std::string& buffer, col
   if (!resident) return false;
   // Somebody has this number; it may be another process than the one in a namespace of its own.
   if (!is_readable_) return !reader_->has_exited();
+  // On its way out it holds less and less; the last of its memory it has told itself, at its end.
+  if (reader_->has_exited()) return true;
   note_resident(now_ns, *resident);
   note_in_use(*resident);
   tell_counters(now_ns, *resident);

@@ -164,5 +164,24 @@ TEST_F(RecordedSessionWatch, MemoryIsReadNowAndThenButWhetherItIsThereAlways) {
   EXPECT_FALSE(watch.sample_memory(some_ns + pause_ns, buffer, cost));
 }
 
+// As where its last destructor has run and the machine has other things to do than to end it.
+TEST_F(RecordedSessionWatch, WhatAProcessHoldsOnItsWayOutIsNotOfItsLife) {
+  constexpr std::uint64_t some_ns = 1'000'000'000;
+  // The test's own process has its region in memory, so that what it holds can be read.
+  region_writer writer(folder_, static_cast<std::uint32_t>(::getpid()), 0, wire::origin::exec);
+  writer.publish();
+  auto reader = region_reader::open(writer.path());
+  ASSERT_TRUE(reader);
+  process_watch watch(std::move(*reader), writer.path(), 0);
+  std::string buffer;
+  collector_cost cost;
+  EXPECT_TRUE(watch.sample_memory(some_ns, buffer, cost));
+  writer.exit_with("", 1);
+  EXPECT_TRUE(watch.sample_memory(2 * some_ns, buffer, cost));
+  const process_record seen = watch.moment(3 * some_ns);
+  ASSERT_EQ(seen.resident.size(), 1u);
+  EXPECT_EQ(seen.resident[0].time_ns, some_ns);
+}
+
 }  // namespace
 }  // namespace tenure::collect
