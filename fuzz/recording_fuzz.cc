@@ -36,11 +36,13 @@ void read_all(collect::recording_reader& reader) {
     }
     return true;
   };
-  const auto alive = [&](std::size_t process, const record::live_set& set) {
+  const auto alive = [&](std::size_t process, const record::checkpoint_reader& part) {
     require(process < reader.run().processes.size());
     const collect::process_record& of = reader.run().processes[process].record;
-    set.for_each(
-        [&](const record::event& one) { require(one.thread < of.threads.size() && one.stack < of.stacks.size()); });
+    for (const record::event& one : part.blocks()) {
+      require(one.thread < of.threads.size() && one.stack < of.stacks.size());
+      require(one.slot < part.live_count());
+    }
   };
   reader.survey();
   const auto rounds = reader.rounds();

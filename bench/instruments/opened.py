@@ -5,9 +5,11 @@
     bench/instruments/opened.py [--build build/release] [--events 100] [--rounds 3] [--recording FILE]
 
 The program is the database script of examples/sqlite_workload, with so many rows that it comes to the number of
-events (in millions). What is opened: the report of the whole, the same of a moment in the middle (--at), one of a
-window of a second there (--window), and leaks, lifetimes and fragmentation of the whole. Shown are the wall time, a
-median of the rounds, and the greatest RSS of each. With --recording one that is there is opened, and none is made.
+events (in millions). What is opened: the report of the whole, the same of a moment in the middle (--at), leaks,
+lifetimes and fragmentation of the whole, and the report of windows of a second (--window) that begin at as many places
+as --windows says, as far from each other as from both ends. Shown are the wall time, a median of the rounds, and the
+greatest RSS of each; of the windows the least, the greatest and the median. With --recording one that is there is
+opened, and none is made.
 """
 import argparse
 import datetime
@@ -30,6 +32,7 @@ from programs import sqlite  # noqa: E402
 from recording import measured, mib  # noqa: E402
 
 SMALL_ROWS = 20_000
+SECOND_NS = 1_000_000_000
 
 
 class Tenure:
@@ -49,6 +52,11 @@ class Tenure:
     def open(self, *words):
         return measured([self.command, *map(str, words)], env=self.environment)
 
+    def open_often(self, rounds, *words):
+        """The median of the seconds, and the greatest RSS."""
+        runs = [self.open(*words) for _ in range(rounds)]
+        return statistics.median(run[0] for run in runs), max(run[1] for run in runs)
+
     def figures(self, recording):
         process = max(json.loads(self.open("report", "--json", recording)[2])["processes"],
                       key=lambda one: one["events"])
@@ -60,6 +68,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     parser.add_argument("--events", type=float, default=100, help="millions")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--windows", type=int, default=13)
     parser.add_argument("--recording", type=pathlib.Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tenure-opened.") as folder:
@@ -76,14 +85,17 @@ def main():
         middle = duration_ns // 2
         print("| command | s | MiB |")
         print("|---|---|---|")
-        for words in (("report",), ("report", "--at", f"{middle}ns"),
-                      ("report", "--window", f"{middle}ns..{middle + 1_000_000_000}ns"), ("leaks",), ("lifetimes",),
-                      ("fragmentation",), ("fragmentation", "--at", f"{middle}ns")):
-            runs = [tenure.open(words[0], "--json", *words[1:], recording) for _ in range(options.rounds)]
-            shown = " ".join(words).replace(f"{middle}ns..{middle + 1_000_000_000}ns", "a second in the middle")
-            shown = shown.replace(f"{middle}ns", "in the middle")
-            seconds, peak = statistics.median(run[0] for run in runs), max(run[1] for run in runs)
+        for words in (("report",), ("report", "--at", f"{middle}ns"), ("leaks",), ("lifetimes",), ("fragmentation",),
+                      ("fragmentation", "--at", f"{middle}ns")):
+            seconds, peak = tenure.open_often(options.rounds, words[0], "--json", *words[1:], recording)
+            shown = " ".join(words).replace(f"{middle}ns", "in the middle")
             print(f"| `{shown}` | {seconds:.2f} | {mib(peak)} |", flush=True)
+        places = [duration_ns * (2 * i + 1) // (2 * options.windows) for i in range(options.windows)]
+        opened = [tenure.open_often(options.rounds, "report", "--json", "--window", f"{at}ns..{at + SECOND_NS}ns",
+                                    recording) for at in places]
+        seconds, peaks = zip(*opened)
+        print(f"| `report --window`, a second at {options.windows} places | {min(seconds):.2f} to {max(seconds):.2f}, "
+              f"median {statistics.median(seconds):.2f} | {mib(min(peaks))} to {mib(max(peaks))} |", flush=True)
 
 
 if __name__ == "__main__":

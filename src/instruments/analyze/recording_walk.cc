@@ -96,6 +96,17 @@ live_then recording_walk::alive_in(const state& of) {
   return result;
 }
 
+std::uint64_t recording_walk::allocated_before(const state& of, const record::told_figures& told,
+                                               const record::event& one) {
+  const std::uint64_t start_ns = of.process.profile.record.start_ns;
+  if (one.time_ns <= start_ns) return 0;
+  const double share = one.time_ns >= told.last_ns
+                           ? 1
+                           : static_cast<double>(one.time_ns - start_ns) / static_cast<double>(told.last_ns - start_ns);
+  return std::min(static_cast<std::uint64_t>(static_cast<double>(told.allocated_bytes) * share),
+                  told.allocated_bytes - std::min(one.bytes, told.allocated_bytes));
+}
+
 // What a window does not take need not be replayed: the last round that is early enough for every process.
 std::uint64_t recording_walk::place_to_begin() const {
   if (selected_.begin_ns == 0) return 0;

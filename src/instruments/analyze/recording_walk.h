@@ -130,7 +130,7 @@ class recording_walk {
           is_stopped_ |= is_window_over();
           return !is_stopped_;
         },
-        [&](std::size_t index, const record::live_set& alive) {
+        [&](std::size_t index, const record::checkpoint_reader& alive) {
           if (index < states_.size() && takes_process(index)) take_alive(index, alive, begin);
         },
         begin_bytes_);
@@ -169,6 +169,7 @@ class recording_walk {
     bool is_dropped = false;
   };
   static constexpr std::size_t events_ahead = 16;
+  static constexpr std::size_t most_reserved_blocks = 8 << 20;
   std::uint64_t place_to_begin() const;
   bool is_window_over() const;
   static live_then alive_in(const state& of);
@@ -177,30 +178,25 @@ class recording_walk {
   }
 
   // How much the process had allocated before a block of which only the time is known: as if it did so evenly.
-  static std::uint64_t allocated_before(const state& of, const record::told_figures& told, std::uint64_t time_ns) {
-    const std::uint64_t start_ns = of.process.profile.record.start_ns;
-    if (time_ns <= start_ns || told.last_ns <= time_ns) return time_ns <= start_ns ? 0 : told.allocated_bytes;
-    return static_cast<std::uint64_t>(static_cast<double>(told.allocated_bytes) *
-                                      static_cast<double>(time_ns - start_ns) /
-                                      static_cast<double>(told.last_ns - start_ns));
-  }
+  static std::uint64_t allocated_before(const state& of, const record::told_figures& told, const record::event& one);
 
   template <class Begin>
-  void take_alive(std::size_t index, const record::live_set& alive, Begin& begin) {
+  void take_alive(std::size_t index, const record::checkpoint_reader& alive, Begin& begin) {
     state& of = *states_[index];
     const record::told_figures& told = alive.told();
     if (begin_bytes_ == 0) of.process.before = told;
     of.process.allocated_bytes = told.allocated_bytes;
-    of.blocks.resize(alive.slots().size());
-    alive.for_each([&](const record::event& one) {
-      const std::uint64_t before_bytes = std::min(allocated_before(of, told, one.time_ns),
-                                                  told.allocated_bytes - std::min(one.bytes, told.allocated_bytes));
+    // As many as are told: a file that anybody has written may say that any number is.
+    if (alive.is_first()) of.blocks.reserve(std::min(alive.live_count(), most_reserved_blocks));
+    if (!alive.blocks().empty()) of.blocks.resize(alive.blocks().back().slot + std::size_t{1});
+    for (const record::event& one : alive.blocks()) {
       const bool takes = is_taken(of, one);
+      const std::uint64_t before_bytes = takes ? allocated_before(of, told, one) : 0;
       live_block& block = of.blocks[one.slot];
       block = {one.bytes, one.time_ns, before_bytes, takes ? one.stack : no_index, one.thread};
       of.process.live_bytes += one.bytes;
       begin(index, one, std::as_const(block), takes);
-    });
+    }
   }
 
   template <class Visit>

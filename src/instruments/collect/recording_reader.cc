@@ -17,6 +17,8 @@ using record::byte_reader;
 
 constexpr std::uint64_t index_limit = no_index;
 constexpr std::uint64_t frame_limit = 4096;
+constexpr std::size_t events_ahead = 16;
+constexpr std::uint32_t ordered_slots_version = 8;  // of the format
 
 std::uint64_t moment_of(std::uint64_t start_ns, std::uint64_t since_ns) {
   return since_ns > never - start_ns ? never : start_ns + since_ns;
@@ -151,8 +153,10 @@ bool recording_reader::take_process(byte_reader from) {
   one.record.command_line = read_words(from);
   one.is_dropped = std::find(dropped_.begin(), dropped_.end(), run_.processes.size() + 1) != dropped_.end();
   run_.processes.push_back(std::move(one));
-  slots_.emplace_back();
-  checkpoints_.emplace_back();
+  const auto order =
+      file_.version() < ordered_slots_version ? record::slot_table::order::never : record::slot_table::order::renewed;
+  slots_.emplace_back(order);
+  checkpoints_.emplace_back(order);
   return from.ok();
 }
 
@@ -193,10 +197,12 @@ bool recording_reader::take_dictionary(byte_reader from, process_record& into) {
 bool recording_reader::take_events(record::unpacked_block& block, const visitor& visit) {
   const std::size_t number = block.what.process;
   recorded_process& process = run_.processes[number - 1];
-  record::slot_table& slots = slots_[number - 1];
+  record::own_slots& slots = slots_[number - 1];
   if (!block.makes_sense) return false;
   std::vector<record::event>& events = block.events;
-  for (record::event& one : events) {
+  for (std::size_t at = 0; at < events.size(); ++at) {
+    if (at + events_ahead < events.size()) slots.expect(events[at + events_ahead].slot);
+    record::event& one = events[at];
     if (one.thread >= process.record.threads.size()) return false;
     const bool is_allocation = one.kind == record::event_kind::allocation;
     const bool has_stack = is_allocation || one.stack != record::no_stack;
@@ -350,17 +356,16 @@ bool recording_reader::take_checkpoint(const record::block& block, const alive_v
   record::checkpoint_reader& parts = checkpoints_[block.process - 1];
   const auto state = parts.take(block.payload);
   if (state == record::checkpoint_reader::state::broken) return false;
+  record::own_slots& slots = slots_[block.process - 1];
+  for (record::event& one : parts.blocks()) {
+    if (one.thread >= process.record.threads.size() || one.stack >= process.record.stacks.size()) return false;
+    slots.take_alive(one.slot);
+  }
+  if (alive) alive(block.process - 1, parts);
   if (state == record::checkpoint_reader::state::open) return true;
-  const record::live_set set = parts.result();
-  bool makes_sense = true;
-  set.for_each([&](const record::event& one) {
-    makes_sense &= one.thread < process.record.threads.size() && one.stack < process.record.stacks.size();
-  });
-  if (!makes_sense) return false;
-  process.before = set.told();
-  process.last_event_ns = set.told().last_ns;
-  slots_[block.process - 1] = set.slots();
-  if (alive) alive(block.process - 1, set);
+  process.before = parts.told();
+  process.last_event_ns = parts.told().last_ns;
+  slots.set_file(parts.slots());
   return true;
 }
 

@@ -22,7 +22,7 @@
 #include "instruments/record/blocks_ahead.h"
 #include "instruments/record/event_block.h"
 #include "instruments/record/live_set.h"
-#include "instruments/record/slot_table.h"
+#include "instruments/record/own_slots.h"
 #include "instruments/record/stack_totals.h"
 
 namespace tenure::collect {
@@ -74,12 +74,13 @@ class recording_reader {
   // From the next read() on: into record.maps, one of each process at most. Without a wish, none is.
   void keep_memory(const memory_wish& wish) { memory_wish_ = wish; }
 
-  // Called for each block of events, in order of time within a process; each slot of an allocation is filled in. All
-  // that the events name is in run().processes[process] by then. False: enough.
+  // Called for each block of events, in order of time within a process, with own slots (record/own_slots.h), also of
+  // allocations. All that the events name is in run().processes[process] by then. False: enough.
   using visitor = std::function<bool(std::size_t process, std::span<const record::event> events)>;
 
-  // Called for a process whose beginning is not read, before any of its events: what was alive, slot by slot.
-  using alive_visitor = std::function<void(std::size_t process, const record::live_set& alive)>;
+  // Called for a process whose beginning is not read, before any of its events: what was alive, as it stands at the
+  // checkpoint's reader after each part of it, with own slots, which are 0, 1, 2, ... there.
+  using alive_visitor = std::function<void(std::size_t process, const record::checkpoint_reader& alive)>;
 
   // From the beginning; may be called again. From a place of rounds() on: events before it are passed over.
   void read(const visitor& visit, const alive_visitor& alive = {}, std::uint64_t from_bytes = 0);
@@ -127,7 +128,7 @@ class recording_reader {
   record::block_reader file_;
   recorded_run run_;
   std::shared_ptr<resolved_names> names_;  // shared with the records of processes
-  std::vector<record::slot_table> slots_;  // by process
+  std::vector<record::own_slots> slots_;   // by process
   std::vector<record::checkpoint_reader> checkpoints_;
   std::vector<round> rounds_;
   std::vector<std::uint64_t> dropped_;  // numbers of processes

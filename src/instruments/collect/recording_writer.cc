@@ -17,6 +17,8 @@ constexpr std::uint64_t usual_round_bytes = 6 << 20;
 // Between two rounds lies so many times what the last one took. Where the file must not grow, that is less of it.
 constexpr std::uint64_t round_spacing = 2;
 constexpr std::uint64_t limited_round_spacing = 4;
+// What a window reads before it begins, at most: so many events, and as many more as blocks are alive.
+constexpr std::uint64_t most_events_between_rounds = 4 << 20;
 // A file is cut when that gives back so much at least.
 constexpr std::uint64_t least_drop_bytes = 64 << 10;
 constexpr std::size_t sums_in_a_block = 1 << 20;
@@ -89,6 +91,7 @@ void recording_writer::write_events(std::uint32_t number, const process_record& 
   const byte_writer& block = encoder_.encode(events);
   put(block_kind::events, number, block.bytes());
   written& of = written_[number - 1];
+  events_since_round_ += events.size();
   if (has_totals())
     of.totals.follow(of.live, events);
   else
@@ -182,6 +185,7 @@ bool recording_writer::is_round_due() const {
       limits_.most_bytes != 0 ? std::min(usual_round_bytes, limits_.most_bytes / 8) : usual_round_bytes;
   const std::uint64_t spacing = has_totals() ? round_spacing : limited_round_spacing;
   if (since_bytes >= std::max(usual_bytes, spacing * last_round_bytes_)) return true;
+  if (has_totals() && events_since_round_ >= most_events_between_rounds + last_round_blocks_) return true;
   if (limits_.last_ns == 0) return false;
   const std::uint64_t since_ns = monotonic_ns() - (rounds_.empty() ? 0 : rounds_.back().time_ns);
   return since_ns >= limits_.last_ns || (since_ns >= limits_.last_ns / 4 && since_bytes >= last_round_bytes_);
@@ -198,13 +202,16 @@ void recording_writer::write_round() {
     block.number(written_[number - 1].live.told().last_ns);
   }
   file_.write(block_kind::round, 0, block.bytes());
+  last_round_blocks_ = 0;
   for (std::uint32_t number = 1; number <= written_.size(); ++number) {
     const written& process = written_[number - 1];
     if (process.end_bytes) continue;
+    last_round_blocks_ += process.live.live_count();
     process.live.write_checkpoint(
         [&](std::span<const std::uint8_t> part) { file_.write(block_kind::checkpoint, number, part); });
   }
   rounds_.push_back(made);
+  events_since_round_ = 0;
   last_round_end_bytes_ = file_.written_bytes();
   last_round_bytes_ = last_round_end_bytes_ - made.position_bytes;
 }

@@ -90,7 +90,9 @@ class recording_writer {
   std::vector<round> rounds_;  // those in the file
   std::uint64_t last_round_end_bytes_ = 0;
   std::uint64_t last_round_bytes_ = 0;
-  std::uint64_t next_cut_bytes_ = 0;  // below it, the file is not cut again: the last cut did not help
+  std::uint64_t last_round_blocks_ = 0;   // that were alive, of all processes
+  std::uint64_t events_since_round_ = 0;  // likewise
+  std::uint64_t next_cut_bytes_ = 0;      // below it, the file is not cut again: the last cut did not help
   std::uint64_t rotations_ = 0;
 };
 

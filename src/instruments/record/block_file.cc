@@ -130,7 +130,7 @@ std::expected<block_reader, std::string> block_reader::over(std::span<const std:
         fmt::format("it has version {}, and this command reads versions up to {}: a newer tenure "
                     "has written it.",
                     header.version, file_version));
-  return block_reader(bytes);
+  return block_reader(bytes, header.version);
 }
 
 std::expected<block_reader, std::string> block_reader::open(const std::filesystem::path& path) {
@@ -156,6 +156,7 @@ std::expected<block_reader, std::string> block_reader::open(const std::filesyste
 
 block_reader::block_reader(block_reader&& other) noexcept
     : bytes_(other.bytes_),
+      version_(other.version_),
       mapping_(std::exchange(other.mapping_, nullptr)),
       position_(other.position_),
       damage_(std::move(other.damage_)),

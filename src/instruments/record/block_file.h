@@ -27,7 +27,7 @@ struct ZSTD_DCtx_s;
 namespace tenure::record {
 
 inline constexpr std::uint64_t file_magic = 0x31434552554e4554;  // "TENUREC1" in memory order
-inline constexpr std::uint32_t file_version = 7;          // docs/reference/recording-format.md has what each brought
+inline constexpr std::uint32_t file_version = 8;          // docs/reference/recording-format.md has what each brought
 inline constexpr std::uint32_t block_magic = 0x4b4c4254;  // "TBLK"
 // No block is longer, compressed or not.
 inline constexpr std::uint32_t block_limit_bytes = 256u << 20;
@@ -145,12 +145,14 @@ class block_reader {
   const std::optional<std::string>& damage() const { return damage_; }
   std::uint64_t position() const { return position_; }
   std::uint64_t size_bytes() const { return bytes_.size(); }
+  std::uint32_t version() const { return version_; }  // of the format
 
  private:
-  explicit block_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  block_reader(std::span<const std::uint8_t> bytes, std::uint32_t version) : bytes_(bytes), version_(version) {}
   std::optional<block> damaged(const char* what);
 
   std::span<const std::uint8_t> bytes_;
+  std::uint32_t version_;
   void* mapping_ = nullptr;
   std::uint64_t position_ = sizeof(file_header);
   std::optional<std::string> damage_;

@@ -44,47 +44,35 @@ void live_set::write_checkpoint(const std::function<void(std::span<const std::ui
   }
 }
 
-bool live_set::operator==(const live_set& other) const {
-  if (told_ != other.told_ || slots_.size() != other.slots_.size() || slots_.given() != other.slots_.given())
-    return false;
-  for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
-    if (slots_.is_used(slot) != other.slots_.is_used(slot)) return false;
-    if (slots_.is_used(slot) && blocks_[slot] != other.blocks_[slot]) return false;
-  }
-  return true;
-}
-
 checkpoint_reader::state checkpoint_reader::take(std::span<const std::uint8_t> part) {
+  if (next_ == parts_) next_ = parts_ = 0;
   byte_reader from(part);
   const std::uint64_t number = from.number();
   const std::uint64_t parts = from.number();
-  const bool follows = number == 0 ? parts != 0 && parts <= part_limit : number == next_ && parts == parts_;
+  const bool follows = number == next_ && (number == 0 ? parts != 0 && parts <= part_limit : parts == parts_);
   if (!from.ok() || !follows) return state::broken;
-  if (number == 0) {
-    into_ = {};
-    parts_ = parts;
-    next_slot_ = 0;
-    if (!take_head(from)) return state::broken;
-  }
+  parts_ = parts;
+  if (number == 0) next_slot_ = 0;
+  if (number == 0 && !take_head(from)) return state::broken;
   next_ = number + 1;
   const std::uint64_t length = from.count();
   if (!from.ok() || length != from.left() || !take_blocks(part.last(length))) return state::broken;
   if (next_ != parts_) return state::open;
-  while (next_slot_ < into_.slots_.size() && !into_.slots_.is_used(next_slot_)) ++next_slot_;
-  return next_slot_ == into_.slots_.size() ? state::complete : state::broken;
+  pass_free_slots();
+  return next_slot_ == slots_.size() ? state::complete : state::broken;
 }
 
 bool checkpoint_reader::take_head(byte_reader& from) {
-  told_figures& told = into_.told_;
   for (std::uint64_t* figure :
-       {&told.events, &told.allocations, &told.allocated_bytes, &told.stray_frees, &told.last_ns})
+       {&told_.events, &told_.allocations, &told_.allocated_bytes, &told_.stray_frees, &told_.last_ns})
     *figure = from.number();
   const std::uint64_t slots = from.number_below(slot_limit);
   const std::uint64_t given = from.count();
   // Each used slot will be told by a byte at least, each free one is: no short part can ask for much memory. (The used
-  // ones of later parts are bound by those parts when they come: see take_blocks.)
+  // ones of later parts are bound by those parts when they come.)
   if (!from.ok() || given > slots) return false;
   std::vector<std::uint32_t> order;
+  order.reserve(given);
   std::int64_t last = 0;
   for (std::uint64_t i = 0; i < given; ++i) {
     last += from.signed_number();
@@ -93,25 +81,17 @@ bool checkpoint_reader::take_head(byte_reader& from) {
   }
   if (slots - given > parts_ * std::uint64_t{event_block_limit} || (parts_ == 1 && slots - given > from.left()))
     return false;
-  // Growing from block to block would touch as much again.
-  into_.blocks_.reserve(std::min(slots, given + event_block_limit));
-  return from.ok() && into_.slots_.restore(static_cast<std::uint32_t>(slots), std::move(order));
+  return from.ok() && slots_.restore(static_cast<std::uint32_t>(slots), std::move(order), told_.allocations);
 }
 
 bool checkpoint_reader::take_blocks(std::span<const std::uint8_t> events) {
-  if (!decode_events(events, events_)) return false;
-  for (const event& one : events_) {
-    while (next_slot_ < into_.slots_.size() && !into_.slots_.is_used(next_slot_)) ++next_slot_;
-    if (next_slot_ >= into_.slots_.size() || one.kind != event_kind::allocation) return false;
-    if (next_slot_ >= into_.blocks_.size()) into_.blocks_.resize(next_slot_ + std::size_t{1});
-    into_.blocks_[next_slot_++] = {one.time_ns, one.bytes, one.thread, one.stack, one.entry};
+  if (!decode_events(events, blocks_)) return false;
+  for (event& one : blocks_) {
+    pass_free_slots();
+    if (next_slot_ >= slots_.size() || one.kind != event_kind::allocation) return false;
+    one.slot = next_slot_++;
   }
   return true;
-}
-
-live_set checkpoint_reader::result() {
-  next_ = parts_ = 0;
-  return std::exchange(into_, {});
 }
 
 }  // namespace tenure::record

@@ -84,40 +84,47 @@ class live_set {
   // One part after the other.
   void write_checkpoint(const std::function<void(std::span<const std::uint8_t> part)>& write) const;
 
-  bool operator==(const live_set& other) const;
-
  private:
-  friend class checkpoint_reader;
   struct kept {
     std::uint64_t time_ns = 0;
     std::uint64_t bytes = 0;
     std::uint32_t thread = 0;
     std::uint32_t stack = 0;
     std::uint8_t entry = 0;
-    bool operator==(const kept&) const = default;
   };
   slot_table slots_;
   std::vector<kept> blocks_;  // by slot; of those in use
   told_figures told_;
 };
 
-// Puts the parts of a checkpoint together again.
+// Reads a checkpoint part by part: nobody has to hold it as a whole.
 class checkpoint_reader {
  public:
+  explicit checkpoint_reader(slot_table::order order = slot_table::order::renewed) : slots_(order) {}
   enum class state { open, complete, broken };
-  // The next part. What is `complete` is taken by result() and the reader is as new.
+  // The next part. Behind one that is `complete` a new checkpoint may begin.
   state take(std::span<const std::uint8_t> part);
-  live_set result();
+  // Of the part that was taken last: its live blocks as their allocations were, in the order of the slots.
+  std::span<const event> blocks() const { return blocks_; }
+  std::span<event> blocks() { return blocks_; }
+  bool is_first() const { return next_ == 1; }
+  const told_figures& told() const { return told_; }
+  const slot_table& slots() const { return slots_; }
+  std::size_t live_count() const { return slots_.size() - slots_.given().size(); }  // of all parts
 
  private:
   bool take_head(byte_reader& from);
   bool take_blocks(std::span<const std::uint8_t> events);
+  void pass_free_slots() {
+    while (next_slot_ < slots_.size() && !slots_.is_used(next_slot_)) ++next_slot_;
+  }
 
-  live_set into_;
+  told_figures told_;
+  slot_table slots_;
+  std::vector<event> blocks_;
   std::uint64_t parts_ = 0;
-  std::uint64_t next_ = 0;
+  std::uint64_t next_ = 0;  // part
   std::uint32_t next_slot_ = 0;
-  std::vector<event> events_;
 };
 
 }  // namespace tenure::record

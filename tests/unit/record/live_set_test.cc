@@ -58,14 +58,32 @@ std::vector<std::vector<std::uint8_t>> parts_of(const live_set& set) {
   return parts;
 }
 
-std::optional<live_set> put_together(const std::vector<std::vector<std::uint8_t>>& parts) {
+struct read_checkpoint {
+  told_figures told;
+  slot_table slots;
+  std::vector<event> blocks;
+};
+
+std::optional<read_checkpoint> put_together(const std::vector<std::vector<std::uint8_t>>& parts) {
   checkpoint_reader reader;
+  std::vector<event> blocks;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const auto state = reader.take(parts[i]);
     if (state == checkpoint_reader::state::broken) return std::nullopt;
     EXPECT_EQ(state == checkpoint_reader::state::complete, i + 1 == parts.size());
+    EXPECT_EQ(reader.is_first(), i == 0);
+    blocks.insert(blocks.end(), reader.blocks().begin(), reader.blocks().end());
   }
-  return reader.result();
+  return read_checkpoint{reader.told(), reader.slots(), std::move(blocks)};
+}
+
+void expect_same(const read_checkpoint& read, const live_set& set) {
+  EXPECT_EQ(read.told, set.told());
+  EXPECT_EQ(read.slots.size(), set.slots().size());
+  EXPECT_EQ(read.slots.given(), set.slots().given());
+  std::vector<event> blocks;
+  set.for_each([&](const event& one) { blocks.push_back(one); });
+  EXPECT_EQ(read.blocks, blocks);
 }
 
 TEST(LiveSet, HoldsWhatLives) {
@@ -100,12 +118,14 @@ TEST(LiveSet, ACheckpointIsTheSet) {
       ASSERT_TRUE(set.follow(events));
       auto again = put_together(parts_of(set));
       ASSERT_TRUE(again);
-      ASSERT_TRUE(*again == set);
+      expect_same(*again, set);
       std::vector<event> later = made.next(300, 5), same = later;
       ASSERT_TRUE(set.follow(later));
-      ASSERT_TRUE(again->follow(same));
+      for (event& one : same) {
+        if (one.kind == event_kind::allocation) one.slot = again->slots.take();
+        if (one.kind == event_kind::free && !again->slots.give(one.slot)) ADD_FAILURE() << one.slot;
+      }
       EXPECT_EQ(later, same);
-      EXPECT_TRUE(*again == set);
     }
   }
 }
@@ -119,7 +139,7 @@ TEST(LiveSet, ALargeOneHasSeveralParts) {
   EXPECT_EQ(parts.size(), 2u);
   const auto again = put_together(parts);
   ASSERT_TRUE(again);
-  EXPECT_TRUE(*again == set);
+  expect_same(*again, set);
   EXPECT_FALSE(put_together({parts[1]}));
 }
 
@@ -139,10 +159,7 @@ TEST(LiveSet, BytesThatAreNoCheckpointAreRefusedOrMakeOne) {
     changed[dice.below(static_cast<std::uint32_t>(changed.size()))] ^= static_cast<std::uint8_t>(1u << dice.below(8));
     checkpoint_reader reader;
     if (reader.take(changed) != checkpoint_reader::state::complete) continue;
-    live_set made_of_it = reader.result();
-    std::uint64_t count = 0;
-    made_of_it.for_each([&](const event&) { ++count; });
-    EXPECT_EQ(count, made_of_it.live_count());
+    EXPECT_EQ(reader.blocks().size(), reader.slots().size() - reader.slots().given().size());
   }
 }
 

@@ -235,5 +235,45 @@ TEST(SlotTable, GivesNoSlotTwiceAndNoMoreThanAreNeeded) {
   EXPECT_FALSE(slots.give(1'000'000));
 }
 
+// All but one of the allocations before the free slots are put in order.
+slot_table about_to_be_ordered(slot_table::order order) {
+  slot_table slots(order);
+  for (std::uint64_t i = 1; i < slot_table::taken_between_orders; ++i) {
+    const std::uint32_t slot = slots.take();
+    if (slot >= 1000 && !slots.give(slot)) ADD_FAILURE() << slot;
+  }
+  return slots;
+}
+
+TEST(SlotTable, ForgetsThePeakAndTakesTheLowestWhereItIsPutInOrder) {
+  slot_table slots = about_to_be_ordered(slot_table::order::renewed);
+  for (const std::uint32_t slot : {5u, 700u, 64u, 128u, 999u, 998u, 127u}) EXPECT_TRUE(slots.give(slot));
+  EXPECT_EQ(slots.size(), 1001u);
+  EXPECT_EQ(slots.take(), 5u);
+  EXPECT_EQ(slots.size(), 998u);
+  EXPECT_EQ(slots.given(), (std::vector<std::uint32_t>{700, 128, 127, 64}));
+  for (const std::uint32_t slot : {64u, 127u, 128u, 700u, 998u, 999u}) EXPECT_EQ(slots.take(), slot);
+  // Until it is due again, what was given back last is taken first.
+  EXPECT_TRUE(slots.give(3) && slots.give(900) && slots.give(17));
+  for (const std::uint32_t slot : {17u, 900u, 3u}) EXPECT_EQ(slots.take(), slot);
+}
+
+TEST(SlotTable, OfAnOldRecordingIsNeverPutInOrder) {
+  slot_table slots = about_to_be_ordered(slot_table::order::never);
+  EXPECT_TRUE(slots.give(5) && slots.give(700));
+  EXPECT_EQ(slots.take(), 700u);
+  EXPECT_EQ(slots.size(), 1001u);
+}
+
+TEST(SlotTable, IsPutInOrderAtTheSameAllocationWhereItWasRestored) {
+  slot_table slots = about_to_be_ordered(slot_table::order::renewed), again;
+  EXPECT_TRUE(slots.give(5) && slots.give(700));
+  ASSERT_TRUE(again.restore(slots.size(), slots.given(), slot_table::taken_between_orders - 1));
+  EXPECT_EQ(slots.take(), 5u);
+  EXPECT_EQ(again.take(), 5u);
+  EXPECT_EQ(again.given(), slots.given());
+  EXPECT_EQ(again.size(), 1000u);
+}
+
 }  // namespace
 }  // namespace tenure::record
