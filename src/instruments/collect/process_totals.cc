@@ -9,12 +9,13 @@
 namespace tenure::collect {
 
 void process_totals::follow(record::live_set& live, std::span<record::event> events) {
-  live.follow(events, [&](const record::event& one, const record::event* block) {
+  const auto visit = [&](const record::event& one, const record::event* block) {
     while (!expected_.empty() && one.time_ns > expected_.front().time_ns) pass_moment(live);
     latest_ns_ = std::max(latest_ns_, one.time_ns);
     if (block != nullptr && block->stack != record::no_stack)
       stacks_.take(one, {block->stack, block->thread, block->bytes, block->time_ns});
-  });
+  };
+  live.follow(events, visit, [this](std::uint32_t stack) { stacks_.expect(stack); });
   if (!events.empty()) last_event_ns_ = std::max(last_event_ns_, events.back().time_ns);
 }
 

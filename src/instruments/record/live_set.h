@@ -40,13 +40,17 @@ class live_set {
   // Follows the events and fills the slots of allocations in. False at a free that is of no used slot; what comes
   // before has been followed.
   bool follow(std::span<event> events) {
-    return follow(events, [](const event&, const event*) {});
+    return follow(
+        events, [](const event&, const event*) {}, [](std::uint32_t) {});
   }
   // And calls visit(event, block) for each, before it is followed: the block as its allocation was, which of an
-  // allocation is the event itself; null where that was not told.
-  template <class Visit>
-  bool follow(std::span<event> events, Visit&& visit) {
-    for (event& one : events) {
+  // allocation is the event itself; null where that was not told. Some events ahead it calls expect(stack), with what
+  // is likely to be that of the block.
+  template <class Visit, class Expect>
+  bool follow(std::span<event> events, Visit&& visit, Expect&& expect) {
+    for (std::size_t at = 0; at < events.size(); ++at) {
+      if (at + 2 * events_ahead < events.size()) look_ahead(events, at, expect);
+      event& one = events[at];
       if (one.kind == event_kind::allocation) {
         visit(std::as_const(one), &std::as_const(one));
         one.slot = slots_.take();
@@ -85,6 +89,19 @@ class live_set {
   void write_checkpoint(const std::function<void(std::span<const std::uint8_t> part)>& write) const;
 
  private:
+  static constexpr std::size_t events_ahead = 8;
+  // Of many blocks and stacks, waiting for memory is most of what an event costs: the block is asked for first, and
+  // when it has come, what hangs on its stack.
+  template <class Expect>
+  void look_ahead(std::span<const event> events, std::size_t at, Expect& expect) const {
+    const event& far = events[at + 2 * events_ahead];
+    if (far.kind == event_kind::free && far.slot < blocks_.size()) __builtin_prefetch(&blocks_[far.slot]);
+    const event& near = events[at + events_ahead];
+    if (near.kind == event_kind::allocation)
+      expect(near.stack);
+    else if (near.kind == event_kind::free && near.slot < blocks_.size())
+      expect(blocks_[near.slot].stack);
+  }
   struct kept {
     std::uint64_t time_ns = 0;
     std::uint64_t bytes = 0;

@@ -74,6 +74,10 @@ class stack_totals {
   // The only moment of interest. Without one, every new peak is: what is left is the peak.
   void set_moment(std::uint64_t at_ns) { at_ns_ = at_ns; }
 
+  // What is counted of the stack will be asked for soon.
+  void expect(std::uint32_t stack) const {
+    if (stack < sites_.size()) __builtin_prefetch(&sites_[stack], 1);
+  }
   // An allocation or a free of the block.
   void take(const event& one, const counted_block& block);
   // A block that was alive before the first event, and what is known as a sum alone.
