@@ -5,7 +5,8 @@
 
 Exit code 0 when standard output, standard error, exit codes and the files that the case names are the same, byte for
 byte. A probe library preloaded beside the heap notes for each process whether Tenure serves it; the test fails unless
-the program of the case is among them and all of them are. TENURE_TEST_ANY_ALLOCATOR=1 lifts that.
+the program of the case is among them and all of them are. TENURE_TEST_ANY_ALLOCATOR=1 lifts that. Options of the heap
+for samples and misuse, such as TENURE_SAMPLE_INTERVAL, hold for the programs too.
 """
 
 import os
@@ -18,6 +19,9 @@ import tempfile
 import language_cases
 import server_cases
 import tool_cases
+
+# What of the environment goes to the programs on the heap.
+HEAP_OPTIONS = ("TENURE_SAMPLE_", "TENURE_ABORT_")
 
 CASES = {**language_cases.CASES, **server_cases.CASES, **tool_cases.CASES}
 
@@ -76,6 +80,7 @@ def run_pass(case, base, libraries):
     }
     if libraries:
         environment["LD_PRELOAD"] = " ".join(str(library) for library in libraries)
+        environment.update((name, value) for name, value in os.environ.items() if name.startswith(HEAP_OPTIONS))
     session = Session(folder, environment)
     case.run(session)
     return session.outcome, sorted(note.name for note in engaged.iterdir())

@@ -103,7 +103,7 @@ void report_mismatch(const void* block, wire::allocation_entry made, free_entry 
   message text;
   text.add("tenure: ").add(name_of(freed)).add(" of what ").add(name_of(made)).add(" allocated, at ");
   finish(text, block);
-  if (value(option::abort_on_mismatch) != 0) std::abort();
+  if (value(option::abort_on_mismatch) != 0 && value(option::abort_on_misuse) != 0) std::abort();
 }
 
 }  // namespace tenure::core

@@ -18,8 +18,8 @@ enum class misuse {
 [[gnu::cold, gnu::noinline]] void report_misuse(misuse what, const void* address) noexcept;
 
 // A block that is freed by another function than belongs to the one that allocated it, such as delete of what new[]
-// made: a message, the first time, and an abort where the option abort_on_mismatch is on. Nothing is damaged by it
-// here.
+// made: the message and an abort. Where one of the options abort_on_mismatch and abort_on_misuse is off there is one
+// message in a process, and the caller goes on: the block is found by its address, so nothing is damaged.
 [[gnu::cold, gnu::noinline]] void report_mismatch(const void* block, wire::allocation_entry made,
                                                   free_entry freed) noexcept;
 
