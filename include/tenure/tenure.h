@@ -179,6 +179,15 @@ typedef struct tenure_account_use {
 } tenure_account_use;
 TENURE_API tenure_account_use* tenure_account_publish_use(tenure_account* account);
 
+/* What lies in the account, for an owner that samples its objects: `tenure run` shows it by type and by call site. A
+ * sample stands for so many bytes and so many thousandths of objects until it is removed with the same figures, at the
+ * latest when the account is destroyed. The type's name is cut at 128 bytes, the stack at 12 frames. Returns a number
+ * for the removal; 0, and nothing is to be removed, when there are more than 1024 pairs of type and stack. */
+TENURE_API uint32_t tenure_account_add_content(tenure_account* account, const char* type, size_t type_bytes,
+                                               const uint64_t* frames, uint32_t frame_count, uint64_t bytes,
+                                               uint64_t object_thousandths);
+TENURE_API void tenure_account_remove_content(uint32_t content, uint64_t bytes, uint64_t object_thousandths);
+
 typedef struct tenure_account_stats {
   size_t struct_size;
   uint64_t held_bytes, held_blocks, peak_held_bytes;              /* those of accounts below included */

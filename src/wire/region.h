@@ -12,7 +12,7 @@
 //   +8 KiB       heap_statistics      counters kept in place by the heap (heap_statistics.h)
 //   +24 KiB      text snapshots       /proc/self/{cmdline,smaps} copied as they are, at start and at exit
 //   +1.25 MiB    event ring           samples, frees, modules, threads (event.h)
-//   +9.25 MiB    accounts             who holds how much, exactly (account.h)
+//   +9.25 MiB    accounts             who holds how much, exactly, and samples of what lies in it (account.h)
 //
 // All integers are little-endian and naturally aligned. Fields that change while both sides run are accessed with
 // __atomic built-ins; the layout itself is plain data, so that C, Python or a debugger can read it.
@@ -26,7 +26,7 @@
 namespace tenure::wire {
 
 inline constexpr std::uint64_t region_magic = 0x314e4f4947455254;  // "TREGION1" in memory order
-inline constexpr std::uint32_t region_version = 8;
+inline constexpr std::uint32_t region_version = 9;
 
 inline constexpr std::uint64_t header_offset_bytes = 0;
 inline constexpr std::uint64_t control_offset_bytes = 4096;

@@ -6,8 +6,8 @@
 
 #include "core/base/bits.h"
 #include "core/base/check.h"
+#include "core/budget/contents.h"
 #include "core/budget/shrinker.h"
-#include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
 
 namespace tenure::budget {
@@ -39,15 +39,35 @@ void copy_table(const std::byte* from, std::byte* to, std::size_t bytes) noexcep
   }
 }
 
-std::byte* table_address() noexcept { return __atomic_load_n(&table, __ATOMIC_ACQUIRE); }
-wire::account_table_header& header() noexcept {
-  return *reinterpret_cast<wire::account_table_header*>(table_address());
+// What of a table is used: its records, and what they contain.
+struct used_parts {
+  explicit used_parts(const std::byte* of) noexcept {
+    const auto* head = reinterpret_cast<const wire::account_table_header*>(of);
+    account_bytes = wire::account_records_offset_bytes +
+                    __atomic_load_n(&head->record_count, __ATOMIC_ACQUIRE) * sizeof(account_record);
+    content_bytes = __atomic_load_n(&head->content_count, __ATOMIC_ACQUIRE) * sizeof(wire::content_record);
+  }
+  std::size_t account_bytes;
+  std::size_t content_bytes;
+};
+
+void copy_used(const std::byte* from, std::byte* to) noexcept {
+  const used_parts used(from);
+  copy_table(from, to, used.account_bytes);
+  copy_table(from + wire::content_records_offset_bytes, to + wire::content_records_offset_bytes, used.content_bytes);
 }
+
+// Room at `to` for what is used of `from`, which may be null.
+bool populate_used(const std::byte* from, std::byte* to, populate_function populate) noexcept {
+  if (from == nullptr) return populate(to, wire::account_records_offset_bytes);
+  const used_parts used(from);
+  return populate(to, used.account_bytes) &&
+         (used.content_bytes == 0 || populate(to + wire::content_records_offset_bytes, used.content_bytes));
+}
+
+std::byte* table_address() noexcept { return __atomic_load_n(&table, __ATOMIC_ACQUIRE); }
 account_record* records() noexcept {
   return reinterpret_cast<account_record*>(table_address() + wire::account_records_offset_bytes);
-}
-std::size_t used_table_bytes() noexcept {
-  return wire::account_records_offset_bytes + record_count() * sizeof(account_record);
 }
 std::uint32_t index_of(const account* of) noexcept { return static_cast<std::uint32_t>(of - records()); }
 
@@ -80,7 +100,7 @@ bool have_pages_of(std::uint32_t index) noexcept {
   if (populate_pages == nullptr || index < populated_records) return true;
   const std::size_t page = os::page_bytes();
   std::byte* first = reinterpret_cast<std::byte*>(&records()[index]);
-  if (!populate_pages(first, sizeof(account_record))) return false;
+  if (!have_pages(first, sizeof(account_record))) return false;
   // All records that end on the pages which are there now.
   const std::uintptr_t end = core::align_up(reinterpret_cast<std::uintptr_t>(first) + sizeof(account_record), page);
   const std::size_t bytes = end - reinterpret_cast<std::uintptr_t>(records());
@@ -116,20 +136,35 @@ void begin_record(account* of, const char* name, const char* kind, std::uint32_t
   of->publishes_use = 0;
   ++of->openings;
   set_state(of, account_state::open);
-  if (index_of(of) == record_count()) __atomic_store_n(&header().record_count, index_of(of) + 1, __ATOMIC_RELEASE);
+  if (index_of(of) == record_count()) {
+    __atomic_store_n(&table_header().record_count, index_of(of) + 1, __ATOMIC_RELEASE);
+  }
 }
 
 }  // namespace
 
+os::mutex& table_lock() noexcept { return lock; }
+wire::account_table_header& table_header() noexcept {
+  return *reinterpret_cast<wire::account_table_header*>(table_address());
+}
+wire::content_record* content_records() noexcept {
+  std::byte* const begin = table_address();
+  return begin == nullptr ? nullptr
+                          : reinterpret_cast<wire::content_record*>(begin + wire::content_records_offset_bytes);
+}
+bool have_pages(std::byte* first, std::size_t bytes) noexcept {
+  return populate_pages == nullptr || populate_pages(first, bytes);
+}
+
 std::uint32_t record_count() noexcept {
-  return table_address() == nullptr ? 0 : __atomic_load_n(&header().record_count, __ATOMIC_ACQUIRE);
+  return table_address() == nullptr ? 0 : __atomic_load_n(&table_header().record_count, __ATOMIC_ACQUIRE);
 }
 account* record_at(std::uint32_t index) noexcept {
   TENURE_CHECK(index < record_count());
   return &records()[index];
 }
 std::uint64_t refused_accounts() noexcept {
-  return table_address() == nullptr ? 0 : __atomic_load_n(&header().refused, __ATOMIC_RELAXED);
+  return table_address() == nullptr ? 0 : __atomic_load_n(&table_header().refused, __ATOMIC_RELAXED);
 }
 
 account* open(const char* name, const char* kind, account* parent) noexcept {
@@ -139,7 +174,7 @@ account* open(const char* name, const char* kind, account* parent) noexcept {
   const std::uint32_t above = parent == nullptr ? wire::no_account : index_of(parent);
   account* found = find_record(name, kind, above);
   if (found == nullptr) {
-    __atomic_fetch_add(&header().refused, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&table_header().refused, 1, __ATOMIC_RELAXED);
     return nullptr;
   }
   begin_record(found, name, kind, above);
@@ -160,6 +195,7 @@ bool close(account* closed) noexcept {
   if (closed->parent != wire::no_account) --open_below[closed->parent];
   closed->held_bytes = closed->held_blocks = 0;
   closed->use.used_bytes = closed->use.used_blocks = 0;
+  forget_contents_of(index_of(closed));
   set_state(closed, account_state::closed);
   return true;
 }
@@ -201,16 +237,14 @@ wire::account_use* publish_use(account* of) noexcept {
 bool move_to_file(int descriptor, std::uint64_t offset_bytes, populate_function populate) noexcept {
   const int saved_errno = errno;
   os::lock_guard held(lock);
-  const std::size_t used_bytes = table == nullptr ? 0 : used_table_bytes();
   void* view = ::mmap(nullptr, wire::account_table_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor,
                       static_cast<off_t>(offset_bytes));
-  const std::size_t wanted_bytes = used_bytes == 0 ? wire::account_records_offset_bytes : used_bytes;
-  bool moved = view != MAP_FAILED && populate(static_cast<std::byte*>(view), wanted_bytes);
+  bool moved = view != MAP_FAILED && populate_used(table, static_cast<std::byte*>(view), populate);
   if (moved && table == nullptr) {
     __atomic_store_n(&table, static_cast<std::byte*>(view), __ATOMIC_RELEASE);
   } else if (moved) {
     // Only the child of a fork comes here with accounts, and it is alone: nobody charges between copy and exchange.
-    copy_table(table, static_cast<std::byte*>(view), used_bytes);
+    copy_used(table, static_cast<std::byte*>(view));
     moved = ::mremap(view, wire::account_table_bytes, wire::account_table_bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
                      table) != MAP_FAILED;
   }
@@ -226,9 +260,8 @@ bool move_to_file(int descriptor, std::uint64_t offset_bytes, populate_function 
 
 bool copy_to(std::byte* to, populate_function populate) noexcept {
   if (!lock.try_lock()) return false;
-  const std::size_t bytes = table == nullptr ? wire::account_records_offset_bytes : used_table_bytes();
-  const bool has_room = populate(to, bytes);
-  if (has_room && table != nullptr) copy_table(table, to, bytes);
+  const bool has_room = populate_used(table, to, populate);
+  if (has_room && table != nullptr) copy_used(table, to);
   lock.unlock();
   return has_room;
 }
@@ -236,7 +269,7 @@ bool copy_to(std::byte* to, populate_function populate) noexcept {
 void before_fork() noexcept {
   lock.lock();
   lock_shrinkers();
-  if (table != nullptr) copy_table(table, snapshot, used_table_bytes());
+  if (table != nullptr) copy_used(table, snapshot);
 }
 
 void after_fork_in_parent() noexcept {
@@ -250,10 +283,8 @@ void after_fork_in_child() noexcept {
   unlock_shrinkers();
   if (table != nullptr && populate_pages != nullptr) {
     // Off the parent's file, to memory of our own at the same place.
-    const auto* saved = reinterpret_cast<const wire::account_table_header*>(snapshot);
-    const std::size_t used = wire::account_records_offset_bytes + saved->record_count * sizeof(account_record);
     TENURE_CHECK(os::map_over(table, wire::account_table_bytes));
-    copy_table(snapshot, table, used);
+    copy_used(snapshot, table);
     populate_pages = nullptr;
     populated_records = 0;
   }
@@ -280,6 +311,7 @@ void check() noexcept {
     TENURE_CHECK(one->parent < count && state_of(&records()[one->parent]) == account_state::open);
   }
   TENURE_CHECK(below == with_parent);
+  check_contents();
 }
 
 }  // namespace tenure::budget

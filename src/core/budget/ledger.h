@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/os/mutex.h"
 #include "wire/account.h"
 
 namespace tenure::budget {
@@ -57,6 +58,12 @@ bool move_to_file(int descriptor, std::uint64_t offset_bytes, populate_function 
 // The table as it stands, to `to`, which holds wire::account_table_bytes and whose pages are asked for. False when the
 // table is being changed, or the pages cannot be had; never waits.
 bool copy_to(std::byte* to, populate_function populate) noexcept;
+
+// For contents.h: the lock of the table; the place of its part; its pages, where they have to be asked for.
+os::mutex& table_lock() noexcept;
+wire::account_table_header& table_header() noexcept;
+wire::content_record* content_records() noexcept;
+bool have_pages(std::byte* first, std::size_t bytes) noexcept;
 
 // Around fork. The child goes on from what before_fork() saw.
 void before_fork() noexcept;

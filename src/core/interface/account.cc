@@ -8,11 +8,13 @@
 
 #include "core/base/check.h"
 #include "core/budget/charge.h"
+#include "core/budget/contents.h"
 #include "core/budget/shrinker.h"
 #include "core/heap/heap.h"
 #include "core/heap/named_heap.h"
 #include "core/interface/export.h"
 #include "core/os/mutex.h"
+#include "core/telemetry/record.h"
 
 using namespace tenure;
 
@@ -103,6 +105,20 @@ TENURE_EXPORT void tenure_account_set_limits(tenure_account* account, std::uint6
 TENURE_EXPORT tenure_account_use* tenure_account_publish_use(tenure_account* account) {
   if (account == nullptr) return nullptr;
   return reinterpret_cast<tenure_account_use*>(budget::publish_use(of(account)));
+}
+
+TENURE_EXPORT std::uint32_t tenure_account_add_content(tenure_account* account, const char* type,
+                                                       std::size_t type_bytes, const std::uint64_t* frames,
+                                                       std::uint32_t frame_count, std::uint64_t bytes,
+                                                       std::uint64_t object_thousandths) {
+  if (account == nullptr) return 0;
+  for (std::uint32_t i = 0; i < frame_count; ++i) telemetry::announce_module_of(frames[i]);
+  return budget::add_content(of(account), {type, type_bytes, frames, frame_count}, {bytes, object_thousandths});
+}
+
+TENURE_EXPORT void tenure_account_remove_content(std::uint32_t content, std::uint64_t bytes,
+                                                 std::uint64_t object_thousandths) {
+  if (content != 0) budget::remove_content(content, {bytes, object_thousandths});
 }
 
 TENURE_EXPORT int tenure_account_statistics(const tenure_account* account, tenure_account_stats* statistics) {

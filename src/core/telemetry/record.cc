@@ -5,6 +5,7 @@
 // counted as dropped, the free is put aside and done by whoever comes next.
 #include "core/telemetry/record.h"
 #include "core/base/check.h"
+#include "core/budget/contents.h"
 #include "core/os/clock.h"
 #include "core/os/mutex.h"
 #include "core/os/virtual_memory.h"
@@ -142,6 +143,10 @@ void tell_inherited(std::uint64_t time_ns) noexcept {
     }
     tell_live(entry, wire::event_kind::inherited_sample);
   });
+  const auto tell_modules = [](void* at, const std::uint64_t* frames, std::uint32_t count) noexcept {
+    modules.announce(frames, count, *static_cast<std::uint64_t*>(at));
+  };
+  budget::visit_content_frames(tell_modules, &time_ns);
 }
 
 void forget_told() noexcept {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/budget/charge.h"
+#include "core/budget/contents.h"
 #include "core/telemetry/telemetry.h"
 #include "session.h"
 
@@ -32,12 +33,12 @@ class account_file {
     }
     return std::nullopt;
   }
-
- private:
   template <class Part>
   const Part& at(std::size_t offset) const {
     return *reinterpret_cast<const Part*>(bytes_.data() + offset);
   }
+
+ private:
   std::vector<std::byte> bytes_;
 };
 
@@ -99,6 +100,58 @@ TEST(account_region, parts_at_fork) {
   ASSERT_EQ(read(to_parent[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
   EXPECT_EQ(account_file(here.file(here.last_child)).find("shared name")->held_bytes, 1007u);
   EXPECT_EQ(account_file(here.file(child)).find("shared name")->held_bytes, 1050u);
+}
+
+// Of the first content record: how many samples, of what.
+struct seen_content {
+  std::uint32_t count, samples;
+  std::uint64_t bytes;
+  std::string type;
+};
+seen_content content_in(const std::filesystem::path& file) {
+  const account_file table(file);
+  const auto& first = table.at<wire::content_record>(wire::content_records_offset_bytes);
+  return {table.at<wire::account_table_header>(0).content_count, first.samples, first.bytes, first.type};
+}
+
+TEST(account_region, has_contents_through_a_fork_and_a_kill) {
+  session here;
+  int to_parent[2];
+  ASSERT_EQ(pipe(to_parent), 0);
+  const int status = here.run([&] {
+    const std::uint64_t frames[] = {1, 2};
+    const budget::content page{"page", 4, frames, 2};
+    budget::account* one = budget::open("documents", "managed heap", nullptr);
+    budget::add_content(one, page, {100, 1000});  // before there is a file
+    telemetry::start();
+    budget::add_content(one, page, {50, 1000});
+    budget::before_fork();
+    const pid_t child = fork();
+    if (child == 0) {
+      budget::after_fork_in_child();
+      telemetry::after_fork_in_child();
+      const std::uint32_t made = budget::add_content(one, page, {7, 1000});
+      budget::remove_content(made, {100, 1000});
+      budget::check();
+      raise(SIGKILL);
+    }
+    budget::after_fork_in_parent();
+    (void)!write(to_parent[1], &child, sizeof child);
+    waitpid(child, nullptr, 0);
+    raise(SIGKILL);
+  });
+  EXPECT_TRUE(WIFSIGNALED(status));
+  pid_t child = 0;
+  ASSERT_EQ(read(to_parent[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+  const seen_content parents = content_in(here.file(here.last_child));
+  EXPECT_EQ(parents.count, 1u);
+  EXPECT_EQ(parents.samples, 2u);
+  EXPECT_EQ(parents.bytes, 150u);
+  EXPECT_EQ(parents.type, "page");
+  const seen_content childs = content_in(here.file(child));
+  EXPECT_EQ(childs.samples, 2u);
+  EXPECT_EQ(childs.bytes, 57u);
+  EXPECT_EQ(childs.type, "page");
 }
 
 TEST(account_region, takes_along_accounts_that_were_opened_before_it) {
