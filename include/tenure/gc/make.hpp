@@ -80,16 +80,24 @@ inline void set_type(char* cell, type_descriptor& type) noexcept {
   std::atomic_ref(*reinterpret_cast<type_descriptor**>(cell)).store(&type, std::memory_order_release);
 }
 
+// Apart, so that the address of the descriptor is in no register of the fast path's while this is called.
+template <type_descriptor& type>
+[[gnu::noinline, gnu::cold]] rooted_cell allocate_slow_of(heap_state* heap, std::size_t list,
+                                                          std::size_t payload_offset) {
+  return allocate_slow(heap, list, payload_offset, type);
+}
+
 // The fast path: the next cell of the thread's run. Its address is in a root slot before the run begins behind it, so
-// that a collector which reads both sees one of them: nobody needs to be told of it.
+// that a collector which reads both sees one of them: nobody needs to be told of it. `slow` is asked otherwise.
+template <class Slow>
 inline rooted_cell allocate(heap_state* heap, std::size_t number, std::size_t list, std::size_t cell_bytes,
-                            std::size_t payload_offset) {
+                            std::size_t payload_offset, Slow slow) {
   thread_record* self = current_thread;
   allocation_run& run = self->heaps[number]->runs[list];
   char* cell = run.next.load(std::memory_order_relaxed);
   root_slot* taken = self->top.load(std::memory_order_relaxed);
   if (cell == run.end.load(std::memory_order_relaxed) || taken == self->limit) [[unlikely]]
-    return allocate_slow(heap, list, payload_offset);
+    return slow(heap, list, payload_offset);
   taken->store(cell + payload_offset, std::memory_order_release);
   self->top.store(taken + 1, std::memory_order_release);
   TENURE_GC_STEP();
@@ -120,9 +128,10 @@ local<T> make_in(heap_state* heap, std::size_t number, Arguments&&... arguments)
   constexpr std::size_t size_class = class_of(offset + sizeof(T), alignof(T));
   rooted_cell taken;
   if constexpr (size_class == large_class) {
-    taken = allocate_large(heap, kind, offset + sizeof(T), offset);
+    taken = allocate_large(heap, kind, offset + sizeof(T), offset, type);
   } else {
-    taken = allocate(heap, number, list_of(kind, size_class), cell_sizes[size_class], offset);
+    taken = allocate(heap, number, list_of(kind, size_class), cell_sizes[size_class], offset,
+                     allocate_slow_of<descriptor_of<T>>);
   }
   T* object;
   if constexpr (std::is_nothrow_constructible_v<T, Arguments...>) {
@@ -144,7 +153,8 @@ local<T> make_in(heap_state* heap, std::size_t number, Arguments&&... arguments)
 }
 
 TENURE_API rooted_cell allocate_array(heap_state* heap, object_kind kind, std::size_t bytes,
-                                      std::size_t alignment_bytes, std::size_t payload_offset);
+                                      std::size_t alignment_bytes, std::size_t payload_offset,
+                                      const type_descriptor& type);
 
 template <class T>
 local<array<T>> make_array_in(heap_state* heap, std::size_t size) {
@@ -156,7 +166,7 @@ local<array<T>> make_array_in(heap_state* heap, std::size_t size) {
       kind_of(slots_in<T>.slots != 0, slots_in<T>.pairs != 0, !std::is_trivially_destructible_v<T>);
   if (size > (std::size_t{1} << 46) / sizeof(T)) throw std::bad_array_new_length();
   // An empty array's elements would be in the next cell: what leads to an array leads to its count.
-  const rooted_cell taken = allocate_array(heap, kind, offset + size * sizeof(T), alignof(T), start);
+  const rooted_cell taken = allocate_array(heap, kind, offset + size * sizeof(T), alignof(T), start, type);
   array_count(taken.cell)->store(size, std::memory_order_release);
   set_type(taken.cell, type);
   T* elements = reinterpret_cast<T*>(taken.cell + offset);

@@ -110,7 +110,7 @@ char* make_large_with_room(heap_state& heap, object_kind kind, std::size_t bytes
 
 }  // namespace
 
-rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payload_offset) {
+rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payload_offset, const type_descriptor& type) {
   if (heap == nullptr) heap = standard_heap();
   thread_state& self = registered_thread();
   const std::size_t cell_bytes = cell_sizes[list % class_count];
@@ -132,11 +132,12 @@ rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payloa
   TENURE_GC_STEP();
   run.next.store(cell + cell_bytes, std::memory_order_release);
   TENURE_GC_STEP();
-  if (how == refilled::done_and_sampled) take_sample(cell, cell_bytes, heap->sample_bytes);
+  if (how == refilled::done_and_sampled) take_sample(*heap, type, cell, cell_bytes);
   return {cell, taken};
 }
 
-rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes, std::size_t payload_offset) {
+rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes, std::size_t payload_offset,
+                           const type_descriptor& type) {
   if (heap == nullptr) heap = standard_heap();
   thread_state& self = registered_thread();
   const entry measured(self);
@@ -150,16 +151,19 @@ rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes
     pop(root);
     throw;
   }
-  if (self.samples.pass(heap->sample_bytes, bytes)) take_sample(cell, bytes, heap->sample_bytes);
+  if (self.samples.pass(heap->sample_bytes, bytes)) take_sample(*heap, type, cell, bytes);
   return {cell, root};
 }
 
 rooted_cell allocate_array(heap_state* heap, object_kind kind, std::size_t bytes, std::size_t alignment_bytes,
-                           std::size_t payload_offset) {
+                           std::size_t payload_offset, const type_descriptor& type) {
   const std::size_t size_class = class_of(bytes, alignment_bytes);
-  if (size_class == large_class) return allocate_large(heap, kind, bytes, payload_offset);
+  if (size_class == large_class) return allocate_large(heap, kind, bytes, payload_offset, type);
   if (heap == nullptr) heap = standard_heap();
-  return allocate(heap, heap->number, list_of(kind, size_class), cell_sizes[size_class], payload_offset);
+  const auto slow = [&](heap_state* in, std::size_t list, std::size_t offset) {
+    return allocate_slow(in, list, offset, type);
+  };
+  return allocate(heap, heap->number, list_of(kind, size_class), cell_sizes[size_class], payload_offset, slow);
 }
 
 void learn_slots(type_descriptor& type, void* object) noexcept {

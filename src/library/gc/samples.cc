@@ -39,12 +39,35 @@ bool sample_clock::pass(std::size_t interval_bytes, std::size_t taken_bytes) noe
   return true;
 }
 
-void take_sample(char* cell, std::size_t bytes, std::size_t interval_bytes) noexcept {
-  const double chance = -std::expm1(-static_cast<double>(bytes) / static_cast<double>(interval_bytes));
+namespace {
+
+struct ender {
+  void operator()(const detail::sample* ended) const noexcept { end_sample(ended); }
+};
+
+std::unique_ptr<detail::sample, ender> make_sample(heap_state& heap, const detail::type_descriptor& type,
+                                                   std::size_t bytes) {
+  const double chance = -std::expm1(-static_cast<double>(bytes) / static_cast<double>(heap.sample_bytes));
+  std::unique_ptr<detail::sample, ender> made(new detail::sample{});
+  made->stack.frame_count = tenure_stack_capture(made->stack.frames, site_frames);
+  made->stands_for_bytes = static_cast<std::size_t>(static_cast<double>(bytes) / chance);
+  made->stands_for_thousandths = static_cast<std::uint64_t>(1000 / chance);
+  made->content =
+      tenure_account_add_content(heap.account.handle(), type.name.data(), type.name.size(), made->stack.frames,
+                                 made->stack.frame_count, made->stands_for_bytes, made->stands_for_thousandths);
+  return made;
+}
+
+}  // namespace
+
+void end_sample(const detail::sample* ended) noexcept {
+  tenure_account_remove_content(ended->content, ended->stands_for_bytes, ended->stands_for_thousandths);
+  delete ended;
+}
+
+void take_sample(heap_state& heap, const detail::type_descriptor& type, char* cell, std::size_t bytes) noexcept {
   try {
-    auto made = std::make_unique<detail::sample>();
-    made->stack.frame_count = tenure_stack_capture(made->stack.frames, site_frames);
-    made->stands_for_bytes = static_cast<std::size_t>(static_cast<double>(bytes) / chance);
+    auto made = make_sample(heap, type, bytes);
     const cell_place at = window::get().place(cell);
     const holding guard(side_lock(at));
     try {

@@ -1,5 +1,7 @@
 // Where objects were allocated: of one in so many bytes, the stack of the call, kept beside the object until it dies.
 //
+// While it lives it is in the heap's account, by its type and stack, where whoever watches the program reads it.
+//
 // As the heap of malloc samples: distances between samples are drawn from an exponential distribution over the bytes
 // that a thread takes, so that each byte has the same chance whatever the pattern of calls. A thread takes no more
 // cells at once than there are before the next sample, which is then the first cell of a run: what is sampled always
@@ -10,14 +12,19 @@
 #include <cstdint>
 
 #include <tenure/call_site.hpp>
+#include <tenure/gc/detail/descriptor.hpp>
 
 #include "library/gc/window.h"
 
 namespace tenure::gc::detail {
 
+struct heap_state;
+
 struct sample {
   call_site stack;
   std::size_t stands_for_bytes;
+  std::uint64_t stands_for_thousandths;  // of objects
+  std::uint32_t content;                 // its number in the heap's account; 0: it is not there
 };
 
 }  // namespace tenure::gc::detail
@@ -41,6 +48,8 @@ class sample_clock {
 };
 
 // The calling thread has just allocated the object in the cell. Remembers nothing when there is no memory for it.
-void take_sample(char* cell, std::size_t bytes, std::size_t interval_bytes) noexcept;
+void take_sample(detail::heap_state& heap, const detail::type_descriptor& type, char* cell, std::size_t bytes) noexcept;
+// The object is gone.
+void end_sample(const detail::sample* ended) noexcept;
 
 }  // namespace tenure::gc

@@ -33,7 +33,7 @@ side_word& make_side(const cell_place& at) {
 void forget_samples(side_word& of, std::uint64_t dead) noexcept {
   for (std::uint64_t left = of.sampled.bits() & dead; left != 0; left &= left - 1) {
     const std::uint64_t bit = left & (~left + 1);
-    delete of.sampled.find(bit);
+    end_sample(of.sampled.find(bit));
     of.sampled.remove(bit);
   }
 }

@@ -253,14 +253,16 @@ TENURE_API owner heap_of_owner(const void* part, const char* what) noexcept;
 // Allocation.
 struct type_descriptor;
 TENURE_API heap_state* standard_heap() noexcept;
-// A cell of the list, its address in a root slot of the calling thread already. Throws std::bad_alloc.
+// A cell of the list, its address in a root slot of the calling thread already. Of what type the object will be is
+// for samples to say. Throws std::bad_alloc.
 struct rooted_cell {
   char* cell;
   root_slot* root;
 };
-TENURE_API rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payload_offset);
-TENURE_API rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes,
-                                      std::size_t payload_offset);
+TENURE_API rooted_cell allocate_slow(heap_state* heap, std::size_t list, std::size_t payload_offset,
+                                     const type_descriptor& type);
+TENURE_API rooted_cell allocate_large(heap_state* heap, object_kind kind, std::size_t bytes, std::size_t payload_offset,
+                                      const type_descriptor& type);
 TENURE_API void learn_slots(type_descriptor& type, void* object) noexcept;
 
 // Weak and soft references.

@@ -153,7 +153,8 @@ local<store<T>> make_store(const void* owner, const char* what, std::size_t capa
   // To the end of the cell it will get.
   const std::size_t size_class = class_of(bytes, alignof(T));
   if (size_class != large_class) bytes = cell_sizes[size_class];
-  const rooted_cell taken = allocate_array(heap_of_owner(owner, what).heap, kind, bytes, alignof(T), sizeof(void*));
+  const rooted_cell taken =
+      allocate_array(heap_of_owner(owner, what).heap, kind, bytes, alignof(T), sizeof(void*), store_descriptor_of<T>);
   auto* made = reinterpret_cast<store<T>*>(taken.cell + sizeof(void*));
   made->set_size(0);
   made->set_first(0);
