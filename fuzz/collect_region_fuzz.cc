@@ -1,6 +1,6 @@
 // A region file of a hostile program: the input is laid over a valid one, wherever it says.
 //
-//   input: { place: 3 bytes, length: 1 byte, bytes } ...      places beyond the file are taken modulo the ring's start
+//   input: { place: 3 bytes, length: 1 byte, bytes } ...      of a place the upper bits say in which part of the file
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -30,6 +30,30 @@ void check(const process_record& record) {
     for (const std::uint32_t location : stack.locations) require(location < record.locations.size());
   for (const auto& location : record.locations)
     require(location.module == no_index || location.module < record.modules.size());
+  for (const auto& one : record.contents) {
+    require(one.stack < record.stacks.size() && one.samples != 0);
+    require(record.stacks[one.stack].locations.size() <= tenure::wire::content_frames);
+  }
+}
+
+void write_contents(tenure::testing::region_writer& writer) {
+  namespace wire = tenure::wire;
+  std::byte* const table = writer.memory() + wire::accounts_offset_bytes;
+  auto& head = *reinterpret_cast<wire::account_table_header*>(table);
+  head.record_count = 2;
+  head.content_count = 8;
+  auto* const accounts = reinterpret_cast<wire::account_record*>(table + wire::account_records_offset_bytes);
+  accounts[0].state = accounts[1].state = 1;
+  auto* const contents = reinterpret_cast<wire::content_record*>(table + wire::content_records_offset_bytes);
+  for (std::uint32_t i = 0; i < head.content_count; ++i) {
+    contents[i].account = i % 2;
+    contents[i].samples = i + 1;
+    contents[i].bytes = contents[i].object_thousandths = 1000 * (i + 1);
+    contents[i].frame_count = 2;
+    contents[i].frames[0] = 0x1100;
+    contents[i].frames[1] = 0x1200 + i;
+    contents[i].type[0] = 'p';
+  }
 }
 
 void write_valid(tenure::testing::region_writer& writer) {
@@ -43,6 +67,7 @@ void write_valid(tenure::testing::region_writer& writer) {
     writer.write_sample(sample);
     if (id % 2 == 0) writer.write_free(id, id, 1, {0x1300});
   }
+  write_contents(writer);
   writer.exit_with("55d0c0000000-55d0c0021000 rw-p 00000000 00:00 0 \nRss:  4 kB\n", 4096);
   writer.publish();
 }
@@ -60,6 +85,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (size > 4) {
     std::size_t place = (data[0] | data[1] << 8 | data[2] << 16) % reach;
     if (data[2] >= 128) place = tenure::wire::ring_offset_bytes + place % 12288;
+    if (data[2] >= 192) place = tenure::wire::accounts_offset_bytes + place % 8192;
+    if (data[2] >= 224) place += tenure::wire::content_records_offset_bytes;
     const std::size_t length = std::min<std::size_t>(data[3] % 64 + 1, size - 4);
     std::copy_n(reinterpret_cast<const std::byte*>(data + 4), length, writer.memory() + place);
     data += 4 + length;
@@ -72,6 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (*reader)->drain(decoder, tenure::wire::hole::wait, 1'000'000);
     (*reader)->drain(decoder, tenure::wire::hole::skip, 1'000'000);
     (*reader)->read_state(record);
+    (*reader)->read_contents(decoder, record);
     (*reader)->read_exit_map();
     check(record);
   }

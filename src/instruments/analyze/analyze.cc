@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "instruments/analyze/aggregate.h"
+#include "instruments/analyze/contents.h"
 #include "instruments/analyze/course.h"
 #include "instruments/analyze/findings.h"
 #include "instruments/analyze/grouping.h"
@@ -40,6 +41,7 @@ process_profile analyze_process(collect::process_record&& record, symbols::symbo
              return std::min(live_bytes_at(course, time_ns), static_cast<double>(most_bytes));
            },
        .amount_at = [&](std::uint64_t time_ns) { return bounded(live_amount_at(samples, time_ns), most_bytes); }});
+  result.contents = contents_of(result, frames);
   if (options.resolve_all_frames) frames.resolve_all();
   result.findings = find_all(result);
   return result;

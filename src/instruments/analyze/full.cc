@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "instruments/analyze/contents.h"
 #include "instruments/analyze/course.h"
 #include "instruments/analyze/findings.h"
 #include "instruments/analyze/grouping.h"
@@ -210,6 +211,7 @@ process_profile profile_of(collect::process_record&& record, open_account& accou
   add_course(result,
              {.bytes_at = [&](std::uint64_t time_ns) { return static_cast<double>(account.live_at(time_ns).bytes); },
               .amount_at = [&](std::uint64_t time_ns) { return amount_of(account.live_at(time_ns)); }});
+  result.contents = contents_of(result, frames);
   if (options.resolve_all_frames) frames.resolve_all();
   result.findings = find_all(result);
   return result;

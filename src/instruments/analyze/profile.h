@@ -169,6 +169,17 @@ struct live_bounds {
   bool applies_at_exit = false;
 };
 
+// What lies in an account whose owner samples its objects, a managed heap: by type, and by where they were made.
+struct content_group {
+  std::string name;          // of the type, or of the function
+  amount live;               // made, and not found dead
+  std::vector<frame> chain;  // of the stack that made most, from the user frame outward; of functions only
+};
+struct account_contents {
+  std::uint32_t account = no_index;             // its record
+  std::vector<content_group> by_type, by_site;  // by bytes, greatest first
+};
+
 struct process_profile {
   collect::process_record record;
   std::optional<full_account> full;        // with it, what others estimate was counted, and record.samples stays empty
@@ -192,6 +203,7 @@ struct process_profile {
   std::array<amount, 3> live_late;  // at a half and three quarters of its time, and at its end
 
   std::vector<site_group> by_function, by_line, by_module, by_thread;  // by live bytes at the peak, greatest first
+  std::vector<account_contents> contents;  // one an account, in the order of the ledger's records
   std::vector<finding> findings;
 
   // Whether there is anything to say of who owns what.

@@ -50,7 +50,8 @@ bool is_runtime_module(const std::string& path) {
 bool is_allocation_helper(const std::string& function) {
   if (function.starts_with("operator new") || function.starts_with("operator delete")) return true;
   const std::string name = qualified_name(function);
-  if (name.starts_with("std::") || name.starts_with("__gnu_cxx::")) return true;
+  for (const char* const room : {"std::", "__gnu_cxx::", "tenure::gc::"})
+    if (name.starts_with(room)) return true;
   const std::string_view last = std::string_view(name).substr(name.rfind(':') + 1);
   // "xfree" and "g_free", but not "sqlite3_free_table" or "tree_free".
   constexpr std::size_t free_limit = sizeof "xxxfree" - 1;

@@ -44,8 +44,8 @@ class frame_resolver {
 
 // Whether a module is the heap or a library beneath the program: libc, the C++ library, the loader.
 bool is_runtime_module(const std::string& path);
-// Whether a function is of the C++ library, or a wrapper of malloc or free by its name ("xmalloc",
-// "sqlite3DbMallocRaw", "g_free").
+// Whether a function is of the C++ library, makes managed objects, or is a wrapper of malloc or free by its name
+// ("xmalloc", "sqlite3DbMallocRaw", "g_free").
 bool is_allocation_helper(const std::string& function);
 
 std::string module_label(const process_profile& of, std::uint32_t module);

@@ -258,7 +258,21 @@ json::value limit_json(std::uint64_t bytes) {
   return bytes == wire::no_limit ? json::value(nullptr) : json::value(bytes);
 }
 
-json::object account_json(const process_profile& of, const collect::account& one) {
+json::object contents_json(const std::vector<analyze::content_group>& groups, std::size_t limit) {
+  json::array shown;
+  for (std::size_t index = 0; index < std::min(limit, groups.size()); ++index) {
+    const analyze::content_group& one = groups[index];
+    json::object row{{"name", valid_text(one.name)},
+                     {"objects", estimate_json(one.live.blocks)},
+                     {"bytes", estimate_json(one.live.bytes)},
+                     {"samples", one.live.samples}};
+    if (!one.chain.empty()) row["chain"] = chain_json(one.chain);
+    shown.push_back(std::move(row));
+  }
+  return {{"count", groups.size()}, {"groups", std::move(shown)}};
+}
+
+json::object account_json(const process_profile& of, const collect::account& one, std::size_t site_limit) {
   const auto& accounts = of.record.accounts;
   const auto above = std::find_if(accounts.begin(), accounts.end(),
                                   [&](const collect::account& other) { return other.record == one.parent; });
@@ -285,13 +299,20 @@ json::object account_json(const process_profile& of, const collect::account& one
                                  {"peak_used_bytes", one.peak_used_bytes},
                                  {"used_at_peak_bytes", then(&collect::account::used_bytes)},
                                  {"allocations", one.allocations}};
+  const auto contents = std::find_if(of.contents.begin(), of.contents.end(),
+                                     [&](const analyze::account_contents& each) { return each.account == one.record; });
+  if (contents != of.contents.end())
+    result["live_objects"] = json::object{{"by_type", contents_json(contents->by_type, site_limit)},
+                                          {"by_site", contents_json(contents->by_site, site_limit)}};
   return result;
 }
 
-json::object accounts_json(const process_profile& of) {
+json::object accounts_json(const process_profile& of, std::size_t site_limit) {
   json::array all;
-  for (const collect::account& one : of.record.accounts) all.push_back(account_json(of, one));
-  return {{"refused", of.record.refused_accounts}, {"accounts", std::move(all)}};
+  for (const collect::account& one : of.record.accounts) all.push_back(account_json(of, one, site_limit));
+  return {{"refused", of.record.refused_accounts},
+          {"refused_contents", of.record.refused_contents},
+          {"accounts", std::move(all)}};
 }
 
 json::object process_json(const process_profile& of, std::size_t site_limit) {
@@ -317,7 +338,7 @@ json::object process_json(const process_profile& of, std::size_t site_limit) {
   if (of.full) result["recording"] = recording_json(record, *of.full);
   result["memory_at_peak"] = memory_json(of.memory_at_peak, record.start_ns);
   result["memory_at_exit"] = memory_json(of.memory_at_exit, record.start_ns);
-  result["ledger"] = accounts_json(of);
+  result["ledger"] = accounts_json(of, site_limit);
   result["by_function"] = groups_json(of.by_function, site_limit);
   result["by_line"] = groups_json(of.by_line, site_limit);
   result["by_module"] = groups_json(of.by_module, site_limit);

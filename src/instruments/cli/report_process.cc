@@ -34,6 +34,7 @@ constexpr std::size_t side_table_rows = 5;
 constexpr int figure_columns_of_owners = 56;
 constexpr int figure_columns_of_lifetimes = 60;
 constexpr int figure_columns_of_frees = 34;
+constexpr int figure_columns_of_contents = 34;
 constexpr std::uint64_t least_deaths = 5;  // fewer freed samples make no distribution
 
 std::string heading(const palette& paint, std::string_view title, std::string_view rest = {}) {
@@ -236,6 +237,42 @@ std::string who_holds_it(const process_profile& process, const report_options& o
   return text;
 }
 
+std::string contents_table(const std::vector<analyze::content_group>& groups, std::string_view head,
+                           const report_options& options, const palette& paint) {
+  const int name_width = options.columns - figure_columns_of_contents;
+  const std::size_t shown = options.shows_all ? groups.size() : std::min(options.top, groups.size());
+  std::vector<table_row> rows;
+  for (std::size_t index = 0; index < shown; ++index) {
+    const analyze::content_group& one = groups[index];
+    rows.push_back({{format_bytes(one.live.bytes.value), format_error(one.live.bytes),
+                     format_count(one.live.blocks.value), shorten_function(one.name, name_width)},
+                    one.chain.empty() ? std::string() : chain_text(one.chain)});
+  }
+  std::string text =
+      format_table({{"live"}, {"error"}, {"objects"}, {std::string(head), true}}, rows, paint, options.columns);
+  if (shown < groups.size()) text += fmt::format("  and {} more\n", groups.size() - shown);
+  return text;
+}
+
+// What managed heaps hold, as they have sampled it.
+std::string what_lies_in_it(const process_profile& process, const report_options& options, const palette& paint) {
+  std::string text;
+  for (const analyze::account_contents& one : process.contents) {
+    const auto& accounts = process.record.accounts;
+    const auto account = std::find_if(accounts.begin(), accounts.end(),
+                                      [&](const collect::account& each) { return each.record == one.account; });
+    if (account == accounts.end()) continue;
+    text += heading(paint, fmt::format("What lies in {} {}", account->kind, account->name),
+                    "objects that were made and not found dead, sampled");
+    text += contents_table(one.by_type, "type", options, paint) + "\n" +
+            contents_table(one.by_site, "made in", options, paint);
+  }
+  if (process.record.refused_contents != 0)
+    text += fmt::format("  {}{} samples of objects found no room to be told; what they stand for is in no row.{}\n",
+                        paint.warning, process.record.refused_contents, paint.reset);
+  return text;
+}
+
 // What was counted has no error to show.
 void drop_column(std::vector<table_column>& heads, std::vector<table_row>& rows, std::ptrdiff_t column) {
   heads.erase(heads.begin() + column);
@@ -377,7 +414,7 @@ std::string findings_text(const process_profile& process, const palette& paint, 
 std::string process_text(const process_profile& process, const report_options& options) {
   const palette& paint = colors(options.uses_color);
   std::string text = summary(process, options.columns) + where_it_lives(process, paint, options.columns) +
-                     who_holds_it(process, options, paint);
+                     who_holds_it(process, options, paint) + what_lies_in_it(process, options, paint);
   // Without call sites there may be something to say of the rest all the same.
   if (!process.has_sites())
     return process.findings.empty() ? text : text + findings_text(process, paint, options.columns);

@@ -30,6 +30,8 @@ class event_decoder {
   std::uint32_t locate(std::uint64_t address, std::uint32_t modules_told);
   std::uint32_t stack_index_of(std::span<const std::uint32_t> locations, stack_end end);
   std::uint32_t thread_index(std::uint32_t thread_id);
+  // The stack of these addresses, as the modules stand; `end` is the number of a stack_end.
+  std::uint32_t stack_index(std::span<const std::uint64_t> frames, std::uint32_t end);
 
  private:
   struct stack_key {
@@ -49,7 +51,6 @@ class event_decoder {
   bool decode_module(std::span<const std::byte> bytes);
   bool decode_thread(std::span<const std::byte> bytes);
 
-  std::uint32_t stack_index(std::span<const std::uint64_t> frames, std::uint32_t end);
   std::uint32_t location_index(std::uint64_t address);
   std::uint32_t intern(const location& one);
 

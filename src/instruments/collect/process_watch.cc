@@ -292,6 +292,7 @@ void process_watch::finish(process_end end, std::uint64_t time_ns) {
   reader_->drain(decoder_, is_gone ? wire::hole::skip : wire::hole::wait,
                  wire::ring_capacity_bytes / sizeof(wire::free_sample_event));
   reader_->read_state(record_);
+  reader_->read_contents(decoder_, record_);
   record_.end = end;
   record_.end_ns = time_ns;
   if (const std::uint64_t exit_ns = reader_->exit_time_ns(); exit_ns > record_.start_ns && exit_ns < time_ns)

@@ -101,6 +101,16 @@ struct account {
   std::uint64_t allocations = 0;
 };
 
+// What lies in an account, by type and call site: what its owner's samples of both stand for.
+struct account_content {
+  std::uint32_t account = no_index;  // its record
+  std::string type;
+  std::uint32_t stack = no_index;
+  std::uint64_t bytes = 0;
+  double objects = 0;
+  std::uint64_t samples = 0;
+};
+
 // All mappings at one moment, with the heap's counters and the accounts of the same moment.
 struct memory_map {
   std::uint64_t time_ns = 0;
@@ -186,16 +196,18 @@ struct process_record {
   memory_map exit_map;                   // the last one: of the program's own at exit, or the newest that was read
   bool has_exit_map = false;
 
-  wire::heap_statistics statistics{};  // the last state of the counters
-  std::vector<account> accounts;       // the last state of the ledger, in the order of its records
-  std::uint64_t refused_accounts = 0;  // owners for which the ledger had no record
-  std::uint64_t dropped_events = 0;    // the ring was full
-  std::uint64_t dropped_bytes = 0;     // weight of the dropped allocation samples
-  std::uint64_t lost_bytes = 0;        // ring bytes without a readable record (writer killed in mid-write)
-  std::uint64_t refused_events = 0;    // records whose contents made no sense
-  std::uint64_t unmatched_frees = 0;   // frees of samples that were never told
-  std::uint64_t overhead_ns = 0;       // thread time that the program spent on samples
-  std::uint64_t overhead_bytes = 0;    // private memory that it held for them
+  wire::heap_statistics statistics{};     // the last state of the counters
+  std::vector<account> accounts;          // the last state of the ledger, in the order of its records
+  std::uint64_t refused_accounts = 0;     // owners for which the ledger had no record
+  std::vector<account_content> contents;  // of accounts, at the end
+  std::uint64_t refused_contents = 0;     // samples of them for which there was no record
+  std::uint64_t dropped_events = 0;       // the ring was full
+  std::uint64_t dropped_bytes = 0;        // weight of the dropped allocation samples
+  std::uint64_t lost_bytes = 0;           // ring bytes without a readable record (writer killed in mid-write)
+  std::uint64_t refused_events = 0;       // records whose contents made no sense
+  std::uint64_t unmatched_frees = 0;      // frees of samples that were never told
+  std::uint64_t overhead_ns = 0;          // thread time that the program spent on samples
+  std::uint64_t overhead_bytes = 0;       // private memory that it held for them
   std::uint64_t region_resident_bytes = 0;
   std::uint64_t sample_interval_bytes = 0;  // last in force
 };

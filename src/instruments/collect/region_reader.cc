@@ -51,6 +51,20 @@ account read_account(const wire::account_record& from, std::uint32_t index) {
   return to;
 }
 
+// Nothing where it is free, was exchanged meanwhile, or makes no sense.
+std::optional<wire::content_record> read_content(const wire::content_record& from) {
+  const std::uint32_t before = __atomic_load_n(&from.changes, __ATOMIC_ACQUIRE);
+  wire::content_record copy;
+  std::memcpy(&copy, &from, sizeof copy);
+  copy.bytes = load(from.bytes);
+  copy.object_thousandths = load(from.object_thousandths);
+  copy.samples = __atomic_load_n(&from.samples, __ATOMIC_RELAXED);
+  __atomic_thread_fence(__ATOMIC_ACQUIRE);
+  const bool is_whole = before % 2 == 0 && __atomic_load_n(&from.changes, __ATOMIC_RELAXED) == before;
+  if (!is_whole || copy.samples == 0 || copy.frame_count > wire::content_frames) return std::nullopt;
+  return copy;
+}
+
 std::vector<std::string> split_command_line(std::string_view text) {
   std::vector<std::string> result;
   while (!text.empty()) {
@@ -197,6 +211,25 @@ std::vector<account> region_reader::accounts() const {
     if (result.back().parent >= count) result.back().parent = no_index;
   }
   return result;
+}
+
+void region_reader::read_contents(event_decoder& decoder, process_record& into) const {
+  into.refused_contents = __atomic_load_n(&table_header(memory_)->refused_contents, __ATOMIC_RELAXED);
+  const std::uint32_t count =
+      std::min(__atomic_load_n(&table_header(memory_)->content_count, __ATOMIC_ACQUIRE), wire::content_capacity);
+  const auto* const records = reinterpret_cast<const wire::content_record*>(memory_ + wire::accounts_offset_bytes +
+                                                                            wire::content_records_offset_bytes);
+  for (std::uint32_t index = 0; index < count; ++index) {
+    const auto one = read_content(records[index]);
+    if (!one) continue;
+    const auto owner = std::find_if(into.accounts.begin(), into.accounts.end(),
+                                    [&](const account& each) { return each.record == one->account && each.is_open; });
+    if (owner == into.accounts.end()) continue;
+    const stack_end end = one->frame_count == wire::content_frames ? stack_end::limit : stack_end::complete;
+    into.contents.push_back({one->account, text_of(one->type),
+                             decoder.stack_index({one->frames, one->frame_count}, static_cast<std::uint32_t>(end)),
+                             one->bytes, static_cast<double>(one->object_thousandths) / 1000, one->samples});
+  }
 }
 
 wire::heap_statistics region_reader::statistics() const {

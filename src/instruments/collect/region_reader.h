@@ -47,6 +47,8 @@ class region_reader {
   wire::heap_statistics statistics() const;
   // The ledger as it stands. Contents that make no sense are cut to what does.
   std::vector<account> accounts() const;
+  // What lies in the accounts that are open; its stacks are the decoder's, whose record it becomes part of.
+  void read_contents(event_decoder& decoder, process_record& into) const;
   bool has_exited() const;             // the program's last destructor ran
   std::uint64_t exit_time_ns() const;  // 0 until then
   std::uint64_t exit_resident_bytes() const;
