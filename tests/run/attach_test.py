@@ -19,7 +19,7 @@ import unittest
 from recording_case import KNOWN, LIBRARY, TENURE, RecordingCase
 
 SHARED = pathlib.Path("/dev/shm")
-REGION_VERSION = 8
+REGION_VERSION = 9
 SETTLED = 5000
 KEPT = (1 << 20) // 1000  # blocks to a MiB of them
 
