@@ -1,5 +1,5 @@
-// Live set: the blocks of one process that are alive, by slot, and what had been told by then. Writer and readers of a
-// recording follow it alike.
+// Live set: the blocks of one process that are alive, by slot, and what had been told by then. Whoever writes a
+// recording follows it.
 //
 //   slot        0      1      2      3
 //            [used] [free] [used] [free]      given back: 3, 1 (the last one is taken first)
