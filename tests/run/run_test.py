@@ -85,8 +85,8 @@ class RunTest(unittest.TestCase):
         return found[0]
 
     def assert_near(self, estimate, truth):
-        """Within five standard errors. An estimate from few samples has too small an error as well: that of a count goes
-        with its root, so the error is taken as it would be at the truth."""
+        """Within five standard errors. An estimate from few samples has too small an error as well: that of a count
+        goes with its root, so the error is taken as it would be at the truth."""
         error = estimate["standard_error"] * max(1, truth / max(estimate["value"], 1)) ** 0.5
         self.assertLess(abs(estimate["value"] - truth), 5 * error + 0.01 * truth, estimate)
 
