@@ -52,10 +52,11 @@ std::vector<account_contents> contents_of(const process_profile& of, frame_resol
   std::map<std::uint32_t, account_groups> by_account;
   for (const collect::account_content& one : contents) {
     account_groups& into = by_account[one.account];
-    into.by_type[one.type].live += amount_of(one);
+    const amount live = amount_of(one);
+    into.by_type[one.type].live += live;
     const std::vector<frame> chain = frames.shown_chain(one.stack);
     content_group& site = into.by_site[chain.empty() ? "[no stack]" : chain.front().function];
-    site.live += amount_of(one);
+    site.live += live;
     if (site.chain.empty()) site.chain = chain;
   }
   std::vector<account_contents> result;
