@@ -2,7 +2,8 @@
 //
 // A thread that allocates fast is sampled with a larger interval, and one block of it then stands for many megabytes.
 // The heap's own counters are exact, though they tell of no call site; where the samples say more than they allow, what
-// was live is scaled down, by call site too, so that the figures still add up.
+// was live is made less, and that of each call site by its share of the variance: so the figures still add up, and a
+// site that is known well does not pay for one that is known badly.
 #pragma once
 
 #include <cstdint>

@@ -229,6 +229,36 @@ TEST(Analyze, BoundsWhatWasLiveByTheHeapsOwnCount) {
   EXPECT_EQ(range.mean_bytes, (79 * 64 + 16) * mebibyte / 80);
 }
 
+TEST(Analyze, WhatIsTooMuchIsTakenFromWhomFewSamplesTellOf) {
+  const auto of_stacks = [](std::uint64_t bound_bytes) {
+    collect::recording run = make_recording();
+    collect::process_record& record = run.processes[0];
+    // Each sample of one stack stands for as much as a hundred of the others.
+    const std::uint32_t badly_known = record.samples[0].stack;
+    for (collect::sample& one : record.samples)
+      one.interval_bytes = one.stack == badly_known ? 100 * mebibyte : mebibyte;
+    record.statistics.chunk_bytes = bound_bytes;
+    record.statistics.peak_committed_bytes = bound_bytes;
+    symbols::symbolizer symbolizer;
+    const profile result = analyze(std::move(run), symbolizer, {});
+    double bad = 0, good = 0;
+    for (const call_site& one : result.processes[0].sites)
+      (one.stack == badly_known ? bad : good) += one.live_at_peak.usable_bytes.value;
+    return std::pair(bad, good);
+  };
+  const auto [bad, good] = of_stacks(0);
+  ASSERT_GT(bad, 10 * good);
+  ASSERT_GT(good, 0);
+  const double bound = (bad + good) / 2;
+  const auto [bad_bounded, good_bounded] = of_stacks(static_cast<std::uint64_t>(bound));
+  EXPECT_NEAR(bad_bounded + good_bounded, bound, 1);
+  EXPECT_GT(good_bounded, 0.95 * good);
+  // Where next to nothing is allowed each pays alike.
+  const auto [bad_least, good_least] = of_stacks(1000);
+  EXPECT_NEAR(bad_least + good_least, 1000, 1);
+  EXPECT_NEAR(bad_least / bad, good_least / good, 1e-9);
+}
+
 TEST(Analyze, SaysNothingFromFewSamples) {
   collect::recording run = make_recording();
   run.processes[0].samples.resize(20);  // ten of each site
