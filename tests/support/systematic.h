@@ -11,11 +11,11 @@
 // The idea of running a concurrent protocol under a seeded scheduler is that of verona-rt's systematic tests.
 #pragma once
 
-#include <condition_variable>
+#include <semaphore.h>
+
 #include <csetjmp>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <random>
 #include <thread>
 #include <vector>
@@ -45,14 +45,10 @@ class systematic {
     current_ = this;
     states_.assign(bodies_.size(), state::waiting);
     steps_of_.assign(bodies_.size(), 0);
-    turns_ = std::vector<std::condition_variable>(bodies_.size());
+    turns_ = std::vector<place>(bodies_.size());
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < bodies_.size(); ++i) threads.emplace_back([this, i] { live(i); });
-    {
-      std::lock_guard lock(mutex_);
-      started_ = true;
-      pick_next();
-    }
+    if (const std::size_t first = next(); first != outside) turns_[first].give();
     for (std::thread& thread : threads) thread.join();
     current_ = nullptr;
   }
@@ -69,44 +65,49 @@ class systematic {
   enum class state { waiting, done };
   static constexpr std::size_t outside = ~std::size_t{0};
 
+  // Where a thread waits for its turn. Whoever has the turn alone touches the rest of what is here, so that nothing
+  // else is locked: to hand it over is one call for the giver and one for the taker.
+  class place {
+   public:
+    place() { ::sem_init(&given_, 0, 0); }
+    ~place() { ::sem_destroy(&given_); }
+    place(const place&) = delete;
+    place& operator=(const place&) = delete;
+    void give() { ::sem_post(&given_); }
+    void take() {
+      while (::sem_wait(&given_) != 0) continue;  // a signal came
+    }
+
+   private:
+    sem_t given_;
+  };
+
   void live(std::size_t number) {
     self_ = number;
-    wait_for_turn();
+    turns_[number].take();
     if (setjmp(grave_) == 0) bodies_[number]();
-    std::lock_guard lock(mutex_);
     states_[number] = state::done;
-    pick_next();
     self_ = outside;
-  }
-
-  void wait_for_turn() {
-    std::unique_lock lock(mutex_);
-    turns_[self_].wait(lock, [this] { return started_ && turn_ == self_; });
+    if (const std::size_t then = next(); then != outside) turns_[then].give();
   }
 
   void step() {
-    if (hand_over()) std::longjmp(grave_, 1);
-    wait_for_turn();
-  }
-
-  // True when the calling thread is to die here.
-  bool hand_over() {
-    std::lock_guard lock(mutex_);
     ++steps_;
-    ++steps_of_[self_];
-    if (self_ == killed_thread_ && killed_at_-- == 0) return true;
-    pick_next();
-    return false;
+    const std::size_t self = self_;
+    ++steps_of_[self];
+    if (self == killed_thread_ && killed_at_-- == 0) std::longjmp(grave_, 1);
+    const std::size_t then = next();
+    if (then == self) return;
+    turns_[then].give();
+    turns_[self].take();
   }
 
-  // Wakes that thread alone.
-  void pick_next() {
+  std::size_t next() {
     able_.clear();
     for (std::size_t i = 0; i < states_.size(); ++i) {
       if (states_[i] == state::waiting) able_.push_back(i);
     }
-    turn_ = able_.empty() ? outside : next_of_able();
-    if (turn_ != outside && turn_ != self_) turns_[turn_].notify_one();
+    return able_.empty() ? outside : next_of_able();
   }
   std::size_t next_of_able() {
     if (!order_) return able_[random_() % able_.size()];
@@ -123,11 +124,8 @@ class systematic {
   steps_of_threads steps_of_;
   std::vector<std::function<void()>> bodies_;
   std::vector<state> states_;
-  std::mutex mutex_;
-  std::vector<std::condition_variable> turns_;  // of each thread
+  std::vector<place> turns_;  // of each thread
   std::vector<std::size_t> able_;
-  bool started_ = false;
-  std::size_t turn_ = outside;
   std::uint64_t steps_ = 0;
   std::size_t killed_thread_ = outside;
   std::uint64_t killed_at_ = 0;

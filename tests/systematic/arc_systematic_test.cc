@@ -14,6 +14,7 @@
 
 #include "core/base/yield_point.h"
 #include "counted_object.h"
+#include "rounds.h"
 #include "systematic.h"
 
 using namespace tenure;
@@ -65,7 +66,7 @@ class graveyard final : public std::pmr::memory_resource {
 using place = arc<object>;
 
 TEST(arc_systematic, an_object_ends_once_and_not_before_its_last_reference) {
-  for (std::uint64_t seed = 0; seed < 1500 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(1500u) && !HasFailure(); ++seed) {
     graveyard memory;
     object::ended = 0;
     std::array<place, 3> places;
@@ -91,7 +92,7 @@ TEST(arc_systematic, an_object_ends_once_and_not_before_its_last_reference) {
 // once, after all of them.
 TEST(arc_systematic, a_block_goes_with_its_last_reference_of_either_kind) {
   int locked = 0, refused = 0;
-  for (std::uint64_t seed = 0; seed < 1500 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(1500u) && !HasFailure(); ++seed) {
     graveyard memory;
     object::ended = 0;
     place only = allocate_arc<object>(memory);
@@ -129,7 +130,7 @@ struct inside : arc_counted<inside> {
   inline static int ended = 0;
 };
 TEST(arc_systematic, an_intrusive_object_ends_once) {
-  for (std::uint64_t seed = 0; seed < 500 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(500u) && !HasFailure(); ++seed) {
     inside::ended = 0;
     std::array<intrusive_ptr<inside>, 3> places;
     places[0] = places[1] = places[2] = make_intrusive<inside>();

@@ -10,6 +10,7 @@
 
 #include "core/base/yield_point.h"
 #include "counted_object.h"
+#include "rounds.h"
 #include "systematic.h"
 
 using namespace tenure;
@@ -60,7 +61,7 @@ void own(std::array<place, 3>& places, std::uint64_t seed) {
 }
 
 TEST(brc_systematic, an_object_ends_once_and_not_before_its_last_reference) {
-  for (std::uint64_t seed = 0; seed < 1500; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(1500u); ++seed) {
     object::ended = 0;
     std::array<place, 3> places;
     systematic threads(seed);
@@ -84,7 +85,7 @@ TEST(brc_systematic, an_object_ends_once_and_not_before_its_last_reference) {
 // The reference that the owner counts is let go of by others while the owner ends and a third thread takes its record
 // over: somebody always empties the queue.
 TEST(brc_systematic, what_is_queued_while_its_owner_ends_is_not_forgotten) {
-  for (std::uint64_t seed = 0; seed < 1500; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(1500u); ++seed) {
     std::array<place, 2> places;
     systematic threads(seed);
     threads.add([&] {
@@ -119,7 +120,7 @@ TEST(brc_systematic, what_is_queued_while_its_owner_ends_is_not_forgotten) {
 TEST(brc_systematic, a_weak_reference_gives_a_living_object_or_null_for_ever) {
   int alive = 0;
   int dead = 0;
-  for (std::uint64_t seed = 0; seed < 1500; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(1500u); ++seed) {
     place first;
     weak_brc<object> seen;
     bool is_ready = false;
@@ -166,8 +167,8 @@ TEST(brc_systematic, a_weak_reference_gives_a_living_object_or_null_for_ever) {
     ASSERT_EQ(object::alive, 0) << "seed " << seed;
     ASSERT_TRUE(seen.expired()) << "seed " << seed;
   }
-  EXPECT_GT(alive, 50);
-  EXPECT_GT(dead, 50);
+  EXPECT_GT(alive, test::rounds(50));
+  EXPECT_GT(dead, test::rounds(50));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <tenure/buffer_pool.hpp>
 
 #include "core/base/yield_point.h"
+#include "rounds.h"
 #include "systematic.h"
 
 using namespace tenure;
@@ -123,7 +124,7 @@ void give_back_and_look(buffer_pool& pool, std::uint64_t seed) {
 }
 
 TEST(buffer_pool_systematic, no_buffer_is_in_two_hands_and_none_is_lost) {
-  for (std::uint64_t seed = 0; seed < 150 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(150u) && !HasFailure(); ++seed) {
     known_blocks upstream;
     {
       buffer_pool pool({.name = "steps",
@@ -157,7 +158,7 @@ TEST(buffer_pool_systematic, no_buffer_is_in_two_hands_and_none_is_lost) {
 // The limit, met by several at once: what is kept goes first, and who is refused leaves nothing behind.
 TEST(buffer_pool_systematic, a_limit_that_several_meet_refuses_and_loses_nothing) {
   std::uint64_t refused = 0;
-  for (std::uint64_t seed = 0; seed < 80 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(80u) && !HasFailure(); ++seed) {
     known_blocks upstream;
     {
       buffer_pool pool({.name = "narrow", .has_thread = false, .checks = resource_checks::off, .upstream = &upstream});
@@ -201,7 +202,7 @@ bool has_live(const buffer_pool& pool) {
 
 // The end waits for a buffer that is on its way back, and the thread that brings it touches nothing afterwards.
 TEST(buffer_pool_systematic, the_end_waits_for_what_is_on_its_way_back) {
-  for (std::uint64_t seed = 0; seed < 150 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(150u) && !HasFailure(); ++seed) {
     known_blocks upstream;
     auto pool = std::make_unique<buffer_pool>(buffer_pool_options{.keep_bytes = seed % 2 == 0 ? 0u : keep_bytes,
                                                                   .has_thread = false,

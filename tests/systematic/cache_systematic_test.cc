@@ -11,6 +11,7 @@
 #include <tenure/eviction.hpp>
 
 #include "core/base/yield_point.h"
+#include "rounds.h"
 #include "systematic.h"
 
 using namespace tenure;
@@ -99,16 +100,16 @@ void run_for_seed(std::uint64_t seed) {
 }
 
 TEST(cache_systematic, a_handle_keeps_its_entry_among_entries_that_move) {
-  for (std::uint64_t seed = 0; seed < 1000; ++seed) run_for_seed<crowded>(seed);
+  for (std::uint64_t seed = 0; seed < test::rounds(1000u); ++seed) run_for_seed<crowded>(seed);
 }
 
 TEST(cache_systematic, a_handle_keeps_its_entry) {
-  for (std::uint64_t seed = 0; seed < 500; ++seed) run_for_seed<spread>(seed);
+  for (std::uint64_t seed = 0; seed < test::rounds(500u); ++seed) run_for_seed<spread>(seed);
 }
 
 // What is there all the time is found all the time, whatever is taken out before it in the table.
 TEST(cache_systematic, what_stays_is_found_while_others_move) {
-  for (std::uint64_t seed = 0; seed < 800; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(800u); ++seed) {
     crowded shipped(limit_entries{100});
     for (int key = 0; key < 6; ++key) shipped.put(key, sealed(key));
     systematic threads(seed);
@@ -135,7 +136,7 @@ TEST(cache_systematic, what_stays_is_found_while_others_move) {
 
 // More handles than a thread has slots: a hazard in passing, until the pin.
 TEST(cache_systematic, a_handle_beyond_the_slots_keeps_its_entry) {
-  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(500u); ++seed) {
     {
       crowded shipped(limit_entries{100});
       for (int key = 0; key < 7; ++key) shipped.put(key, sealed(key));
@@ -165,7 +166,7 @@ TEST(cache_systematic, a_handle_beyond_the_slots_keeps_its_entry) {
 
 // A thread that stops within hit() sets back what others of its stripe have told, and been drained of, meanwhile.
 TEST(cache_systematic, a_log_that_is_set_back_is_drained_to_its_end) {
-  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(500u); ++seed) {
     detail::read_log log;
     std::size_t told = 0;
     const auto drain = [&] {

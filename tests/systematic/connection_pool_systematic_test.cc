@@ -8,6 +8,7 @@
 
 #include <tenure/connection_pool.hpp>
 
+#include "rounds.h"
 #include "systematic.h"
 #include "unit/pool/fake_server.h"
 
@@ -55,7 +56,7 @@ void end_well(const fake_server& server, std::int64_t most, std::uint64_t seed) 
 
 TEST(connection_pool_systematic, nothing_is_lent_twice_or_lost) {
   std::uint64_t lent = 0, refused = 0;
-  for (std::uint64_t seed = 0; seed < 1500; ++seed) {
+  for (std::uint64_t seed = 0; seed < tenure::test::rounds(1500u); ++seed) {
     fake_server server;
     passing_time time;
     {
@@ -81,12 +82,12 @@ TEST(connection_pool_systematic, nothing_is_lent_twice_or_lost) {
     end_well(server, 2, seed);
   }
   // Both happen, or this shows little.
-  EXPECT_GT(lent, 1000u);
-  EXPECT_GT(refused, 1000u);
+  EXPECT_GT(lent, tenure::test::rounds(1000u));
+  EXPECT_GT(refused, tenure::test::rounds(1000u));
 }
 
 TEST(connection_pool_systematic, a_shutdown_ends_every_wait) {
-  for (std::uint64_t seed = 0; seed < 1500; ++seed) {
+  for (std::uint64_t seed = 0; seed < tenure::test::rounds(1500u); ++seed) {
     fake_server server;
     passing_time time;
     {

@@ -11,6 +11,7 @@
 #include <tenure/flyweight.hpp>
 
 #include "core/base/yield_point.h"
+#include "rounds.h"
 #include "systematic.h"
 
 using namespace tenure;
@@ -45,7 +46,7 @@ void expect_whole(const shared_value& one, int number, std::uint64_t seed) {
 }
 
 TEST(flyweight_systematic, equal_values_are_one_for_as_long_as_somebody_has_them) {
-  for (std::uint64_t seed = 0; seed < 2000 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(2000u) && !HasFailure(); ++seed) {
     systematic threads(seed);
     for (int thread = 0; thread < 3; ++thread) {
       threads.add([&, thread] {
@@ -72,7 +73,7 @@ TEST(flyweight_systematic, equal_values_are_one_for_as_long_as_somebody_has_them
 
 // Threads that hand one another what they have.
 TEST(flyweight_systematic, copies_go_from_thread_to_thread) {
-  for (std::uint64_t seed = 0; seed < 1000 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(1000u) && !HasFailure(); ++seed) {
     std::array<std::optional<shared_value>, 2> places;
     systematic threads(seed);
     for (std::size_t thread = 0; thread < 3; ++thread) {

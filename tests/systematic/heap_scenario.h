@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../support/dice.h"
+#include "../support/rounds.h"
 #include "core/base/options.h"
 #include "core/base/yield_point.h"
 #include "core/heap/fork.h"
@@ -78,7 +79,7 @@ class HeapSystematic : public ::testing::Test {
   // Many short runs; the seed of the first one that fails is told.
   template <class Run>
   static void for_seeds(std::uint32_t count, Run run) {
-    for (std::uint32_t seed = 1; seed <= count; ++seed) {
+    for (std::uint32_t seed = 1; seed <= test::rounds(count); ++seed) {
       SCOPED_TRACE(::testing::Message() << "seed " << seed);
       give_up_parked_caches(0);  // of the run before
       run(seed);

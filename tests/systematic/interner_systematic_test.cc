@@ -10,6 +10,7 @@
 #include <tenure/interner.hpp>
 
 #include "library/ref/string_table.h"
+#include "rounds.h"
 #include "systematic.h"
 
 using namespace tenure;
@@ -31,7 +32,7 @@ std::vector<std::string> neighbours() {
 
 TEST(interner_systematic, a_reader_gets_the_string_it_asked_for) {
   const std::vector<std::string> texts = neighbours();
-  for (std::uint64_t seed = 0; seed < 1500; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(1500u); ++seed) {
     counted_interner strings({.name = "systematic", .hash_seed = hash_seed});
     systematic threads(seed);
     for (std::size_t number = 0; number < 3; ++number) {
@@ -56,7 +57,7 @@ TEST(interner_systematic, a_reader_gets_the_string_it_asked_for) {
 // Somebody has it between the look at its age and the end of it: its grace has begun anew.
 TEST(interner_systematic, a_string_that_is_used_while_it_is_swept_has_its_grace) {
   int swept = 0;
-  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(200u); ++seed) {
     counted_interner strings({.name = "systematic", .grace = std::chrono::hours(24), .hash_seed = hash_seed});
     detail::counted_string* entry = nullptr;
     {
@@ -71,7 +72,7 @@ TEST(interner_systematic, a_string_that_is_used_while_it_is_swept_has_its_grace)
     ASSERT_EQ(strings.statistics().strings, 1u) << "seed " << seed;
     strings.check();
   }
-  EXPECT_GT(swept, 10);
+  EXPECT_GT(swept, test::rounds(10));
   EXPECT_LT(swept, 190);
 }
 

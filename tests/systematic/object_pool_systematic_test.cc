@@ -10,6 +10,7 @@
 #include <tenure/object_pool.hpp>
 
 #include "core/base/yield_point.h"
+#include "rounds.h"
 #include "systematic.h"
 
 using namespace tenure;
@@ -53,7 +54,7 @@ void work(pool_of_words& pool, std::uint64_t me, std::uint64_t seed) {
 }
 
 TEST(object_pool_systematic, no_slot_is_given_to_two_threads) {
-  for (std::uint64_t seed = 0; seed < 1500 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(1500u) && !HasFailure(); ++seed) {
     pool_of_words pool({.checks = resource_checks::off});
     systematic threads(seed);
     for (std::uint64_t number = 1; number <= 3; ++number) {
@@ -68,7 +69,7 @@ TEST(object_pool_systematic, no_slot_is_given_to_two_threads) {
 
 // Those that end give their magazines up while others take.
 TEST(object_pool_systematic, objects_go_from_thread_to_thread) {
-  for (std::uint64_t seed = 0; seed < 500 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(500u) && !HasFailure(); ++seed) {
     pool_of_words pool({.checks = resource_checks::off});
     std::vector<word*> passed;
     systematic threads(seed);
@@ -108,7 +109,7 @@ struct keep_page {
 };
 TEST(object_pool_systematic, pages_go_back_between_any_two_steps) {
   std::uint64_t given_back = 0;
-  for (std::uint64_t seed = 0; seed < 600 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(600u) && !HasFailure(); ++seed) {
     object_pool<page, keep_page> pool({.checks = resource_checks::off});
     systematic threads(seed);
     for (std::uint64_t number = 1; number <= 2; ++number) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/telemetry/ring.h"
+#include "rounds.h"
 #include "systematic.h"
 #include "wire/ring_reader.h"
 
@@ -68,7 +69,7 @@ struct checker {
 
 TEST(ring_systematic, every_event_is_read_once_and_whole_or_counted_as_dropped) {
   std::uint64_t dropped = 0;
-  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(400u); ++seed) {
     ring_under_test ring;
     checker check;
     stopped_reader reader(&ring.header, ring.records(), capacity_bytes);
@@ -93,12 +94,12 @@ TEST(ring_systematic, every_event_is_read_once_and_whole_or_counted_as_dropped) 
     for (const std::uint64_t word : ring.words) ASSERT_EQ(word, 0u) << "seed " << seed;
     dropped += ring.header.dropped_events;
   }
-  EXPECT_GT(dropped, 100u);  // the ring was full often enough to matter
+  EXPECT_GT(dropped, test::rounds(100u));  // the ring was full often enough to matter
 }
 
 // With a ring that never fills, a reader in the middle of its steps must not make a writer see a full one.
 TEST(ring_systematic, nothing_is_dropped_while_there_is_room) {
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::rounds(300u); ++seed) {
     ring_under_test ring;
     checker check;
     stopped_reader reader(&ring.header, ring.records(), capacity_bytes);
@@ -119,7 +120,7 @@ TEST(ring_systematic, nothing_is_dropped_while_there_is_room) {
 // A writer that dies at any of its steps costs its own record and nothing else.
 TEST(ring_systematic, a_writer_killed_at_any_step_costs_one_record) {
   for (std::uint64_t at = 0; at < 12; ++at) {
-    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    for (std::uint64_t seed = 0; seed < test::rounds(40u); ++seed) {
       ring_under_test ring;
       checker check;
       systematic threads(seed);
