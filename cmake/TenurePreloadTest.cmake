@@ -47,6 +47,7 @@ function(tenure_preload_unit_test name)
   cmake_parse_arguments(TEST "" "TIMEOUT;STANDARD" "SOURCES;LIBRARIES;ENVIRONMENT;LABELS;PROPERTIES" ${ARGN})
   tenure_preload_program(${name} SOURCES ${TEST_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/preload_main.cc
     LIBRARIES ${TEST_LIBRARIES} GTest::gtest STANDARD ${TEST_STANDARD})
+  target_compile_options(${name} PRIVATE ${TENURE_QUICK_TEST_OPTIONS})
   tenure_add_preload_test(${name} COMMAND ${name} TIMEOUT ${TEST_TIMEOUT} LABELS ${TEST_LABELS}
     ENVIRONMENT ${TEST_ENVIRONMENT} PROPERTIES ${TEST_PROPERTIES})
 endfunction()

@@ -28,7 +28,28 @@ function(tenure_room wing room)
   endif()
 endfunction()
 
+set(TENURE_TEST_OPTIONS "" CACHE STRING "Flags of all unit tests")
+set(TENURE_QUICK_TEST_OPTIONS "" CACHE STRING "Flags of unit tests that need not be fast")
 separate_arguments(TENURE_WARNINGS_LIST UNIX_COMMAND "${TENURE_WARNINGS}")
+
+# Where the headers of the standard library are most of what there is to compile, the sources of a target are compiled
+# several at a time as one: the names in them must differ, those in unnamed namespaces too. With TENURE_UNITY=OFF, as in
+# the preset `dev`, each is compiled by itself.
+function(tenure_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${TENURE_UNITY} UNITY_BUILD_BATCH_SIZE 10)
+  # g++ takes the sources for headers, in which a class should have nothing of an unnamed namespace.
+  if(TENURE_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
+endfunction()
+
+# The tests of a folder likewise: there one file's globals may have the names of another's locals.
+function(tenure_compile_tests_together target)
+  tenure_compile_together(${target})
+  if(TENURE_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-shadow -Wshadow=local)
+  endif()
+endfunction()
 
 # What may run inside malloc: no exceptions, no RTTI, no thread-safe statics, links libc only.
 set(TENURE_CORE_OPTIONS
@@ -48,6 +69,9 @@ function(tenure_instrument_room room)
   cmake_parse_arguments(ROOM "" "" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
   tenure_room(instruments ${room} STANDARD 23 SOURCES ${ROOM_SOURCES} ROOMS ${ROOM_ROOMS}
     LIBRARIES ${ROOM_LIBRARIES})
+  if(ROOM_SOURCES)
+    tenure_compile_together(tenure_${room})
+  endif()
 endfunction()
 
 # What C++ programs include: the standard library, exceptions and RTTI. Of its symbols the loader sees those that
@@ -60,6 +84,7 @@ function(tenure_library_room room)
   tenure_room(library ${room} STANDARD 20 SOURCES ${ROOM_SOURCES} ROOMS ${ROOM_ROOMS}
     LIBRARIES tenure_library_base OPTIONS ${TENURE_LIBRARY_OPTIONS})
   if(ROOM_SOURCES)
+    tenure_compile_together(tenure_${room})
     target_link_libraries(tenure_${room} INTERFACE tenure_interface)
   else()
     target_link_libraries(tenure_${room} INTERFACE tenure_library_base tenure_interface)
@@ -94,34 +119,74 @@ function(tenure_shared_library target)
   endif()
 endfunction()
 
-# A program that is a unit test as it is. All of them are what the target `unit_tests` builds.
+# A test of CTest that is a unit test; its program is of what the target `unit_tests` builds.
 function(tenure_add_unit_test name)
-  cmake_parse_arguments(TEST "" "TIMEOUT" "LABELS" ${ARGN})
-  add_test(NAME ${name} COMMAND ${name})
+  cmake_parse_arguments(TEST "" "TIMEOUT;PROGRAM" "LABELS;ARGUMENTS" ${ARGN})
+  if(NOT TEST_PROGRAM)
+    set(TEST_PROGRAM ${name})
+  endif()
+  add_test(NAME ${name} COMMAND ${TEST_PROGRAM} ${TEST_ARGUMENTS})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "unit;${TEST_LABELS}")
-  add_dependencies(unit_tests ${name})
+  add_dependencies(unit_tests ${TEST_PROGRAM})
 endfunction()
 
-# A GoogleTest program for rooms: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ... [AS_RELEASED]). The rooms
-# are built as users get them; the test itself is built with less, which takes half the time, but where it races
-# (stress) or reads its own debug information (AS_RELEASED).
-function(tenure_unit_test name)
-  cmake_parse_arguments(UNIT "AS_RELEASED" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
+# A GoogleTest program for rooms, without a test of CTest: tenure_unit_test_program(name SOURCES ... ROOMS ...
+# LIBRARIES ... [AS_RELEASED]). The rooms are built as the preset says; the program itself with TENURE_TEST_OPTIONS and
+# with less optimisation (TENURE_QUICK_TEST_OPTIONS), which takes half the time to compile, but AS_RELEASED: where it
+# races or computes for long.
+function(tenure_unit_test_program name)
+  cmake_parse_arguments(UNIT "AS_RELEASED" "STANDARD" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
   if(NOT UNIT_STANDARD)
     set(UNIT_STANDARD 20)
-  endif()
-  if(NOT UNIT_TIMEOUT)
-    set(UNIT_TIMEOUT 300)
   endif()
   add_executable(${name} ${UNIT_SOURCES})
   foreach(room IN LISTS UNIT_ROOMS)
     target_link_libraries(${name} PRIVATE tenure_${room})
   endforeach()
-  target_link_libraries(${name} PRIVATE ${UNIT_LIBRARIES} GTest::gtest GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE ${UNIT_LIBRARIES} GTest::gtest)
+  target_include_directories(${name} PRIVATE ${Tenure_SOURCE_DIR}/tests)
   target_compile_features(${name} PRIVATE cxx_std_${UNIT_STANDARD})
-  target_compile_options(${name} PRIVATE ${TENURE_WARNINGS_LIST})
-  if(NOT UNIT_AS_RELEASED AND NOT "stress" IN_LIST UNIT_LABELS)
-    target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1;-g1>)
+  target_compile_options(${name} PRIVATE ${TENURE_WARNINGS_LIST} ${TENURE_TEST_OPTIONS})
+  if(NOT UNIT_AS_RELEASED)
+    target_compile_options(${name} PRIVATE ${TENURE_QUICK_TEST_OPTIONS})
   endif()
+endfunction()
+
+# One test with a program of its own: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ... [AS_RELEASED]).
+function(tenure_unit_test name)
+  cmake_parse_arguments(UNIT "AS_RELEASED" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
+  if(NOT UNIT_TIMEOUT)
+    set(UNIT_TIMEOUT 300)
+  endif()
+  set(as_released "")
+  # Under a sanitizer it is the many seeds of a systematic test that take long.
+  if(UNIT_AS_RELEASED OR "stress" IN_LIST UNIT_LABELS OR (TENURE_SANITIZER AND "systematic" IN_LIST UNIT_LABELS))
+    set(as_released AS_RELEASED)
+  endif()
+  tenure_unit_test_program(${name} STANDARD ${UNIT_STANDARD} SOURCES ${UNIT_SOURCES} ROOMS ${UNIT_ROOMS}
+    LIBRARIES ${UNIT_LIBRARIES} GTest::gtest_main ${as_released})
   tenure_add_unit_test(${name} TIMEOUT ${UNIT_TIMEOUT} LABELS ${UNIT_LABELS})
+endfunction()
+
+# The tests of a folder in one program, compiled together: tenure_unit_tests(program TESTS ... ROOMS ... LIBRARIES ...
+# [STANDARD ...]). Each of TESTS is a test of CTest with a process of its own, of the source that is called like it, or
+# of those that are named: "os_test=barrier_test.cc,clock_test.cc".
+function(tenure_unit_tests program)
+  cmake_parse_arguments(UNIT "" "STANDARD" "TESTS;SOURCES;ROOMS;LIBRARIES" ${ARGN})
+  tenure_unit_test_program(${program} STANDARD ${UNIT_STANDARD} ROOMS ${UNIT_ROOMS} LIBRARIES ${UNIT_LIBRARIES}
+    SOURCES ${Tenure_SOURCE_DIR}/tests/support/sources_main.cc ${UNIT_SOURCES})
+  tenure_compile_tests_together(${program})
+  foreach(test IN LISTS UNIT_TESTS)
+    string(REPLACE "=" ";" test "${test}")
+    list(GET test 0 name)
+    list(LENGTH test parts)
+    if(parts EQUAL 1)
+      set(sources ${name}.cc)
+    else()
+      list(GET test 1 sources)
+    endif()
+    tenure_add_unit_test(${name} PROGRAM ${program} ARGUMENTS --sources=${sources} TIMEOUT 300)
+    string(REPLACE "," ";" sources "${sources}")
+    target_sources(${program} PRIVATE ${sources})
+  endforeach()
 endfunction()

@@ -32,11 +32,23 @@ def find_program():
     sys.exit("run_clang_tidy: clang-tidy-19 is not installed")
 
 
-def sources(build, root=ROOT):
-    """Files of src that the build compiles, by name."""
-    entries = json.loads((build / "compile_commands.json").read_text())
-    files = {pathlib.Path(entry["file"]) for entry in entries}
-    return sorted(path for path in files if path.is_relative_to(root / "src"))
+def commands(build, root=ROOT):
+    """How the build compiles each file of src, once each: {path: entry}. Of files that are compiled together as one,
+    which includes them, each is taken by itself; a room's own compilation comes before a test's that repeats it."""
+    found = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        whole = pathlib.Path(entry["file"])
+        parts = [whole]
+        if whole.parent.name == "Unity":
+            parts = [pathlib.Path(part) for part in re.findall(r'^#include "(.+)"', whole.read_text(), re.MULTILINE)]
+        for path in parts:
+            if not path.is_relative_to(root / "src"):
+                continue
+            is_own = re.search(r" -o src/", entry["command"]) is not None
+            if path not in found or is_own:
+                command = entry["command"].replace(str(whole), str(path))
+                found[path] = {**entry, "file": str(path), "command": command}
+    return dict(sorted(found.items()))
 
 
 def in_order(files, changed, commit):
@@ -70,8 +82,8 @@ def fingerprint():
     return digest.hexdigest()
 
 
-def look_at(program, build, path, seconds):
-    command = [program, "-p", str(build), "--quiet", *(f"--extra-arg={flag}" for flag in UNKNOWN_FLAGS), str(path)]
+def look_at(program, folder, path, seconds):
+    command = [program, "-p", str(folder), "--quiet", *(f"--extra-arg={flag}" for flag in UNKNOWN_FLAGS), str(path)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
@@ -102,7 +114,11 @@ def main():
     memory = build / "clang-tidy.json"
     passed = json.loads(memory.read_text()) if memory.exists() else {}
     changed = changed_files()
-    wanted = [path.resolve() for path in options.files] or in_order(sources(build), changed, git("rev-parse", "HEAD"))
+    apart = commands(build)
+    folder = build / "clang-tidy"
+    folder.mkdir(exist_ok=True)
+    (folder / "compile_commands.json").write_text(json.dumps(list(apart.values()), indent=1))
+    wanted = [path.resolve() for path in options.files] or in_order(list(apart), changed, git("rev-parse", "HEAD"))
     common = fingerprint()
     keys = {path: hashlib.sha256((common + path.read_text()).encode()).hexdigest() for path in wanted}
     known = [path for path in wanted if passed.get(str(path)) == keys[path]]
@@ -112,7 +128,7 @@ def main():
 
     def task(path):
         left = end - time.monotonic()
-        return (path, None, "") if left <= 0 else look_at(program, build, path, left)
+        return (path, None, "") if left <= 0 else look_at(program, folder, path, left)
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for path, good, said in pool.map(task, open_files):

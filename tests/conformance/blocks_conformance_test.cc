@@ -10,17 +10,17 @@
 
 #include "support/engaged.h"
 #include "support/memory_probe.h"
+#include "support/sizes.h"
 
 namespace {
 
+using tenure::mebibyte;
 using tenure::testing::exported;
 using tenure::testing::fill_pattern;
 using tenure::testing::has_pattern;
 using tenure::testing::is_aligned;
 using tenure::testing::is_zero;
 using tenure::testing::opaque;
-
-constexpr std::size_t mebibyte = 1024 * 1024;
 
 TEST(malloc_blocks, are_usable_to_the_last_byte_at_every_size) {
   for (const std::size_t size : tenure::testing::interesting_sizes(4 * mebibyte)) {

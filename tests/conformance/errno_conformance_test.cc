@@ -17,10 +17,10 @@ using tenure::testing::exported;
 using tenure::testing::opaque;
 
 constexpr int mark = 4242;
-const std::vector<std::size_t> sizes = {0, 1, 24, 1000, 9000, 40000, 200000, 1000000, 10000000, 200000000};
+const std::vector<std::size_t> quiet_sizes = {0, 1, 24, 1000, 9000, 40000, 200000, 1000000, 10000000, 200000000};
 
 TEST(errno_after_success, is_what_it_was) {
-  for (const std::size_t size : sizes) {
+  for (const std::size_t size : quiet_sizes) {
     for (int round = 0; round < 40; ++round) {
       errno = mark;
       void* block = std::malloc(opaque(size));
@@ -78,7 +78,7 @@ TEST(errno_after_free, is_kept_by_the_sized_and_old_forms) {
   ASSERT_NE(free_sized, nullptr);
   ASSERT_NE(free_aligned_sized, nullptr);
   ASSERT_NE(cfree, nullptr);
-  for (const std::size_t size : sizes) {
+  for (const std::size_t size : quiet_sizes) {
     errno = mark;
     free_sized(std::malloc(opaque(size)), size);
     ASSERT_EQ(errno, mark);

@@ -13,12 +13,12 @@
 #include <vector>
 
 #include "support/memory_probe.h"
+#include "support/sizes.h"
 
 namespace {
 
+using tenure::mebibyte;
 using tenure::testing::opaque;
-
-constexpr std::size_t mebibyte = 1024 * 1024;
 
 std::vector<void*> allocate_many(std::size_t count, std::size_t size) {
   std::vector<void*> blocks(count);

@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "support/memory_probe.h"
+#include "support/sizes.h"
 
 namespace {
 
+using tenure::mebibyte;
 using tenure::testing::opaque;
 using tenure::testing::resident_bytes;
-
-constexpr std::size_t mebibyte = 1024 * 1024;
 
 // The promise is ten seconds; a busy machine is given three times that before the test says that it is broken.
 std::size_t resident_after_sleeping(std::size_t wanted) {

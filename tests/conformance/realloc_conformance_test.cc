@@ -6,16 +6,16 @@
 #include <cstdlib>
 
 #include "support/memory_probe.h"
+#include "support/sizes.h"
 
 namespace {
 
+using tenure::mebibyte;
 using tenure::testing::fill_pattern;
 using tenure::testing::has_pattern;
 using tenure::testing::interesting_sizes;
 using tenure::testing::is_aligned;
 using tenure::testing::opaque;
-
-constexpr std::size_t mebibyte = 1024 * 1024;
 
 TEST(realloc_content, survives_growth_through_every_boundary) {
   void* block = nullptr;

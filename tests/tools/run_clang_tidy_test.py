@@ -11,7 +11,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from run_clang_tidy import in_order, sources, summary  # noqa: E402  (the path comes first)
+from run_clang_tidy import commands, in_order, summary  # noqa: E402  (the path comes first)
 
 # Files named bad have a finding; slow ones take longer than anybody waits.
 FAKE = """#!/bin/bash
@@ -32,11 +32,22 @@ class Order(unittest.TestCase):
     def test_sources_are_those_of_src_that_are_compiled(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            files = ["src/library/b.cc", "src/core/a.cc", "tests/t.cc", "src/instruments/c.cc", "src/core/a.cc"]
-            entries = [{"file": str(folder / file)} for file in files]
+            together = folder / "src/Unity/unity_0.cxx"
+            together.parent.mkdir(parents=True)
+            together.write_text("".join(f'#include "{folder}/{file}"\n' for file in ("src/core/d.cc", "src/core/e.cc")))
+            entries = [{"file": str(folder / file), "directory": name,
+                        "command": f"c++ {kind} -o {output}/x.o -c {folder / file}"} for file, output, kind in (
+                            ("src/library/b.cc", "src", "-O2"), ("src/core/a.cc", "tests", "-O0"),
+                            ("tests/t.cc", "tests", "-O0"), ("src/instruments/c.cc", "src", "-O2"),
+                            ("src/core/a.cc", "src", "-O2"), ("src/core/a.cc", "tests", "-O0"),
+                            ("src/Unity/unity_0.cxx", "src", "-O2"))]
             (folder / "compile_commands.json").write_text(json.dumps(entries))
-            self.assertEqual(sources(folder, folder),
-                             [folder / "src/core/a.cc", folder / "src/instruments/c.cc", folder / "src/library/b.cc"])
+            found = commands(folder, folder)
+            self.assertEqual(list(found), [folder / f"src/{file}.cc" for file in (
+                "core/a", "core/d", "core/e", "instruments/c", "library/b")])
+            for path, entry in found.items():
+                self.assertEqual(entry["command"], f"c++ -O2 -o src/x.o -c {path}")
+                self.assertEqual(entry["file"], str(path))
 
     def test_changed_files_come_first(self):
         files = paths("a", "b", "c", "d", "e")
@@ -73,6 +84,7 @@ class Run(unittest.TestCase):
         program = folder / "clang-tidy-19"
         program.write_text(FAKE)
         program.chmod(0o755)
+        (folder / "compile_commands.json").write_text("[]")
         for name in names:
             (folder / name).write_text(f"// {name}")
         command = [sys.executable, ROOT / "tools/run_clang_tidy.py", "--build", folder, "--seconds", seconds, "--jobs",

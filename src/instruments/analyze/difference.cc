@@ -83,6 +83,11 @@ changed_site compare_totals(std::span<const run_figures> before, std::span<const
 
 }  // namespace
 
+const char* json_name(measure of) {
+  static constexpr std::array names = {"held_bytes", "allocated_bytes", "allocated_blocks", "left_bytes"};
+  return names[static_cast<std::size_t>(of)];
+}
+
 double value_of(const site_figures& figures, measure of) {
   switch (of) {
     case measure::held_bytes:

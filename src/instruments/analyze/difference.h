@@ -17,6 +17,8 @@ namespace tenure::analyze {
 
 enum class measure { held_bytes, allocated_bytes, allocated_blocks, left_bytes };
 inline constexpr std::size_t measure_count = 4;
+// As JSON calls it: "held_bytes".
+const char* json_name(measure of);
 
 double value_of(const site_figures& figures, measure of);
 
@@ -33,6 +35,7 @@ struct changed_site {
   std::string place_before, place_after;
   std::array<change, measure_count> by_measure;
 
+  const std::string& place() const { return place_after.empty() ? place_before : place_after; }
   const change& of(measure which) const { return by_measure[static_cast<std::size_t>(which)]; }
 };
 

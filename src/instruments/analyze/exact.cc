@@ -220,8 +220,8 @@ std::vector<record::stack_totals> replay_all(recording_walk& walk, const exact_o
   return open;
 }
 
-counted_process count(recording_walk& walk, std::size_t index, record::stack_totals& open,
-                      const exact_options& options) {
+counted_process count_by_walk(recording_walk& walk, std::size_t index, record::stack_totals& open,
+                              const exact_options& options) {
   for (const collect::stack_sum& sum : walk.process(index).sums)
     if (walk.takes(index, sum))
       open.take_sum(sum.stack, {sum.allocated_blocks, sum.allocated_bytes}, {sum.live_blocks, sum.live_bytes});
@@ -263,7 +263,8 @@ exact_report analyze_exactly(collect::recording_reader& reader, symbols::symboli
   for (std::size_t i = 0; i < walk.size(); ++i) report.dropped_processes += walk.is_dropped(i) ? 1 : 0;
   for (std::size_t i = 0; i < walk.size(); ++i) {
     if (!walk.takes_process(i)) continue;
-    counted_process found = is_told_by_it ? counted_by_the_recording(walk, i) : count(walk, i, open[i], options);
+    counted_process found =
+        is_told_by_it ? counted_by_the_recording(walk, i) : count_by_walk(walk, i, open[i], options);
     exact_process& process = found.process;
     std::stable_sort(process.sites.begin(), process.sites.end(), is_greater);
     group_by_function(process, symbolizer, walk.part("finding names", i, walk.size()));

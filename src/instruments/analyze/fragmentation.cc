@@ -21,7 +21,6 @@ using collect::mapped_span;
 using collect::scanned_block;
 using wire::mapped_kind;
 
-constexpr std::size_t chain_frames = 24;
 constexpr std::size_t map_rows = 16;
 
 bool is_of_blocks(const mapped_span& one) {
@@ -102,25 +101,17 @@ bool agrees(const heap_map& map) {
          are_classes_alike;
 }
 
-std::string shown_place(const std::vector<frame>& chain, std::uint32_t stack) {
-  if (chain.empty()) return fmt::format("{}", stack);
-  std::string text;
-  for (const frame& one : chain) text += fmt::format("\n{}\n{}:{}", one.function, one.file, one.line);
-  return text;
-}
-
 // The sites of one process; stacks that read the same are one.
-class site_table {
+class fragment_table {
  public:
-  explicit site_table(frame_resolver& frames) : frames_(frames) {}
+  explicit fragment_table(frame_resolver& frames) : frames_(frames) {}
 
   std::size_t place_of(std::uint32_t stack) {
     const auto [known, is_new] = by_stack_.try_emplace(stack, 0);
     if (!is_new) return known->second;
     std::vector<frame> chain;
-    if (stack != no_index)
-      for (const auto& placed : frames_.user_chain(stack, chain_frames)) chain.push_back(*placed.what);
-    const auto [place, is_first] = by_place_.try_emplace(shown_place(chain, stack), sites_.size());
+    if (stack != no_index) chain = frames_.site_chain(stack);
+    const auto [place, is_first] = by_place_.try_emplace(shown_site(chain, stack), sites_.size());
     if (is_first) {
       fragment_site& made = sites_.emplace_back();
       made.stack = stack;
@@ -220,7 +211,7 @@ class fragment_finder {
   const heap_map& map_;
   frame_resolver frames_;
   block_chooser chosen_;
-  site_table sites_;
+  fragment_table sites_;
   std::map<std::uint64_t, class_fragments> classes_;
 };
 

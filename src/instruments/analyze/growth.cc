@@ -12,8 +12,7 @@ namespace {
 
 constexpr std::size_t least_values = 8;
 constexpr double confidence_z = 2.576;  // 99 %, two-sided
-constexpr double mebibyte = 1 << 20;
-constexpr std::size_t chain_frames = 24;
+constexpr double bytes_per_mebibyte = 1 << 20;
 
 // One function while the recording goes by.
 struct open_site {
@@ -29,9 +28,9 @@ struct open_site {
   std::uint64_t most_left_bytes = 0;  // of one stack
 };
 
-class visitor {
+class growth_visitor {
  public:
-  explicit visitor(recording_walk& walk) : walk_(walk), open_(walk.size()) {}
+  explicit growth_visitor(recording_walk& walk) : walk_(walk), open_(walk.size()) {}
 
   void operator()(std::size_t index, const record::event& one, const live_block& block) {
     open_site& site = site_of(index, block.stack);
@@ -75,9 +74,7 @@ class visitor {
       site.live.advance(walked.allocated_bytes);
       if (const auto grows = unending_growth(site.live.ends())) add(result, walked, site, *grows);
     }
-    for (growing_site& one : result.suspects)
-      for (const auto& placed : walk_.frames(index).user_chain(one.stack, chain_frames))
-        one.chain.push_back(*placed.what);
+    for (growing_site& one : result.suspects) one.chain = walk_.frames(index).site_chain(one.stack);
     std::stable_sort(result.suspects.begin(), result.suspects.end(), [](const growing_site& a, const growing_site& b) {
       return a.bytes_per_mib.value > b.bytes_per_mib.value;
     });
@@ -112,12 +109,13 @@ class visitor {
     growing_site one;
     one.function = site.function;
     one.stack = site.stack;
-    const double steps_per_mib = mebibyte / static_cast<double>(site.live.width());
+    const double steps_per_mib = bytes_per_mebibyte / static_cast<double>(site.live.width());
     one.bytes_per_mib = {grows.value * steps_per_mib, grows.low * steps_per_mib, grows.high * steps_per_mib};
     const std::uint64_t start_ns = walked.profile.record.start_ns;
     const double seconds = walked.last_ns > start_ns ? static_cast<double>(walked.last_ns - start_ns) / 1e9 : 0;
     if (seconds > 0)
-      one.bytes_per_second = one.bytes_per_mib.value * static_cast<double>(walked.allocated_bytes) / mebibyte / seconds;
+      one.bytes_per_second =
+          one.bytes_per_mib.value * static_cast<double>(walked.allocated_bytes) / bytes_per_mebibyte / seconds;
     one.live_bytes = site.live.value();
     one.live_blocks = site.left_blocks;
     one.allocated_blocks = site.allocated_blocks;
@@ -169,7 +167,7 @@ std::optional<slope> unending_growth(std::span<const std::uint64_t> values) {
 std::vector<growth_process> find_growth(collect::recording_reader& reader, symbols::symbolizer& symbolizer,
                                         const growth_options& options) {
   recording_walk walk(reader, symbolizer, options.selected, options.progress);
-  visitor visit(walk);
+  growth_visitor visit(walk);
   walk.run(visit, visit);
   std::vector<growth_process> result;
   for (std::size_t i = 0; i < walk.size(); ++i) {

@@ -15,8 +15,6 @@ using collect::held_block;
 using collect::leak_scan;
 using collect::scan_root;
 
-constexpr std::size_t chain_frames = 24;
-
 // Puts names to places.
 class root_namer {
  public:
@@ -198,19 +196,6 @@ struct site_sum {
   std::map<std::uint32_t, held_part> parts;  // by root
 };
 
-std::string shown_place(const std::vector<frame>& chain, std::uint32_t stack) {
-  if (chain.empty()) return fmt::format("{}", stack);
-  std::string text;
-  for (const frame& one : chain) text += fmt::format("\n{}\n{}:{}", one.function, one.file, one.line);
-  return text;
-}
-
-std::vector<frame> chain_of(std::uint32_t stack, frame_resolver& frames) {
-  std::vector<frame> chain;
-  for (const auto& placed : frames.user_chain(stack, chain_frames)) chain.push_back(*placed.what);
-  return chain;
-}
-
 }  // namespace
 
 std::vector<held_site> find_holders(const process_profile& of, const leak_scan& scan, frame_resolver& frames,
@@ -226,7 +211,7 @@ std::vector<held_site> find_holders(const process_profile& of, const leak_scan& 
     const held_block& block = scan.held[i];
     if (block.stack == no_index || !takes(block)) continue;
     const auto [place, is_new] = shown.try_emplace(block.stack);
-    if (is_new) place->second = shown_place(chain_of(block.stack, frames), block.stack);
+    if (is_new) place->second = shown_site(frames.site_chain(block.stack), block.stack);
     site_sum& sum = sums[{block.reach == wire::block_reach::possible, place->second}];
     if (sum.stack == no_index) sum.stack = block.stack;
     held_part& part = sum.parts[known.root_of(i)];
@@ -244,7 +229,7 @@ std::vector<held_site> find_holders(const process_profile& of, const leak_scan& 
     site.stack = sum.stack;
     site.held = sum.held;
     site.sampled = sum.sampled;
-    site.chain = chain_of(sum.stack, frames);
+    site.chain = frames.site_chain(sum.stack);
     for (const auto& [root, part] : sum.parts)
       site.holdings.push_back(
           {known.described_root(part.nearest), part.held, known.way_to(part.nearest), known.length(part.nearest)});

@@ -12,8 +12,6 @@
 namespace tenure::analyze {
 namespace {
 
-constexpr std::size_t chain_frames = 24;
-
 leak_kind kind_of(wire::block_reach reach) {
   switch (reach) {
     case wire::block_reach::possible:
@@ -40,15 +38,8 @@ void add_site(leak_site& to, const leak_site& from) {
 }
 
 // What a reader can tell two sites apart by.
-std::string shown_place(const leak_site& site) {
-  std::string text = std::to_string(static_cast<int>(site.kind));
-  if (site.chain.empty()) return text + ":" + std::to_string(site.stack);
-  for (const frame& one : site.chain) text += "\n" + one.function + "\n" + one.file + ":" + std::to_string(one.line);
-  return text;
-}
-
 // The sites of one process, gathered block by block.
-class site_table {
+class leak_table {
  public:
   leak_site& at(leak_kind kind, std::uint32_t stack) {
     const auto [place, is_new] = index_.try_emplace({kind, stack}, sites_.size());
@@ -66,7 +57,7 @@ class site_table {
       into.totals[static_cast<std::size_t>(site.kind)] += site.leaked;
       if (site.stack == no_index) into.without_stack += site.leaked;
       if (site.stack == no_index) continue;
-      for (const auto& placed : frames.user_chain(site.stack, chain_frames)) site.chain.push_back(*placed.what);
+      site.chain = frames.site_chain(site.stack);
     }
     merge_alike();
     std::stable_sort(sites_.begin(), sites_.end(), [](const leak_site& a, const leak_site& b) {
@@ -80,10 +71,10 @@ class site_table {
   // Stacks that differ in return addresses of the same lines alone: a loop that was unrolled, a function that was
   // cloned.
   void merge_alike() {
-    std::map<std::string, std::size_t> places;
+    std::map<std::pair<leak_kind, std::string>, std::size_t> places;
     std::vector<leak_site> merged;
     for (leak_site& site : sites_) {
-      const auto [place, is_new] = places.try_emplace(shown_place(site), merged.size());
+      const auto [place, is_new] = places.try_emplace({site.kind, shown_site(site.chain, site.stack)}, merged.size());
       if (is_new) {
         merged.push_back(std::move(site));
       } else {
@@ -122,7 +113,7 @@ void add_scanned(leak_process& into, const collect::leak_scan& scan, symbols::sy
   stack_judge judge(into.profile, frames, suppressed);
   std::unordered_map<std::uint64_t, const collect::sample*> samples;
   for (const collect::sample& one : into.profile.record.samples) samples.emplace(one.id, &one);
-  site_table sites;
+  leak_table sites;
   std::unordered_set<std::uint64_t> suppressed_leaders;
   // Definite ones come first.
   for (const collect::leaked_block& block : scan.blocks) {
@@ -191,7 +182,7 @@ leak_report find_never_freed(exact_report&& recorded, symbols::symbolizer& symbo
     process.is_recorded = true;
     frame_resolver frames(process.profile, symbolizer);
     stack_judge judge(process.profile, frames, suppressed);
-    site_table sites;
+    leak_table sites;
     for (const exact_site& site : from.sites) {
       if (site.at_end.blocks == 0) continue;
       if (judge.takes(site.stack))

@@ -46,9 +46,9 @@ std::uint32_t place_of(std::unordered_map<std::string, std::uint32_t>& by_text, 
   return by_text.emplace(text, static_cast<std::uint32_t>(by_text.size())).first->second;
 }
 
-class visitor {
+class lifetime_visitor {
  public:
-  explicit visitor(recording_walk& walk) : walk_(walk), open_(walk.size()) {
+  explicit lifetime_visitor(recording_walk& walk) : walk_(walk), open_(walk.size()) {
     for (std::size_t i = 0; i < walk.size(); ++i) {
       const collect::process_record& record = walk.process(i).profile.record;
       sizes_.emplace_back(record.maps.empty() ? wire::heap_statistics{} : record.maps.front().statistics,
@@ -198,7 +198,7 @@ life_report analyze_lifetimes(collect::recording_reader& reader, symbols::symbol
                               const life_options& options) {
   // Any moment has the size classes.
   recording_walk walk(reader, symbolizer, options.selected, options.progress, collect::memory_wish{});
-  visitor visit(walk);
+  lifetime_visitor visit(walk);
   walk.run(visit);
   life_report report;
   for (std::size_t i = 0; i < walk.size(); ++i) {

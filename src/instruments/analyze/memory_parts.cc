@@ -32,7 +32,7 @@ constexpr std::array<part_names, part_kind_count> names = {{
 
 constexpr std::size_t shown_details = 3;
 
-std::string_view base_name(std::string_view path) {
+std::string_view mapped_name(std::string_view path) {
   constexpr std::string_view deleted = " (deleted)";
   if (path.ends_with(deleted)) path.remove_suffix(deleted.size());
   return path.substr(path.rfind('/') + 1);
@@ -47,7 +47,7 @@ part_kind classify(const mapping& one, std::string_view file) {
   const std::string_view name = one.name;
   for (const char* const shared : {".region", ".region (deleted)", ".tape", ".tape (deleted)"})
     if (name.ends_with(shared)) return part_kind::tenure_region;
-  if (base_name(name.empty() ? file : name).starts_with("libtenure-malloc")) return part_kind::tenure_region;
+  if (mapped_name(name.empty() ? file : name).starts_with("libtenure-malloc")) return part_kind::tenure_region;
   if (name.starts_with("[stack") || name.starts_with("[anon:stack")) return part_kind::stacks;
   if (name.starts_with("/dev/shm/") || name.starts_with("/memfd:") || name.starts_with("/SYSV") ||
       name.starts_with("/dev/zero") || name.starts_with("[anon_shmem"))
@@ -135,7 +135,7 @@ memory_breakdown break_down_memory(const collect::memory_map& map, const amount&
       continue;
     }
     const part_kind kind = classify(one, of_file);
-    parts.add(kind, kind == part_kind::stacks ? "main thread" : base_name(one.name.empty() ? of_file : one.name),
+    parts.add(kind, kind == part_kind::stacks ? "main thread" : mapped_name(one.name.empty() ? of_file : one.name),
               one.resident_bytes);
   }
   split_heap(result.heap_resident_bytes, map.statistics, live, parts);

@@ -15,8 +15,6 @@ namespace {
 
 using collect::rounding;
 
-constexpr std::size_t chain_frames = 24;
-
 // realloc leaves a block where it is while at least half of it is needed, or where it is one of the smallest.
 constexpr std::uint64_t kept_by_realloc_bytes = 32;
 
@@ -181,21 +179,14 @@ recorded_fragments moment_counter::count(std::size_t process) {
   return result;
 }
 
-std::string shown_place(const std::vector<frame>& chain, std::uint32_t stack) {
-  if (chain.empty()) return fmt::format("{}", stack);
-  std::string text;
-  for (const frame& one : chain) text += fmt::format("\n{}\n{}:{}", one.function, one.file, one.line);
-  return text;
-}
-
 // Stacks that read the same are one site. What several can pin together is no more than their sum.
 void name_sites(recorded_fragments& of, symbols::symbolizer& symbolizer) {
   frame_resolver frames(of.profile, symbolizer);
   std::map<std::string, std::size_t> by_place;
   std::vector<recorded_fragment_site> named;
   for (recorded_fragment_site& one : of.sites) {
-    for (const auto& placed : frames.user_chain(one.stack, chain_frames)) one.chain.push_back(*placed.what);
-    const auto [place, is_new] = by_place.try_emplace(shown_place(one.chain, one.stack), named.size());
+    one.chain = frames.site_chain(one.stack);
+    const auto [place, is_new] = by_place.try_emplace(shown_site(one.chain, one.stack), named.size());
     if (is_new) {
       named.push_back(std::move(one));
       continue;

@@ -132,11 +132,21 @@ std::vector<frame_resolver::placed_frame> frame_resolver::user_chain(std::uint32
   return frames;
 }
 
-std::vector<frame> frame_resolver::shown_chain(std::uint32_t stack) {
-  constexpr std::size_t limit = 6;
+std::vector<frame> frame_resolver::first_of_chain(std::uint32_t stack, std::size_t limit) {
   std::vector<frame> chain;
   for (const placed_frame& placed : user_chain(stack, limit)) chain.push_back(*placed.what);
   return chain;
+}
+
+std::vector<frame> frame_resolver::shown_chain(std::uint32_t stack) { return first_of_chain(stack, 6); }
+
+std::vector<frame> frame_resolver::site_chain(std::uint32_t stack) { return first_of_chain(stack, 24); }
+
+std::string shown_site(const std::vector<frame>& chain, std::uint32_t stack) {
+  if (chain.empty()) return fmt::format("{}", stack);
+  std::string text;
+  for (const frame& one : chain) text += fmt::format("\n{}\n{}:{}", one.function, one.file, one.line);
+  return text;
 }
 
 }  // namespace tenure::analyze

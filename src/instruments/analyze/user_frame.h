@@ -32,8 +32,11 @@ class frame_resolver {
   std::vector<placed_frame> user_chain(std::uint32_t stack, std::size_t limit);
   // As many of them as a report shows beside a figure.
   std::vector<frame> shown_chain(std::uint32_t stack);
+  // As many as tell two sites apart.
+  std::vector<frame> site_chain(std::uint32_t stack);
 
  private:
+  std::vector<frame> first_of_chain(std::uint32_t stack, std::size_t limit);
   // The frames outside of certain modules and of the helpers that come first.
   std::vector<placed_frame> chain_beyond(bool (*leaves_out)(const std::string& path), std::uint32_t stack,
                                          std::size_t limit);
@@ -47,6 +50,9 @@ bool is_runtime_module(const std::string& path);
 // Whether a function is of the C++ library, makes managed objects, or is a wrapper of malloc or free by its name
 // ("xmalloc", "sqlite3DbMallocRaw", "g_free").
 bool is_allocation_helper(const std::string& function);
+
+// What a site reads as: the same for stacks whose frames read the same, its own for one without frames.
+std::string shown_site(const std::vector<frame>& chain, std::uint32_t stack);
 
 std::string module_label(const process_profile& of, std::uint32_t module);
 

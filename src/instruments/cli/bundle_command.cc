@@ -19,8 +19,6 @@ namespace {
 
 constexpr std::size_t told_modules = 5;
 
-void say(const std::string& sentence) { write_all(STDERR_FILENO, sentence_for(STDERR_FILENO, "tenure: " + sentence)); }
-
 std::string unnamed_text(const collect::bundle_figures& figures) {
   std::string text;
   for (std::size_t i = 0; i < std::min(told_modules, figures.unnamed.size()); ++i) {

@@ -21,13 +21,13 @@ using analyze::verdict;
 constexpr std::size_t most_sentences = 20;  // of one limit that many functions break
 constexpr int exit_broken = 1, exit_untold = 3;
 
-std::string value_text(double value, measure of) {
+std::string limit_text(double value, measure of) {
   return of == measure::allocated_blocks ? fmt::format("{:.0f}", value) : analyze::format_bytes(value);
 }
 
 // "66.1 MiB held at the peak"
 std::string measured_text(double value, measure of, const check_answer& answer) {
-  const std::string text = value_text(value, of);
+  const std::string text = limit_text(value, of);
   if (of == measure::allocated_blocks) return fmt::format("{} {} allocated", text, value == 1 ? "block" : "blocks");
   if (of == measure::allocated_bytes) return text + " allocated";
   if (of == measure::held_bytes) return text + " held at the peak";
@@ -38,9 +38,9 @@ std::string measured_text(double value, measure of, const check_answer& answer) 
 std::string sentence_of(const judged_figure& figure, const analyze::gate& gate, const check_answer& answer) {
   std::string text = gate.name.empty() ? "" : figure.site->frames.front() + ": ";
   text += measured_text(figure.measured, gate.of, answer);
-  if (gate.limit.is_growth) text += fmt::format(", {} in the baseline", value_text(figure.before, gate.of));
-  text += fmt::format("; {} allowed", value_text(figure.allowed, gate.of));
-  if (figure.over() > 0) text += fmt::format(", {} too much", value_text(figure.over(), gate.of));
+  if (gate.limit.is_growth) text += fmt::format(", {} in the baseline", limit_text(figure.before, gate.of));
+  text += fmt::format("; {} allowed", limit_text(figure.allowed, gate.of));
+  if (figure.over() > 0) text += fmt::format(", {} too much", limit_text(figure.over(), gate.of));
   return text;
 }
 
@@ -56,11 +56,7 @@ std::string kept_sentence(const judged_gate& one, const check_answer& answer) {
   return text + sentence_of(told.worst, gate, answer);
 }
 
-const std::string& place_of(const changed_site& site) {
-  return site.place_after.empty() ? site.place_before : site.place_after;
-}
-
-std::string signed_text(double value, measure of) { return (value < 0 ? "-" : "+") + value_text(std::abs(value), of); }
+std::string signed_text(double value, measure of) { return (value < 0 ? "-" : "+") + limit_text(std::abs(value), of); }
 
 // A line a call site behind a figure: what it has, or by how much it grew.
 std::string sites_text(const judged_figure& figure, const analyze::gate& gate, std::string_view margin) {
@@ -68,8 +64,8 @@ std::string sites_text(const judged_figure& figure, const analyze::gate& gate, s
   for (const changed_site* const site : figure.sites) {
     const analyze::change& of = site->of(gate.of);
     const std::string value =
-        gate.limit.is_growth ? signed_text(of.difference(), gate.of) : value_text(of.after, gate.of);
-    const std::string callers = callers_text(place_of(*site), site->frames);
+        gate.limit.is_growth ? signed_text(of.difference(), gate.of) : limit_text(of.after, gate.of);
+    const std::string callers = callers_text(site->place(), site->frames);
     text +=
         fmt::format("{}{:>10}  {}{}{}\n", margin, value, site->frames.front(), callers.empty() ? "" : "  ", callers);
   }
@@ -79,7 +75,7 @@ std::string sites_text(const judged_figure& figure, const analyze::gate& gate, s
 // Of a figure that is a call site itself, where it is.
 std::string own_place(const judged_figure& figure, const analyze::gate& gate) {
   if (!gate.takes_sites || gate.name.empty()) return {};
-  const std::string callers = callers_text(place_of(*figure.site), figure.site->frames);
+  const std::string callers = callers_text(figure.site->place(), figure.site->frames);
   return callers.empty() ? "" : fmt::format(" ({})", callers);
 }
 
@@ -141,16 +137,11 @@ std::string check_text(const check_answer& answer, bool is_quiet, const palette&
 
 namespace {
 
-const char* json_name(measure of) {
-  static constexpr std::array names = {"held_bytes", "allocated_bytes", "allocated_blocks", "left_bytes"};
-  return names[static_cast<std::size_t>(of)];
-}
-
 void write_identity(json_writer& json, const changed_site& site) {
   json.begin_array("frames");
   for (const std::string& frame : site.frames) json.member({}, frame);
   json.end_array();
-  if (!place_of(site).empty()) json.member("place", place_of(site));
+  if (!site.place().empty()) json.member("place", site.place());
 }
 
 void write_figure(json_writer& json, const judged_figure& figure, const analyze::gate& gate) {
@@ -165,7 +156,7 @@ void write_gate(json_writer& json, const judged_gate& one) {
   const analyze::gate& gate = one.of.gate;
   json.begin_object();
   json.member("limit", one.of.written);
-  json.member("measure", json_name(gate.of));
+  json.member("measure", analyze::json_name(gate.of));
   json.member("per", gate.name.empty() ? "total" : gate.takes_sites ? "site" : "function");
   if (!gate.name.empty()) json.member("name", gate.name);
   json.member("is_growth", gate.limit.is_growth);
@@ -217,7 +208,7 @@ std::string xml_text(std::string_view text) {
 
 std::string junit_case(const judged_gate& one, const check_answer& answer) {
   const std::string head = fmt::format("  <testcase classname=\"tenure.check\" name=\"{} ({})\"",
-                                       xml_text(one.of.written), json_name(one.of.gate.of));
+                                       xml_text(one.of.written), analyze::json_name(one.of.gate.of));
   if (one.verdict.is_kept())
     return fmt::format("{}>\n    <system-out>{}</system-out>\n  </testcase>\n", head,
                        xml_text(kept_sentence(one, answer)));

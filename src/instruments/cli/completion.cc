@@ -5,7 +5,7 @@
 namespace tenure::cli {
 namespace {
 
-constexpr const char* head = "Written by `tenure generate completion` from the command table.";
+constexpr const char* origin = "Written by `tenure generate completion` from the command table.";
 
 std::string spaced(std::string_view choices) {
   std::string result(choices);
@@ -14,7 +14,7 @@ std::string spaced(std::string_view choices) {
 }
 
 // Within single quotes, for each of the shells.
-std::string quoted(std::string_view text) {
+std::string shell_quoted(std::string_view text) {
   std::string result = "'";
   for (const char c : text) {
     if (c == '\'') {
@@ -99,7 +99,7 @@ std::string completion_for_bash() {
   });
   std::string common;
   for (const option_entry& option : common_options()) common += " --" + std::string(option.name);
-  return std::string("# bash completion for tenure. ") + head + R"(
+  return std::string("# bash completion for tenure. ") + origin + R"(
 
 # Behind the options stands a command line of its own, which is completed as such. $1: options that take a value.
 _tenure_program() {
@@ -163,15 +163,16 @@ std::string completion_for_zsh() {
     }
     const std::string name = "--" + std::string(option.name);
     const std::string text = "[" + zsh_text(option.summary) + "]" + action;
-    if (option.letter == '\0') return "      " + quoted((option.is_repeatable ? "*" : "") + name + text) + " \\\n";
+    if (option.letter == '\0')
+      return "      " + shell_quoted((option.is_repeatable ? "*" : "") + name + text) + " \\\n";
     const std::string letter = {'-', option.letter};
-    return "      " + quoted("(" + letter + " " + name + ")") + "{" + letter + "," + name + "}" + quoted(text) +
-           " \\\n";
+    return "      " + shell_quoted("(" + letter + " " + name + ")") + "{" + letter + "," + name + "}" +
+           shell_quoted(text) + " \\\n";
   };
   std::string list, cases, common;
   for (const option_entry& option : common_options()) common += specification(option);
   for_each_command([&](const command_entry& command) {
-    list += "    " + quoted(std::string(command.name) + ":" + zsh_text(command.summary)) + "\n";
+    list += "    " + shell_quoted(std::string(command.name) + ":" + zsh_text(command.summary)) + "\n";
     cases += "    " + std::string(command.name) + ")\n      _arguments -s -A '-*' \\\n";
     for_each_option(command, [&](const option_entry& option) { cases += specification(option); });
     const char* rest = takes_commands(command) ? "'1:command:_tenure_commands'"
@@ -181,7 +182,7 @@ std::string completion_for_zsh() {
     cases += *rest != '\0' ? "      " + std::string(rest) + "\n" : std::string("      && return\n");
     cases += "      ;;\n";
   });
-  return std::string("#compdef tenure\n# zsh completion for tenure. ") + head + R"(
+  return std::string("#compdef tenure\n# zsh completion for tenure. ") + origin + R"(
 
 _tenure_commands() {
   local -a commands
@@ -217,7 +218,7 @@ _tenure "$@"
 }
 
 std::string completion_for_fish() {
-  std::string text = std::string("# fish completion for tenure. ") + head + R"(
+  std::string text = std::string("# fish completion for tenure. ") + origin + R"(
 
 # The words of the watched program: those behind "--", or behind the command's own options.
 function __tenure_program
@@ -247,18 +248,18 @@ end
 complete -c tenure -f
 )";
   const auto option_line = [](const std::string& condition, const option_entry& option) {
-    std::string line = "complete -c tenure -n " + quoted(condition) + " -l " + std::string(option.name);
+    std::string line = "complete -c tenure -n " + shell_quoted(condition) + " -l " + std::string(option.name);
     if (option.letter != '\0') line += std::string(" -s ") + option.letter;
     if (option.kind == value_kind::file) line += " -r -F";
-    if (option.kind == value_kind::choice) line += " -x -a " + quoted(spaced(option.choices));
+    if (option.kind == value_kind::choice) line += " -x -a " + shell_quoted(spaced(option.choices));
     if (takes_free_text(option.kind)) line += " -x";
-    return line + " -d " + quoted(option.summary) + "\n";
+    return line + " -d " + shell_quoted(option.summary) + "\n";
   };
   std::string names;
   for_each_command([&](const command_entry& command) { names += " " + std::string(command.name); });
   for_each_command([&](const command_entry& command) {
     text += "complete -c tenure -n 'not __fish_seen_subcommand_from" + names + "' -a " + std::string(command.name) +
-            " -d " + quoted(command.summary) + "\n";
+            " -d " + shell_quoted(command.summary) + "\n";
   });
   for (const option_entry& option : common_options()) {
     text += option_line("not __fish_seen_subcommand_from" + names, option);
@@ -273,16 +274,16 @@ complete -c tenure -f
         valued += " --" + std::string(option.name);
       });
       const std::string only_behind = command.takes_words ? "; and contains -- -- (commandline -opc)" : "";
-      text += "complete -c tenure -n " + quoted(condition + only_behind + "; and __tenure_in_program" + valued) +
+      text += "complete -c tenure -n " + shell_quoted(condition + only_behind + "; and __tenure_in_program" + valued) +
               " -x -a '(complete -C (string join \" \" -- (__tenure_program" + valued + ")))'\n";
       condition += command.takes_words ? "; and not contains -- -- (commandline -opc)"
                                        : "; and not __tenure_in_program" + valued;
     }
     for_each_option(command, [&](const option_entry& option) { text += option_line(condition, option); });
     if (takes_commands(command))
-      text += "complete -c tenure -n " + quoted(condition) + " -a " + quoted(names.substr(1)) + "\n";
+      text += "complete -c tenure -n " + shell_quoted(condition) + " -a " + shell_quoted(names.substr(1)) + "\n";
     else if (command.takes_words)
-      text += "complete -c tenure -n " + quoted(condition) + " -F\n";
+      text += "complete -c tenure -n " + shell_quoted(condition) + " -F\n";
   });
   return text;
 }

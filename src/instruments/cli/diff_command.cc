@@ -21,12 +21,7 @@ using analyze::changed_site;
 using analyze::difference;
 using analyze::measure;
 
-constexpr int name_width = 44;
-
-const char* json_name(measure of) {
-  static constexpr std::array names = {"held_bytes", "allocated_bytes", "allocated_blocks", "left_bytes"};
-  return names[static_cast<std::size_t>(of)];
-}
+constexpr int compared_name_width = 44;
 
 // What an imported recording must tell for a measure; what is held at the moment each does.
 std::uint64_t needed_for(measure of) {
@@ -58,15 +53,11 @@ std::string difference_text(const change& one, measure of) {
   return (difference > 0 ? "+" : "-") + value_text(std::abs(difference), of);
 }
 
-std::string share_text(const change& one) {
+std::string change_share(const change& one) {
   if (one.before == 0) return one.after == 0 ? "" : "new";
   if (one.after == 0) return "gone";
   const double share = one.difference() / one.before;
   return share == 0 ? "" : (share > 0 ? "+" : "-") + analyze::format_share(std::abs(share));
-}
-
-const std::string& place_of(const changed_site& site) {
-  return site.place_after.empty() ? site.place_before : site.place_after;
 }
 
 const changed_site* greatest_site_of(const difference& of, const changed_site& function) {
@@ -79,7 +70,7 @@ std::string sides_text(const std::vector<std::filesystem::path>& side) {
   return side.size() == 1 ? side[0].string() : fmt::format("{} and {} more", side[0].string(), side.size() - 1);
 }
 
-std::string head(const difference& of, const diff_options& options, const palette& paint) {
+std::string compared_heading(const difference& of, const diff_options& options, const palette& paint) {
   std::string text;
   if (options.moment_before_ns && options.moment_after_ns)
     text += fmt::format("{}Compared{}  {} after {} and after {}\n", paint.bold, paint.reset, options.before[0].string(),
@@ -102,7 +93,7 @@ std::string head(const difference& of, const diff_options& options, const palett
     const change& one = of.totals.of(which);
     rows.push_back(
         {{name_of(which, options), value_text(one.before, which), value_text(one.after, which),
-          difference_text(one, which), share_text(one), one.difference() != 0 && one.is_noise() ? "noise" : ""},
+          difference_text(one, which), change_share(one), one.difference() != 0 && one.is_noise() ? "noise" : ""},
          ""});
   }
   return text +
@@ -137,7 +128,7 @@ bool diff_options::knows(measure of) const { return (gaps & needed_for(of)) == 0
 
 std::string diff_text(const difference& of, const diff_options& options, bool uses_color) {
   const palette& paint = colors(uses_color);
-  std::string text = head(of, options, paint);
+  std::string text = compared_heading(of, options, paint);
   std::vector<table_row> rows;
   std::size_t noise = 0, left_out = 0;
   for (const changed_site& function : of.by_function) {
@@ -150,13 +141,13 @@ std::string diff_text(const difference& of, const diff_options& options, bool us
       continue;
     }
     const changed_site* const site = greatest_site_of(of, function);
-    rows.push_back({{difference_text(one, options.by), share_text(one), value_text(one.before, options.by),
+    rows.push_back({{difference_text(one, options.by), change_share(one), value_text(one.before, options.by),
                      value_text(one.after, options.by),
                      options.knows(measure::allocated_blocks)
                          ? difference_text(function.of(measure::allocated_blocks), measure::allocated_blocks)
                          : "",
-                     one.is_noise() ? "noise" : "", shorten_function(function.frames[0], name_width)},
-                    site != nullptr ? callers_text(place_of(*site), site->frames) : ""});
+                     one.is_noise() ? "noise" : "", shorten_function(function.frames[0], compared_name_width)},
+                    site != nullptr ? callers_text(site->place(), site->frames) : ""});
   }
   text += fmt::format("\n{}What changed{}  {}, by function; below it the callers that changed most\n", paint.bold,
                       paint.reset, name_of(options.by, options));
@@ -177,7 +168,7 @@ void write_changes(json_writer& json, const changed_site& site, const diff_optio
   for (std::size_t m = 0; m < analyze::measure_count; ++m) {
     if (!options.knows(static_cast<measure>(m))) continue;
     const change& one = site.by_measure[m];
-    json.begin_object(json_name(static_cast<measure>(m)));
+    json.begin_object(analyze::json_name(static_cast<measure>(m)));
     json.number("before", one.before);
     json.number("after", one.after);
     json.number("noise", one.noise);
@@ -216,7 +207,7 @@ std::string diff_json(const difference& of, const diff_options& options) {
   json.member("recordings_after", static_cast<std::int64_t>(options.after.size()));
   json.member("is_exact", of.is_exact);
   json.member("noise_is_measured", of.is_measured);
-  json.member("by", json_name(options.by));
+  json.member("by", analyze::json_name(options.by));
   json.begin_object("totals");
   write_changes(json, of.totals, options);
   json.end_object();
@@ -251,7 +242,7 @@ std::expected<side, std::string> read_side(const std::vector<std::filesystem::pa
   return runs;
 }
 
-int answer(const side& before, const side& after, const diff_options& options) {
+int compare_sides(const side& before, const side& after, const diff_options& options) {
   const difference compared = analyze::compare(before, after, options.by);
   const std::string text =
       options.is_json ? diff_json(compared, options) : diff_text(compared, options, options.uses_color());
@@ -279,7 +270,7 @@ int diff_command(const diff_options& given) {
   }
   const auto after = read_side(options.after, options.moment_after_ns, options);
   if (!after) return fail(recorded ? exit_internal : exit_usage, after.error());
-  const int code = answer(*before, *after, options);
+  const int code = compare_sides(*before, *after, options);
   return recorded ? exit_code_of(*recorded, code) : code;
 }
 

@@ -51,7 +51,7 @@ std::string mark(fact_grade grade, const palette& paint) {
   return " ";
 }
 
-std::string verdict(const engagement& heap, const palette& paint) {
+std::string verdict_on(const engagement& heap, const palette& paint) {
   if (heap.engages()) {
     return std::string(paint.good) + "Tenure engages" + std::string(paint.reset) +
            ": a test program ran on its heap and could be watched.\n";
@@ -76,7 +76,7 @@ std::string program_verdict(const std::string& name, const checked_program& chec
 
 void print_text(const doctor_request& request, const engagement& heap, const std::optional<checked_program>& program) {
   const palette& paint = colors(request.color);
-  std::cout << wrapped(verdict(heap, paint), request.columns, 0);
+  std::cout << wrapped(verdict_on(heap, paint), request.columns, 0);
   if (program) std::cout << wrapped(program_verdict(request.program.front(), *program, paint), request.columns, 0);
   std::cout << paint.dim << "Below, + is there and - is not, with what that costs.\n" << paint.reset;
   for (const section& one : gather(heap)) {

@@ -110,7 +110,7 @@ void read_thread_storage(engagement& result) {
   result.tls_model = is_static ? "initial-exec" : "dynamic";
 }
 
-std::string failure_of(const engagement& result, const child_answer& answer) {
+std::string reason_of(const engagement& result, const child_answer& answer) {
   if (answer.timed_out) return "the test program did not answer within 10 seconds on the heap.";
   if (WIFSIGNALED(answer.status)) {
     return std::string("the test program died on the heap: ") + strsignal(WTERMSIG(answer.status)) + ".";
@@ -157,7 +157,7 @@ engagement check_engagement() {
     if (line.starts_with("malloc=")) result.malloc_library = fs::canonical(value, ignored);
   }
   result.has_region = holds_region(session->path());
-  result.failure = failure_of(result, answer);
+  result.failure = reason_of(result, answer);
   return result;
 }
 

@@ -22,13 +22,11 @@ namespace {
 
 using exporting::exact_measure;
 
-exact_measure measure_named(const std::string& value) {
+exact_measure exact_measure_named(const std::string& value) {
   if (value == "alloc") return exact_measure::allocated;
   if (value == "freed") return exact_measure::freed;
   return value == "inuse" ? exact_measure::at_end : exact_measure::at_moment;
 }
-
-void say(const std::string& sentence) { write_all(STDERR_FILENO, sentence_for(STDERR_FILENO, "tenure: " + sentence)); }
 
 // Some formats have room for one process: the one that allocated most.
 const analyze::exact_process& largest_of(const analyze::exact_report& report, std::string_view whose) {
@@ -91,7 +89,7 @@ std::optional<std::string> unwritable(const analyze::exact_report& report, const
 }
 
 std::expected<std::string, std::string> render(const analyze::exact_report& report, const export_options& options) {
-  const exact_measure by = measure_named(options.value);
+  const exact_measure by = exact_measure_named(options.value);
   if (options.format == "folded") return exporting::write_folded(report, by, options.in_blocks);
   if (options.format == "csv") return exporting::write_csv(report);
   if (options.format == "dhat") return exporting::write_dhat(largest_of(report, "DHAT's"));

@@ -7,10 +7,6 @@
 
 namespace tenure::cli {
 
-std::string section_heading(const palette& paint, std::string_view title, std::string_view rest) {
-  return fmt::format("\n{}{}{}  {}\n", paint.bold, title, paint.reset, rest);
-}
-
 std::string share_text(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? "" : analyze::format_share(static_cast<double>(part) / static_cast<double>(whole));
 }

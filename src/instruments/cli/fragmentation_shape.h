@@ -21,7 +21,6 @@ struct heap_part {
   std::uint64_t bytes;
 };
 
-std::string section_heading(const palette& paint, std::string_view title, std::string_view rest);
 std::string share_text(std::uint64_t part, std::uint64_t whole);
 // Those that are something, with their share of `whole`.
 std::string parts_text(std::span<const heap_part> parts, std::uint64_t whole);

@@ -55,7 +55,7 @@ class axes {
 
 char letter_of(std::size_t policy) { return static_cast<char>('a' + policy); }
 
-std::string escaped(std::string_view text) {
+std::string svg_text(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == '&')
@@ -134,7 +134,7 @@ std::string plot_as_svg(const simulation_answer& answer) {
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"840\" height=\"500\" viewBox=\"0 0 840 500\" "
       "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"840\" height=\"500\" fill=\"white\"/>\n";
   text += fmt::format("<text x=\"{}\" y=\"25\" font-size=\"15\">Hits by size of the cache: {}</text>\n", left,
-                      escaped(answer.name));
+                      svg_text(answer.name));
   for (int tick = 0; tick <= at.steps(); ++tick) {
     const double part = static_cast<double>(tick) / at.steps();
     text += fmt::format(

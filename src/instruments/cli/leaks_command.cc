@@ -19,9 +19,9 @@ struct found_leaks {
   std::optional<std::string> shortfall = {};
 };
 
-using answer = std::expected<found_leaks, failure>;
+using looked_into = std::expected<found_leaks, failure>;
 
-answer look_into_process(const leaks_options& options, const analyze::suppressions& suppressed) {
+looked_into look_into_process(const leaks_options& options, const analyze::suppressions& suppressed) {
   auto scanned = scan_process(options.request);
   if (!scanned) return std::unexpected(scanned.error());
   progress_line progress("finding names");
@@ -30,7 +30,7 @@ answer look_into_process(const leaks_options& options, const analyze::suppressio
       analyze::find_leaks(std::move(scanned->run), symbolizer, suppressed, false, options.query.selected)};
 }
 
-answer look_at_ends_of(const leaks_options& options, const analyze::suppressions& suppressed) {
+looked_into look_at_ends_of(const leaks_options& options, const analyze::suppressions& suppressed) {
   auto scanned = scan_ends(options.request);
   if (!scanned) return std::unexpected(scanned.error());
   progress_line progress("finding names");
@@ -39,7 +39,7 @@ answer look_at_ends_of(const leaks_options& options, const analyze::suppressions
                      scanned->exit_code, scanned->shortfall};
 }
 
-answer look_into_recording(const leaks_options& options, const analyze::suppressions& suppressed) {
+looked_into look_into_recording(const leaks_options& options, const analyze::suppressions& suppressed) {
   auto recorded = read_exactly(options.query);
   if (!recorded) return std::unexpected(failure{exit_usage, recorded.error()});
   if (const auto why_not =
@@ -96,9 +96,9 @@ int leaks_command(const leaks_options& options) {
   if (const auto checked = check_outputs(options); !checked) return fail(checked.error());
   const auto suppressed = read_suppressions(options.suppressions);
   if (!suppressed) return fail(exit_usage, suppressed.error());
-  const answer found = !options.request.command.empty() ? look_at_ends_of(options, *suppressed)
-                       : options.request.pid != 0       ? look_into_process(options, *suppressed)
-                                                        : look_into_recording(options, *suppressed);
+  const looked_into found = !options.request.command.empty() ? look_at_ends_of(options, *suppressed)
+                            : options.request.pid != 0       ? look_into_process(options, *suppressed)
+                                                             : look_into_recording(options, *suppressed);
   if (!found) return fail(found.error());
   if (const auto written = write(options, found->report); !written) {
     fail(exit_internal, written.error());

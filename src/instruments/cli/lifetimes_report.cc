@@ -32,10 +32,6 @@ constexpr int freed_name_width = 30;
 constexpr std::array<std::uint64_t, 9> drawn_ns = {
     1'000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000, 10'000'000'000, 100'000'000'000};
 
-std::string heading(const palette& paint, std::string_view title, std::string_view rest) {
-  return fmt::format("\n{}{}{}  {}\n", paint.bold, title, paint.reset, rest);
-}
-
 double share_of(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
@@ -85,9 +81,9 @@ std::string lives(const life_process& process, const lifetimes_options& options,
     if (rows.size() > options.top) break;
     add(group.totals, shorten_function(group.name, name_width), chain_text(group.chain));
   }
-  std::string text = heading(paint, "How long it lives",
-                             "by bytes; half, nine tenths gone after a time, half after so "
-                             "many bytes allocated");
+  std::string text = section_heading(paint, "How long it lives",
+                                     "by bytes; half, nine tenths gone after a time, half after so "
+                                     "many bytes allocated");
   text +=
       format_table({{"allocated"}, {"blocks"}, {"short"}, {"half"}, {"9/10"}, {"half"}, {"left"}, {"function", true}},
                    rows, paint, options.columns);
@@ -117,7 +113,7 @@ std::string who_frees(const life_process& process, const lifetimes_options& opti
                                           : one.to},
                     ""});
   }
-  std::string text = heading(paint, "Who frees it", "threads by name");
+  std::string text = section_heading(paint, "Who frees it", "threads by name");
   text += format_table({{"freed"}, {"blocks"}, {"share"}, {"allocated by", true}, {"freed by", true}}, rows, paint,
                        options.columns);
   if (process.hand_overs.size() > rows.size())
@@ -138,7 +134,7 @@ std::string who_frees(const life_process& process, const lifetimes_options& opti
                      shorten_function(group->name, name_width)},
                     ""});
   }
-  text += heading(paint, "Freed by another thread", "than allocated it, and its share of what was freed");
+  text += section_heading(paint, "Freed by another thread", "than allocated it, and its share of what was freed");
   text += format_table({{"freed"}, {"blocks"}, {"share"}, {"function", true}}, rows, paint, options.columns);
   if (groups.size() > rows.size()) text += fmt::format("  and {} more functions\n", groups.size() - rows.size());
   return text;
@@ -155,7 +151,8 @@ std::string where_freed(const life_process& process, const lifetimes_options& op
           shorten_function(one.allocated_in, freed_name_width), shorten_function(one.freed_in, freed_name_width)},
          chain_text(one.chain)});
   }
-  std::string text = heading(paint, "Where it is freed", "by the function that allocated it and the one that freed it");
+  std::string text =
+      section_heading(paint, "Where it is freed", "by the function that allocated it and the one that freed it");
   text += format_table({{"freed"}, {"blocks"}, {"share"}, {"thread", true}, {"allocated in", true}, {"freed in", true}},
                        rows, paint, options.columns);
   if (process.free_sites.size() > rows.size())
@@ -188,7 +185,8 @@ std::string sizes(const life_process& process, const lifetimes_options& options,
     if (rows.size() > options.top) break;
     add(group->totals, shorten_function(group->name, name_width), chain_text(group->chain));
   }
-  std::string text = heading(paint, "What sizes cost", "by which size classes and pages round up what is asked for");
+  std::string text =
+      section_heading(paint, "What sizes cost", "by which size classes and pages round up what is asked for");
   text += format_table({{"rounding"}, {"share"}, {"blocks"}, {"asked"}, {"got"}, {"function", true}}, rows, paint,
                        options.columns);
   if (groups.size() + 1 > rows.size())
@@ -217,8 +215,8 @@ std::string reallocs(const life_process& process, const lifetimes_options& optio
     if (rows.size() > options.top) break;
     add(group->totals.reallocs, shorten_function(group->name, name_width), chain_text(group->chain));
   }
-  std::string text =
-      heading(paint, "What realloc costs", "bytes that a block took along to a new place: allocated anew and copied");
+  std::string text = section_heading(paint, "What realloc costs",
+                                     "bytes that a block took along to a new place: allocated anew and copied");
   text += format_table(
       {{"taken along"}, {"moved"}, {"in place"}, {"to less"}, {"blocks"}, {"most times"}, {"function", true}}, rows,
       paint, options.columns);

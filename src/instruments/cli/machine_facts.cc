@@ -95,7 +95,7 @@ machine_fact huge_pages() {
           "not."};
 }
 
-std::string amount(std::uint64_t bytes) {
+std::string bytes_text(std::uint64_t bytes) {
   static constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
   double value = static_cast<double>(bytes);
   std::size_t unit = 0;
@@ -111,7 +111,7 @@ machine_fact shared_memory() {
                       "Region files (9.3 MiB a process) go to $TMPDIR or /tmp, which may be a disk."};
   if (statvfs("/dev/shm", &mount) != 0) return result;
   const std::uint64_t free_bytes = std::uint64_t{mount.f_bavail} * mount.f_frsize;
-  result.value = amount(free_bytes) + " free";
+  result.value = bytes_text(free_bytes) + " free";
   if (access("/dev/shm", W_OK) != 0) {
     result.value += ", not writable";
     return result;
@@ -129,7 +129,7 @@ machine_fact address_limit() {
   struct rlimit limit {};
   getrlimit(RLIMIT_AS, &limit);
   if (limit.rlim_cur == RLIM_INFINITY) return {"RLIMIT_AS", "unlimited", fact_grade::good, ""};
-  return {"RLIMIT_AS", amount(limit.rlim_cur), fact_grade::missing,
+  return {"RLIMIT_AS", bytes_text(limit.rlim_cur), fact_grade::missing,
           "The heap reserves less address space ahead, and large programs may be refused memory."};
 }
 
@@ -152,7 +152,7 @@ machine_fact mapping_count() {
 machine_fact cgroup_memory() {
   const cgroup_limit limit = own_cgroup_limit();
   std::string value = limit.version == 0 ? "no memory controller seen" : "v" + std::to_string(limit.version);
-  if (limit.version != 0) value += limit.bytes ? ", limit " + amount(*limit.bytes) : ", no limit";
+  if (limit.version != 0) value += limit.bytes ? ", limit " + bytes_text(*limit.bytes) : ", no limit";
   return {"cgroup", value, fact_grade::information, ""};
 }
 

@@ -9,7 +9,7 @@ namespace tenure::cli {
 namespace {
 
 // Text as roff takes it: "-" is a minus sign that can be copied, and no line begins with a control character.
-std::string escaped(std::string_view text) {
+std::string roff_text(std::string_view text) {
   std::string result;
   bool at_begin = true;
   for (const char c : text) {
@@ -34,7 +34,7 @@ std::string marked(std::string_view text) {
   bool is_bold = false;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t quote = text.find('`', at);
-    result += escaped(text.substr(at, quote == std::string_view::npos ? quote : quote - at));
+    result += roff_text(text.substr(at, quote == std::string_view::npos ? quote : quote - at));
     if (quote == std::string_view::npos) break;
     is_bold = !is_bold;
     result += is_bold ? "\\fB" : "\\fR";
@@ -58,17 +58,17 @@ std::string paragraphs(std::string_view text) {
 
 std::string item(const std::string& term, std::string_view text) { return ".TP\n" + term + "\n" + marked(text) + "\n"; }
 
-std::string bold(std::string_view text) { return "\\fB" + escaped(text) + "\\fR"; }
-std::string italic(std::string_view text) { return "\\fI" + escaped(text) + "\\fR"; }
+std::string bold(std::string_view text) { return "\\fB" + roff_text(text) + "\\fR"; }
+std::string italic(std::string_view text) { return "\\fI" + roff_text(text) + "\\fR"; }
 
-std::string head(const std::string& name, const std::string& part, std::string_view summary) {
+std::string page_head(const std::string& name, const std::string& part, std::string_view summary) {
   std::string page = ".\\\" Written by `tenure generate man` from the command table.\n";
   std::string title = name;
   for (char& c : title) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   page += ".TH " + title + " " + part + " \"\" \"Tenure " + version_number() + "\" \"Tenure\"\n";
   std::string clause(summary);
   if (clause.ends_with('.') || clause.ends_with('?')) clause.pop_back();
-  return page + section("NAME") + escaped(name) + " \\- " + escaped(clause) + "\n";
+  return page + section("NAME") + roff_text(name) + " \\- " + roff_text(clause) + "\n";
 }
 
 std::string options_section(std::span<const option_entry> own) {
@@ -107,7 +107,7 @@ std::string see_also(std::string_view except) {
 }  // namespace
 
 std::string manual_of_tenure() {
-  std::string page = head("tenure", "1", "where does this byte live, who owns it, and when does it go away?");
+  std::string page = page_head("tenure", "1", "where does this byte live, who owns it, and when does it go away?");
   page += section("SYNOPSIS") + bold("tenure") + " " + italic("COMMAND") + " [" + italic("OPTIONS") + "]\n";
   page += section("DESCRIPTION");
   page += paragraphs(
@@ -129,9 +129,9 @@ std::string manual_of_tenure() {
 
 std::string manual_of_command(const command_entry& command) {
   const std::string name = "tenure-" + std::string(command.name);
-  std::string page = head(name, "1", command.summary);
+  std::string page = page_head(name, "1", command.summary);
   page += section("SYNOPSIS") + bold("tenure " + std::string(command.name)) + " [" + italic("OPTIONS") + "] " +
-          escaped(command.arguments) + "\n";
+          roff_text(command.arguments) + "\n";
   page += section("DESCRIPTION") + paragraphs(command.description);
   page += section("OPTIONS") + options_section(command.options);
   if (!command.examples.empty()) page += section("EXAMPLES");
@@ -140,7 +140,7 @@ std::string manual_of_command(const command_entry& command) {
 }
 
 std::string manual_of_options() {
-  std::string page = head("tenure-options", "7", "environment variables that Tenure's heap reads");
+  std::string page = page_head("tenure-options", "7", "environment variables that Tenure's heap reads");
   page += section("DESCRIPTION");
   page += paragraphs(
       "The heap reads these variables once, when a program starts. A value that cannot be read is reported in one "
@@ -148,7 +148,7 @@ std::string manual_of_options() {
   page += section("OPTIONS");
   for (const heap_option& option : heap_options()) {
     page += ".TP\n" + bold(option.environment()) + "\n" + marked(option.summary) + "\n" + marked(option.when) + "\n";
-    page += ".br\nDefault " + escaped(option.default_text()) + "; " + escaped(option.range_text()) + ".\n";
+    page += ".br\nDefault " + roff_text(option.default_text()) + "; " + roff_text(option.range_text()) + ".\n";
   }
   page += section("ENVIRONMENT") + "The command itself reads:\n";
   for (const environment_entry& variable : environment_variables()) {

@@ -37,10 +37,6 @@ constexpr int figure_columns_of_frees = 34;
 constexpr int figure_columns_of_contents = 34;
 constexpr std::uint64_t least_deaths = 5;  // fewer freed samples make no distribution
 
-std::string heading(const palette& paint, std::string_view title, std::string_view rest = {}) {
-  return fmt::format("\n{}{}{}{}{}\n", paint.bold, title, paint.reset, rest.empty() ? "" : "  ", rest);
-}
-
 std::string since_start(const process_profile& process, std::uint64_t time_ns) {
   const std::uint64_t start_ns = process.record.start_ns;
   return format_duration(time_ns > start_ns ? time_ns - start_ns : 0);
@@ -158,7 +154,7 @@ std::string part_note(const memory_part& part, bool is_full) {
 std::string where_it_lives(const process_profile& process, const palette& paint, int columns) {
   const auto& peak = process.memory_at_peak;
   const auto& exit = process.memory_at_exit;
-  std::string text = heading(
+  std::string text = section_heading(
       paint, "Where it lives",
       peak ? fmt::format("at the peak of RSS, after {}, and at exit", since_start(process, peak->time_ns)) : "");
   if (!peak && !exit) {
@@ -215,7 +211,7 @@ std::string limit_text(const collect::account& account) {
 std::string who_holds_it(const process_profile& process, const report_options& options, const palette& paint) {
   const std::vector<const collect::account*> accounts = analyze::accounts_by_size(process);
   if (accounts.empty() && process.record.refused_accounts == 0) return "";
-  std::string text = heading(paint, "Who holds it, by account", "exact; the memory lies in the parts above");
+  std::string text = section_heading(paint, "Who holds it, by account", "exact; the memory lies in the parts above");
   std::vector<table_row> rows;
   const std::size_t shown = options.shows_all ? accounts.size() : std::min(options.top, accounts.size());
   for (std::size_t index = 0; index < shown; ++index) {
@@ -262,8 +258,8 @@ std::string what_lies_in_it(const process_profile& process, const report_options
     const auto account = std::find_if(accounts.begin(), accounts.end(),
                                       [&](const collect::account& each) { return each.record == one.account; });
     if (account == accounts.end()) continue;
-    text += heading(paint, fmt::format("What lies in {} {}", account->kind, account->name),
-                    "objects that were made and not found dead, sampled");
+    text += section_heading(paint, fmt::format("What lies in {} {}", account->kind, account->name),
+                            "objects that were made and not found dead, sampled");
     text += contents_table(one.by_type, "type", options, paint) + "\n" +
             contents_table(one.by_site, "made in", options, paint);
   }
@@ -326,9 +322,9 @@ bool has_lines(const process_profile& process) {
 
 std::string who_owns_it(const process_profile& process, const report_options& options, const palette& paint) {
   std::string text =
-      heading(paint, "Who owns it",
-              fmt::format("{} live at the peak, {} at exit", live_text(process.live_at_peak, process, false),
-                          live_text(process.live_at_exit, process, true)));
+      section_heading(paint, "Who owns it",
+                      fmt::format("{} live at the peak, {} at exit", live_text(process.live_at_peak, process, false),
+                                  live_text(process.live_at_exit, process, true)));
   text += owners_table(process, process.by_function, options.top, "function", true, paint, options.columns);
   const std::size_t side_rows = std::min(options.top, side_table_rows);
   if (has_lines(process))
@@ -370,7 +366,7 @@ std::string when_it_goes(const process_profile& process, const report_options& o
   std::vector<table_column> heads = {{"allocated"}, {"error"},     {"25%"},   {"50%"},           {"75%"},
                                      {"90%"},       {"elsewhere"}, {"never"}, {"function", true}};
   if (process.full) drop_column(heads, rows, 1);
-  return heading(paint, "When it goes away", "time until 25%, 50%, 75% and 90% of the bytes are gone") +
+  return section_heading(paint, "When it goes away", "time until 25%, 50%, 75% and 90% of the bytes are gone") +
          format_table(heads, rows, paint, options.columns);
 }
 
@@ -392,12 +388,12 @@ std::string who_frees_it(const process_profile& process, const report_options& o
   if (rows.empty()) return "";
   std::vector<table_column> heads = {{"freed"}, {"error"}, {"allocated in", true}, {"share"}, {"freed in", true}};
   if (process.full) drop_column(heads, rows, 1);
-  return heading(paint, "Who frees it", "the function that freed most of each, and how much of it") +
+  return section_heading(paint, "Who frees it", "the function that freed most of each, and how much of it") +
          format_table(heads, rows, paint, options.columns);
 }
 
 std::string findings_text(const process_profile& process, const palette& paint, int columns) {
-  std::string text = heading(paint, "Findings");
+  std::string text = section_heading(paint, "Findings");
   if (process.findings.empty())
     return text + (process.full ? "  Nothing stands out.\n" : "  Nothing stands out beyond the sampling error.\n");
   for (const analyze::finding& one : process.findings) {

@@ -1,5 +1,7 @@
 #include "instruments/cli/report_table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace tenure::cli {
@@ -78,6 +80,10 @@ std::string shorten_function(std::string_view function, int width) {
                                                                                    : function);
   if (display_columns(result) > width) result = without_template_arguments(result);
   return keep_end(result, width);
+}
+
+std::string section_heading(const palette& paint, std::string_view title, std::string_view rest) {
+  return fmt::format("\n{}{}{}{}{}\n", paint.bold, title, paint.reset, rest.empty() ? "" : "  ", rest);
 }
 
 std::string format_table(const std::vector<table_column>& columns, const std::vector<table_row>& rows,

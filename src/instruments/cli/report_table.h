@@ -19,6 +19,9 @@ struct table_row {
   std::string note;  // a line of its own below the row; may be empty
 };
 
+// The line above a table: an empty one, then "What it is  what more there is to say".
+std::string section_heading(const palette& paint, std::string_view title, std::string_view rest = {});
+
 // The last column takes what is left of the line and is cut to it; the others are as wide as they need be.
 std::string format_table(const std::vector<table_column>& columns, const std::vector<table_row>& rows,
                          const palette& paint, int line_columns);

@@ -47,8 +47,12 @@ std::string sentence_for(int descriptor, std::string_view sentence) {
   return wrapped(sentence, text_columns(descriptor), 0);
 }
 
-int fail(int exit_code, std::string_view sentence) {
+void say(std::string_view sentence) {
   write_all(STDERR_FILENO, sentence_for(STDERR_FILENO, "tenure: " + std::string(sentence)));
+}
+
+int fail(int exit_code, std::string_view sentence) {
+  say(sentence);
   return exit_code;
 }
 

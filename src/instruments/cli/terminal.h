@@ -21,6 +21,8 @@ int text_columns(int descriptor, int usual = 80);
 
 // A sentence as a line of its own: on a terminal broken between words, elsewhere left whole for whoever searches it.
 std::string sentence_for(int descriptor, std::string_view sentence);
+// A sentence of the command on standard error: "tenure: ..."
+void say(std::string_view sentence);
 
 // Says to standard error why the command ends, and returns what it ends with.
 int fail(int exit_code, std::string_view sentence);

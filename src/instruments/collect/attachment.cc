@@ -18,6 +18,7 @@
 #include <system_error>
 #include <utility>
 
+#include "instruments/collect/descriptor.h"
 #include "instruments/collect/process_files.h"
 #include "instruments/collect/region_reader.h"
 #include "instruments/collect/session_watch.h"
@@ -31,20 +32,6 @@ constexpr std::uint64_t copy_pause_ns = 20'000'000;
 // A process that allocates leaves within microseconds; one that does not leaves when it does.
 constexpr std::uint64_t leave_patience_ns = 300'000'000;
 
-class descriptor {
- public:
-  explicit descriptor(int value) : value_(value) {}
-  descriptor(descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
-  descriptor& operator=(descriptor&&) = delete;
-  ~descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  int get() const { return value_; }
-
- private:
-  int value_;
-};
-
 fs::path folder_of(const attachable& process, std::uint32_t attached_pid) {
   return fs::path(wire::bells_folder) /
          fmt::format("{}{}.{}{}", wire::bells_prefix, process.user_id, attached_pid, wire::attached_suffix);
@@ -57,7 +44,7 @@ bool is_attended(const fs::path& folder) {
 }
 
 // What an attacher left that was killed: whoever still tells there is asked to leave.
-void clear_stale(const fs::path& folder) {
+void clear_stale_attachments(const fs::path& folder) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     if (!parse_region_name(entry.path().filename().string())) continue;
@@ -121,7 +108,7 @@ std::expected<attached_folder, attach_failure> attached_folder::make(const attac
     }
     if (errno != EEXIST && errno != ENOTEMPTY) return std::unexpected(failed(path.string() + " cannot be made", errno));
     if (is_attended(path)) break;
-    clear_stale(path);
+    clear_stale_attachments(path);
   }
   return std::unexpected(attach_failure{
       attach_refusal::cannot,

@@ -10,24 +10,13 @@
 #include <array>
 #include <cerrno>
 
+#include "instruments/collect/descriptor.h"
 #include "instruments/collect/process_files.h"
 #include "instruments/collect/session_watch.h"
 #include "instruments/collect/unwatched.h"
 
 namespace tenure::collect {
 namespace {
-
-class descriptor {
- public:
-  explicit descriptor(int value) : value_(value) {}
-  ~descriptor() { ::close(value_); }
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  int get() const { return value_; }
-
- private:
-  int value_;
-};
 
 // While we run, orphans of the watched processes become our children, not init's, so that their end is seen too.
 class subreaper {

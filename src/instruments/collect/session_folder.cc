@@ -36,7 +36,7 @@ bool is_owner_gone(const fs::path& folder) {
 }
 
 // Removes what earlier runs of this user left in `parent`. A living run holds a lock on its folder.
-void clear_stale(const fs::path& parent) {
+void clear_stale_sessions(const fs::path& parent) {
   std::error_code error;
   for (fs::directory_iterator entry(parent, error), end; !error && entry != end; entry.increment(error)) {
     const fs::path& path = entry->path();
@@ -62,7 +62,7 @@ std::expected<session_folder, std::string> session_folder::create() {
     std::error_code error;
     const fs::path parent = fs::canonical(candidate, error);
     if (error) continue;
-    clear_stale(parent);
+    clear_stale_sessions(parent);
     const fs::path path = parent / fmt::format("{}{}.{:08x}{:08x}", name_prefix, ::getpid(), random(), random());
     if (::mkdir(path.c_str(), 0700) != 0) {
       reasons +=

@@ -22,7 +22,7 @@ constexpr std::uint64_t fast_tick_ns = millisecond_ns / 10;
 constexpr std::uint64_t usual_recorded_tick_ns = 2 * millisecond_ns;
 constexpr std::uint64_t longest_tick_ns = 500 * millisecond_ns;
 // The collector's own processor time stays below one in so many of the time that passes.
-constexpr std::uint64_t cost_divisor = 250;
+constexpr std::uint64_t tick_cost_divisor = 250;
 // What opening a region and mapping it may take, once.
 constexpr std::uint64_t beginning_ns = millisecond_ns / 2;
 constexpr double urgent_ring_fill = 0.25;
@@ -159,7 +159,7 @@ void session_watch::choose_next_tick(double fullest, std::uint64_t now_ns) {
   const std::uint64_t processor_ns = run_.cost.processor_ns;
   const std::uint64_t tick_cost_ns = processor_ns - std::min(processor_ns, run_.cost.smaps_ns);
   const std::uint64_t allowance_ns = 10 * millisecond_ns + watches_.size() * beginning_ns;
-  const bool is_costly = tick_cost_ns > allowance_ns + elapsed_ns / cost_divisor;
+  const bool is_costly = tick_cost_ns > allowance_ns + elapsed_ns / tick_cost_divisor;
   if (writer_ != nullptr) {
     // A program that tells everything may fill its ring within some milliseconds. To look when little has come costs
     // more than to read that little.

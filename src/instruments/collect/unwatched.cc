@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t pause_ns = 100'000'000;
 // Of the processor's time the walks may take one in so many.
-constexpr std::uint64_t cost_divisor = 500;
+constexpr std::uint64_t walk_cost_divisor = 500;
 constexpr std::size_t process_limit = 10'000;  // of one tree
 
 std::vector<std::uint32_t> descendants() {
@@ -40,7 +40,7 @@ void unwatched_programs::walk(std::uint64_t now_ns, const std::function<bool(std
     one = seen_.erase(one);
   }
   for (const std::uint32_t pid : strangers) see(pid, now_ns);
-  next_walk_ns_ = now_ns + std::max(pause_ns, (own_processor_ns() - begin_ns) * cost_divisor);
+  next_walk_ns_ = now_ns + std::max(pause_ns, (own_processor_ns() - begin_ns) * walk_cost_divisor);
 }
 
 void unwatched_programs::see(std::uint32_t pid, std::uint64_t now_ns) {

@@ -7,7 +7,7 @@
 namespace tenure::exporting {
 namespace {
 
-constexpr std::string_view head =
+constexpr std::string_view column_names =
     "pid,program,function,allocated_blocks,allocated_bytes,freed_blocks,freed_bytes,freed_by_another_thread_blocks,"
     "freed_by_another_thread_bytes,moment_blocks,moment_bytes,never_freed_blocks,never_freed_bytes,own_peak_blocks,"
     "own_peak_bytes,lifetime_ns,frees_blocks,frees_bytes,stack\r\n";
@@ -25,7 +25,7 @@ std::string field(std::string_view text) {
 }  // namespace
 
 std::string write_csv(const analyze::exact_report& report) {
-  std::string text(head);
+  std::string text(column_names);
   // What an imported recording does not tell is left empty.
   const auto knows = [&](std::uint64_t what) { return !report.source || (report.source->gaps & what) == 0; };
   for (const analyze::exact_process& process : report.processes) {

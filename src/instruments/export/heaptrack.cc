@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint64_t ns_per_ms = 1'000'000;
 constexpr std::size_t piece_bytes = 256 * 1024;
 // The oldest heaptrack that writes this version of the format so.
-constexpr std::string_view head = "v 10400 3\n";
+constexpr std::string_view file_head = "v 10400 3\n";
 
 class heaptrack_writer {
  public:
@@ -27,7 +27,7 @@ class heaptrack_writer {
     std::string command;
     for (const std::string& word : record_.command_line) command += (command.empty() ? "" : " ") + word;
     std::replace(command.begin(), command.end(), '\n', ' ');
-    text_ = head;
+    text_ = file_head;
     add("X {}\n", command);
     text_of(record_.executable);
   }

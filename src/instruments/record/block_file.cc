@@ -11,16 +11,15 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <system_error>
 #include <utility>
+
+#include "instruments/record/reason.h"
 
 namespace tenure::record {
 namespace {
 
 constexpr int compression_level = 1;
 constexpr std::uint64_t released_bytes = 16 << 20;  // at a time; of whole OS pages
-
-std::string reason() { return std::generic_category().message(errno); }
 
 std::uint64_t checksum_of(const block_header& header, std::span<const std::uint8_t> stored) {
   const std::uint64_t seed = XXH3_64bits(&header, offsetof(block_header, checksum));

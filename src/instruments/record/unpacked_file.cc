@@ -8,19 +8,17 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <system_error>
 #include <utility>
 #include <vector>
+
+#include "instruments/record/reason.h"
 
 namespace tenure::record {
 namespace {
 
 constexpr std::size_t piece_bytes = 256 << 10;
 constexpr int any_gzip_window = 15 + 16;
-
-std::string reason() { return std::generic_category().message(errno); }
 
 enum class packing { unknown, plain, gzip, zstd };
 

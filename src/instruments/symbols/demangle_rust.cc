@@ -17,7 +17,7 @@
 namespace tenure::symbols {
 namespace {
 
-constexpr int depth_limit = 128;                   // of the grammar
+constexpr int grammar_depth_limit = 128;
 constexpr std::size_t text_limit_bytes = 1 << 16;  // back references can make a short symbol endless
 
 void append_utf8(std::string& to, std::uint32_t point) {
@@ -102,7 +102,7 @@ class v0_reader {
 
   struct deeper {
     explicit deeper(v0_reader& reader) : of(reader) {
-      if (++of.depth_ > depth_limit) of.failed_ = true;
+      if (++of.depth_ > grammar_depth_limit) of.failed_ = true;
     }
     ~deeper() { --of.depth_; }
     v0_reader& of;

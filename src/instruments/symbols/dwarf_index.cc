@@ -10,8 +10,8 @@
 namespace tenure::symbols {
 namespace {
 
-constexpr int depth_limit = 200;    // of a tree; a damaged file must not exhaust the stack
-constexpr int reference_limit = 8;  // abstract origin, specification, and what they refer to
+constexpr int tree_depth_limit = 200;  // a damaged file must not exhaust the stack
+constexpr int reference_limit = 8;     // abstract origin, specification, and what they refer to
 
 // The linker gives address 0 to ranges of functions that it left out.
 bool is_plausible(std::uint64_t begin, std::uint64_t end) { return begin != 0 && begin < end; }
@@ -70,7 +70,7 @@ std::uint64_t number_attribute(Dwarf_Die die, unsigned name) {
 // The inlined calls that hold the address, outermost first, below `parent`.
 void collect_inlined(Dwarf_Die parent, std::uint64_t address, std::vector<Dwarf_Die>& chain, int depth) {
   Dwarf_Die child;
-  if (depth > depth_limit || dwarf_child(&parent, &child) != 0) return;
+  if (depth > tree_depth_limit || dwarf_child(&parent, &child) != 0) return;
   do {
     const int tag = dwarf_tag(&child);
     const bool is_inlined = tag == DW_TAG_inlined_subroutine;
@@ -90,7 +90,7 @@ struct dwarf_index::scope_walk {
 
   void children(Dwarf_Die parent, std::size_t scope, int depth) {
     Dwarf_Die child;
-    if (depth > depth_limit || dwarf_child(&parent, &child) != 0) return;
+    if (depth > tree_depth_limit || dwarf_child(&parent, &child) != 0) return;
     do {
       switch (dwarf_tag(&child)) {
         case DW_TAG_subprogram:

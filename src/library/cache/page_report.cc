@@ -14,11 +14,11 @@
 
 #include "core/base/check.h"
 #include "library/cache/page_core.h"
+#include "library/cache/page_words.h"
 
 namespace tenure::detail {
 namespace {
 
-constexpr const char* kind = "page pool";
 constexpr std::size_t told_holders = 8;
 
 call_site site_at(std::uint64_t address) noexcept {
@@ -130,7 +130,7 @@ void page_core::tell_holder(const page_holder& of) const {
   std::string what = "page " + std::to_string(of.page.number) + " of " + of.file + " has ";
   what += of.is_writer ? "a writer" : std::to_string(of.pins) + (of.pins == 1 ? " pin" : " pins");
   if (of.thread != 0) what += ", by thread " + std::to_string(of.thread);
-  resources::write_summary(what.c_str(), kind, name(),
+  resources::write_summary(what.c_str(), page_pool_kind, name(),
                            {{of.pins == 1 ? "pinned" : "the last of them pinned", &of.site}});
 }
 
@@ -190,13 +190,14 @@ bool page_core::report_left(const call_site& here) const {
   for (const page_holder& each : left) pins += each.pins;
   const std::string what = "pool destroyed with " + std::to_string(pins) + " pins, the first of them of page " +
                            std::to_string(first.page.number) + " of " + first.file;
-  resources::report_misuse(what.c_str(), this, 0, kind, name(), {{"pinned", &first.site}, {"destroyed", &here}});
+  resources::report_misuse(what.c_str(), this, 0, page_pool_kind, name(),
+                           {{"pinned", &first.site}, {"destroyed", &here}});
   return true;
 }
 
 void page_core::report_unwritten(const std::string& why) const {
   const std::string what = std::to_string(statistics().dirty_pages) + " dirty pages are lost: " + why;
-  resources::write_summary(what.c_str(), kind, name(), {});
+  resources::write_summary(what.c_str(), page_pool_kind, name(), {});
 }
 
 // --- figures

@@ -11,7 +11,6 @@
 namespace tenure::detail {
 namespace {
 
-constexpr const char* kind = "page pool";
 constexpr std::size_t most_ended = 1024;
 
 struct ended_word {
@@ -35,7 +34,7 @@ word_list& words() {
 
 void report(const std::string& what, const void* word, const page_word& of, const call_site* ended,
             const call_site& here, const char* here_is) {
-  resources::report_misuse((what + " of " + of.page).c_str(), word, 0, kind, of.pool.c_str(),
+  resources::report_misuse((what + " of " + of.page).c_str(), word, 0, page_pool_kind, of.pool.c_str(),
                            {{"pinned", &of.pinned}, {"ended first", ended}, {here_is, &here}});
 }
 

@@ -12,6 +12,9 @@
 
 namespace tenure::detail {
 
+// As a report calls it.
+inline constexpr const char* page_pool_kind = "page pool";
+
 struct page_word {
   page_core* core = nullptr;
   page_slot* slot = nullptr;

@@ -14,7 +14,7 @@ namespace tenure::gc {
 
 namespace {
 
-void live();
+void run_finalizers();
 
 struct destructor_queue {
   lock guard;
@@ -23,7 +23,7 @@ struct destructor_queue {
   char* running = nullptr;
   const thread_state* runner = nullptr;  // the thread that runs it
   std::atomic<std::uint32_t> signal{0};
-  worker thread{live, true};
+  worker thread{run_finalizers, true};
 };
 
 destructor_queue& queue() {
@@ -56,7 +56,7 @@ void free_if_no_cycle() noexcept {
   end_abandoned();
 }
 
-void live() {
+void run_finalizers() {
   destructor_queue& all = queue();
   for (;;) {
     const std::uint32_t seen = all.signal.load(std::memory_order_acquire);

@@ -10,17 +10,17 @@ namespace tenure::gc {
 
 namespace {
 
-void live();
+void prefault_windows();
 
 struct prefaulter {
-  worker thread{live, false};
+  worker thread{prefault_windows, false};
   std::atomic<std::uint32_t> signal{0};
 };
-constinit prefaulter self;
+constinit prefaulter the_prefaulter;
 
-void live() {
+void prefault_windows() {
   for (;;) {
-    const std::uint32_t seen = self.signal.load(std::memory_order_acquire);
+    const std::uint32_t seen = the_prefaulter.signal.load(std::memory_order_acquire);
     window& all = window::get();
     while (all.prepare_chunk()) continue;
     if (all.end_block() == 0) {
@@ -28,7 +28,7 @@ void live() {
       const holding guard(cycle_lock());
       all.return_ready(0);
     }
-    self.signal.wait(seen, std::memory_order_acquire);
+    the_prefaulter.signal.wait(seen, std::memory_order_acquire);
   }
 }
 
@@ -40,11 +40,11 @@ void request_prefault() noexcept {
 #else
   constexpr bool is_wanted = true;
 #endif
-  if (!is_wanted || !self.thread.start()) return;
-  self.signal.fetch_add(1, std::memory_order_release);
-  self.signal.notify_one();
+  if (!is_wanted || !the_prefaulter.thread.start()) return;
+  the_prefaulter.signal.fetch_add(1, std::memory_order_release);
+  the_prefaulter.signal.notify_one();
 }
 
-void reset_prefault_in_child() noexcept { self.thread.reset(); }
+void reset_prefault_in_child() noexcept { the_prefaulter.thread.reset(); }
 
 }  // namespace tenure::gc

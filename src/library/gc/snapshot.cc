@@ -61,9 +61,9 @@ struct found_edge {
 };
 
 template <class Graph>
-class walk {
+class snapshot_walk {
  public:
-  walk(heap_state& heap, Graph& into) : heap_(heap), into_(into) {}
+  snapshot_walk(heap_state& heap, Graph& into) : heap_(heap), into_(into) {}
 
   void run() {
     from_roots();
@@ -269,7 +269,7 @@ heap_snapshot::heap_snapshot(const heap& of) : graph_(std::make_unique<graph>())
   {
     const holding guard(cycle_lock());
     const stopped_world stopped(nullptr);
-    walk(of.state(), *graph_).run();
+    snapshot_walk(of.state(), *graph_).run();
   }
   find_retained(*graph_);
 }

@@ -35,7 +35,7 @@ void for_each_dead(heap_state& heap, Visit visit) {
   });
 }
 
-bool is_dead(void* target) noexcept {
+bool is_unmarked(void* target) noexcept {
   window& all = window::get();
   return all.holds(target) && !all.place(target).is_alive();
 }
@@ -51,7 +51,7 @@ void forget_dead_peers(const cell_place& at) noexcept {
   for (; count != 0; --count, element += type->element_bytes) {
     for (std::uint32_t i = 0; i < type->slot_count; ++i) {
       void* target = read_slot(element + offsets[i]);
-      if (target != nullptr && is_dead(target)) {
+      if (target != nullptr && is_unmarked(target)) {
         __atomic_store_n(reinterpret_cast<void**>(element + offsets[i]), nullptr, __ATOMIC_RELEASE);
       }
     }

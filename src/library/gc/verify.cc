@@ -31,8 +31,8 @@ std::string type_name(const char* cell) {
   std::abort();
 }
 
-struct walk {
-  explicit walk(heap_state& of) : heap(of) {}
+struct verification {
+  explicit verification(heap_state& of) : heap(of) {}
 
   // Or of another heap, where a root may lead.
   cell_place expect_object(const arrival& how) const {
@@ -113,7 +113,7 @@ slots_and_pairs slots_in_cell(char* cell) {
 }
 
 arrivals walk_from_roots(heap_state& heap) {
-  walk from(heap);
+  verification from(heap);
   {
     const holding guard(threads_lock());
     for (thread_state* at = first_thread(); at != nullptr; at = at->next) {

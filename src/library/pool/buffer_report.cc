@@ -13,7 +13,7 @@
 namespace tenure::detail {
 namespace {
 
-constexpr const char* kind = "buffer pool";
+constexpr const char* buffer_pool_kind = "buffer pool";
 constexpr unsigned char returned_fill = 0xdb;
 
 call_site site_at(std::uint64_t address) noexcept {
@@ -81,7 +81,7 @@ void buffer_store::report(const char* what, const buffer_header* about, const ch
   const call_site here = resources::capture_site();
   const sites known = sites_of(about);
   resources::report_misuse(
-      what, about->bytes, about->size, kind, name(),
+      what, about->bytes, about->size, buffer_pool_kind, name(),
       {{"taken", &known.taken}, {"last sliced", &known.sliced}, {"came back", &known.returned}, {here_is, &here}});
 }
 
@@ -93,7 +93,7 @@ bool buffer_store::report_left(const call_site& here) const noexcept {
   std::snprintf(what, sizeof what, "pool destroyed with %llu buffers in use, the first of them",
                 static_cast<unsigned long long>(left.size()));
   const sites known = sites_of(first.header);
-  resources::report_misuse(what, first.bytes, first.size, kind, name(),
+  resources::report_misuse(what, first.bytes, first.size, buffer_pool_kind, name(),
                            {{"taken", &known.taken}, {"last sliced", &known.sliced}, {"destroyed", &here}});
   return true;
 }

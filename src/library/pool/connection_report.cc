@@ -11,7 +11,7 @@
 namespace tenure::detail {
 namespace {
 
-constexpr const char* kind = "connection pool";
+constexpr const char* connection_pool_kind = "connection pool";
 
 std::string seconds_text(nanoseconds time) {
   char text[32];
@@ -27,7 +27,7 @@ std::string name_of_thread(std::uint32_t id) {
 }
 
 void write_about(const std::string& what, const char* name, const char* site_name, const call_site& site) {
-  resources::write_summary(what.c_str(), kind, name, {{site_name, &site}});
+  resources::write_summary(what.c_str(), connection_pool_kind, name, {{site_name, &site}});
 }
 
 }  // namespace
@@ -122,7 +122,7 @@ bool connection_core::report_abandoned(const call_site& here) const {
   if (left == 0) return false;
   const std::string what = "pool destroyed with " + std::to_string(left) +
                            " of its connections out, for the longest time connection " + std::to_string(oldest.number);
-  resources::report_misuse(what.c_str(), oldest.connection, 0, kind, name(),
+  resources::report_misuse(what.c_str(), oldest.connection, 0, connection_pool_kind, name(),
                            {{"borrowed", &oldest.site}, {"destroyed", &here}});
   return true;
 }

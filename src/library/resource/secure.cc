@@ -17,14 +17,14 @@
 namespace tenure {
 namespace {
 
-constexpr std::size_t largest_alignment = 16;
+constexpr std::size_t secret_alignment = 16;
 
 // Stands before a secret.
 struct secret_header {
   std::uint64_t canary;
   std::uint64_t bytes;
 };
-static_assert(sizeof(secret_header) == largest_alignment);
+static_assert(sizeof(secret_header) == secret_alignment);
 
 constexpr std::size_t overhead_bytes = sizeof(secret_header) + sizeof(std::uint64_t);
 
@@ -68,7 +68,7 @@ secure::~secure() {
 }
 
 void* secure::do_allocate(std::size_t bytes, std::size_t alignment) {
-  if (bytes > PTRDIFF_MAX / 4 || alignment > largest_alignment) throw std::bad_alloc();
+  if (bytes > PTRDIFF_MAX / 4 || alignment > secret_alignment) throw std::bad_alloc();
   auto* const begin = static_cast<char*>(blocks_->allocate(bytes + overhead_bytes));
   char* const secret = begin + sizeof(secret_header);
   try {

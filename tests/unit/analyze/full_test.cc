@@ -15,7 +15,7 @@ namespace {
 
 using test::made_block;
 
-constexpr std::uint64_t end_ns = 8'000'000'000;
+constexpr std::uint64_t length_ns = 8'000'000'000;
 
 collect::memory_map map_at(std::uint64_t time_ns) {
   collect::memory_map map;
@@ -35,10 +35,10 @@ collect::memory_map map_at(std::uint64_t time_ns) {
 collect::process_record watched_process() {
   collect::process_record record = test::made_process();
   record.end = collect::process_end::exited;
-  record.end_ns = test::made_start_ns + end_ns;
+  record.end_ns = test::made_start_ns + length_ns;
   for (std::uint64_t i = 0; i < 100; ++i)
-    record.resident.push_back({test::made_start_ns + i * end_ns / 100, (i % 17) << 20});
-  record.maps.push_back(map_at(test::made_start_ns + end_ns / 3));
+    record.resident.push_back({test::made_start_ns + i * length_ns / 100, (i % 17) << 20});
+  record.maps.push_back(map_at(test::made_start_ns + length_ns / 3));
   record.exit_map = map_at(record.end_ns);
   record.has_exit_map = true;
   return record;
@@ -119,7 +119,7 @@ void expect_same(const std::vector<site_group>& counted, const std::vector<site_
 void expect_same_both_ways(std::uint32_t seed) {
   const std::vector<made_block> blocks = test::thrown_blocks(seed, 3000);
   const test::made_file file;
-  test::write_recording(file.path(), blocks, test::made_process(), end_ns);
+  test::write_recording(file.path(), blocks, test::made_process(), length_ns);
   auto reader = collect::recording_reader::open(file.path());
   ASSERT_TRUE(reader) << reader.error();
   symbols::symbolizer symbolizer;
@@ -175,7 +175,7 @@ TEST(Full, UsableBytesAreThoseOfTheSizeClasses) {
   blocks[1].bytes = 16;    // just one
   blocks[2].bytes = 5000;  // of none: whole pages
   const test::made_file file;
-  test::write_recording(file.path(), blocks, test::made_process(), end_ns);
+  test::write_recording(file.path(), blocks, test::made_process(), length_ns);
   auto reader = collect::recording_reader::open(file.path());
   ASSERT_TRUE(reader);
   collect::process_record record = watched_process();
@@ -189,7 +189,7 @@ TEST(Full, UsableBytesAreThoseOfTheSizeClasses) {
 // A process that told nothing, and a recording of another process: neither is taken for the other.
 TEST(Full, AProcessIsMatchedByWhoItIs) {
   const test::made_file file;
-  test::write_recording(file.path(), test::thrown_blocks(1, 100), test::made_process(), end_ns);
+  test::write_recording(file.path(), test::thrown_blocks(1, 100), test::made_process(), length_ns);
   auto reader = collect::recording_reader::open(file.path());
   ASSERT_TRUE(reader);
   collect::process_record other = watched_process();
@@ -203,7 +203,7 @@ TEST(Full, AProcessIsMatchedByWhoItIs) {
 
 TEST(Full, ACutRecordingSaysSo) {
   const test::made_file file;
-  test::write_recording(file.path(), test::thrown_blocks(1, 2000), test::made_process(), end_ns);
+  test::write_recording(file.path(), test::thrown_blocks(1, 2000), test::made_process(), length_ns);
   std::filesystem::resize_file(file.path(), std::filesystem::file_size(file.path()) * 3 / 4);
   auto reader = collect::recording_reader::open(file.path());
   ASSERT_TRUE(reader);

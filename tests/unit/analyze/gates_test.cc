@@ -13,7 +13,7 @@ namespace {
 
 using thrown_run = std::map<std::vector<std::string>, std::uint64_t>;
 
-run_figures run_of(const thrown_run& from) {
+run_figures gated_run(const thrown_run& from) {
   run_figures result;
   for (const auto& [frames, bytes] : from) {
     site_figures& one = result.by_site[frames];
@@ -27,7 +27,7 @@ run_figures run_of(const thrown_run& from) {
 }
 
 difference compared(const thrown_run& before, const thrown_run& after) {
-  return compare(std::array{run_of(before)}, std::array{run_of(after)}, measure::held_bytes);
+  return compare(std::array{gated_run(before)}, std::array{gated_run(after)}, measure::held_bytes);
 }
 
 gate most(std::uint64_t amount, const char* name = "", measure of = measure::held_bytes) {
@@ -105,9 +105,9 @@ TEST(Gates, ACallSiteIsJudgedByItself) {
 }
 
 TEST(Gates, WhatBaselinesDifferByIsAllowedToo) {
-  const std::array before = {run_of({{{"a"}, 1000}}), run_of({{{"a"}, 1100}}), run_of({{{"a"}, 900}})};
+  const std::array before = {gated_run({{{"a"}, 1000}}), gated_run({{{"a"}, 1100}}), gated_run({{{"a"}, 900}})};
   for (const auto& [bytes, is_kept] : {std::pair{1250, true}, {1251, false}}) {
-    const std::array after = {run_of({{{"a"}, static_cast<std::uint64_t>(bytes)}})};
+    const std::array after = {gated_run({{{"a"}, static_cast<std::uint64_t>(bytes)}})};
     EXPECT_EQ(judge(growth(0.05, 0), compare(before, after, measure::held_bytes), 5).is_kept(), is_kept) << bytes;
   }
 }

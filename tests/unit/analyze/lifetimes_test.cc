@@ -15,7 +15,7 @@ namespace {
 
 using test::made_block;
 
-constexpr std::uint64_t end_ns = 1'000'000'000'000;
+constexpr std::uint64_t life_ns = 1'000'000'000'000;
 
 struct life {
   std::uint64_t age = 0;
@@ -133,7 +133,7 @@ class LifetimesTest : public ::testing::Test {
     EXPECT_EQ(report.processes.size(), 1u);
     return std::move(report.processes.at(0));
   }
-  void SetUp() override { test::write_recording(file.path(), blocks, test::made_process(), end_ns); }
+  void SetUp() override { test::write_recording(file.path(), blocks, test::made_process(), life_ns); }
 
   std::uint64_t allocated_between(std::uint64_t from_ns, std::uint64_t to_ns) const {
     std::uint64_t bytes = 0;
@@ -164,7 +164,7 @@ class LifetimesTest : public ::testing::Test {
       (is_freed ? freed : left) += amount;
       if (is_freed && one.freer != one.thread) elsewhere += amount;
       if (is_freed && age_bytes * 10 <= live_before(one.to_ns)) short_lived += amount;
-      const std::uint64_t last_ns = is_freed ? written(one.to_ns) : test::made_start_ns + end_ns;
+      const std::uint64_t last_ns = is_freed ? written(one.to_ns) : test::made_start_ns + life_ns;
       by_time.push_back({last_ns - written(one.from_ns), one.bytes, is_freed});
       by_bytes.push_back({age_bytes, one.bytes, is_freed});
     }
@@ -242,7 +242,7 @@ TEST_F(LifetimesTest, FreeSitesAreByTheFunctionsOfBothStacks) {
     const std::string freed_in = one.free_stack == record::no_stack ? "[not told]" : names[one.free_stack];
     expected[{names[one.stack], freed_in, one.thread == one.freer}] += {1, one.bytes};
   }
-  test::write_recording(file.path(), blocks, test::made_process(), end_ns);
+  test::write_recording(file.path(), blocks, test::made_process(), life_ns);
   const life_process process = analyze({});
   EXPECT_TRUE(process.knows_free_stacks);
   EXPECT_EQ(process.free_sites.size(), expected.size());

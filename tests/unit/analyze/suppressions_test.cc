@@ -39,7 +39,7 @@ TEST(Suppressions, PatternsMeanTheirRegularExpression) {
   }
 }
 
-frame named(const char* function, const char* file = "") {
+frame frame_named(const char* function, const char* file = "") {
   frame one;
   one.function = function;
   one.file = file;
@@ -66,11 +66,12 @@ struct made_stacks {
     profile.record.stacks.push_back({{0, 6, 6}, collect::stack_end::limit});
     profile.record.stacks.push_back({{0, 7, 1, 3}, {}});
     profile.record.stacks.push_back({{0, 8, 1, 3}, {}});
-    profile.frames = {{named("malloc")},       {named("shop::load", "/src/shop/load.cc"), named("shop::open")},
-                      {named("work")},         {named("main", "/src/main.cc")},
-                      {named("plug::grow")},   {named("plug::add")},
-                      {named("__libc_start")}, {named("_IO_file_doallocate")},
-                      {named("strdup")}};
+    profile.frames = {
+        {frame_named("malloc")},       {frame_named("shop::load", "/src/shop/load.cc"), frame_named("shop::open")},
+        {frame_named("work")},         {frame_named("main", "/src/main.cc")},
+        {frame_named("plug::grow")},   {frame_named("plug::add")},
+        {frame_named("__libc_start")}, {frame_named("_IO_file_doallocate")},
+        {frame_named("strdup")}};
   }
   bool takes(const char* rules, std::uint32_t stack) {
     suppressions of;

@@ -14,6 +14,7 @@
 
 using namespace tenure;
 
+namespace gc_allocation_tests {
 namespace {
 
 struct item {
@@ -222,3 +223,4 @@ TEST(pace, what_a_growing_heap_takes_follows_what_lives) {
 }
 
 }  // namespace
+}  // namespace gc_allocation_tests

@@ -21,6 +21,7 @@
 
 using namespace tenure;
 
+namespace gc_budget_tests {
 namespace {
 
 struct item {
@@ -32,7 +33,7 @@ void make_garbage(gc::heap& heap, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes / sizeof(item); ++i) heap.make<item>();
 }
 
-class budget : public testing::TestWithParam<gc::plan> {};
+class budget : public ::testing::TestWithParam<gc::plan> {};
 
 // The account holds the blocks, and what a heap leaves is nobody's.
 TEST_P(budget, an_account_above_holds_what_heaps_do) {
@@ -217,7 +218,7 @@ TEST(processor_share, fades_by_half_in_a_second) {
   EXPECT_NEAR(share.percent(now_ns + 1'000'000'000, 1), 25, 1);
 }
 
-class groups : public testing::Test {
+class groups : public ::testing::Test {
  protected:
   groups() : root_(std::filesystem::temp_directory_path() / ("tenure-groups-" + std::to_string(::getpid()))) {}
   ~groups() override { std::filesystem::remove_all(root_); }
@@ -251,3 +252,4 @@ TEST_F(groups, quotas_of_the_first_version_count) {
 }
 
 }  // namespace
+}  // namespace gc_budget_tests

@@ -77,10 +77,10 @@ struct collecting_often {
 inline void PrintTo(const collecting_often& of, std::ostream* out) { *out << of.name; }
 
 inline auto heaps_that_collect() {
-  return testing::Values(collecting_often{"mark_sweep_each", gc::plan::mark_sweep, 1},
-                         collecting_often{"lazy_each_third", gc::plan::mark_sweep_lazy, 3},
-                         collecting_often{"sticky_each_third", gc::plan::sticky_concurrent, 3},
-                         collecting_often{"sticky", gc::plan::sticky_concurrent, 0});
+  return ::testing::Values(collecting_often{"mark_sweep_each", gc::plan::mark_sweep, 1},
+                           collecting_often{"lazy_each_third", gc::plan::mark_sweep_lazy, 3},
+                           collecting_often{"sticky_each_third", gc::plan::sticky_concurrent, 3},
+                           collecting_often{"sticky", gc::plan::sticky_concurrent, 0});
 }
 inline std::string heap_name(const testing::TestParamInfo<collecting_often>& of) { return of.param.name; }
 

@@ -12,6 +12,7 @@
 
 using namespace tenure;
 
+namespace gc_destructor_tests {
 namespace {
 
 struct quiet {
@@ -44,7 +45,7 @@ struct teller {
   record* log = nullptr;
 };
 
-class destructor : public testing::TestWithParam<gc::plan> {
+class destructor : public ::testing::TestWithParam<gc::plan> {
  protected:
   void finish() {
     heap_.collect();
@@ -196,3 +197,4 @@ TEST(destructor_death_test, a_heap_that_a_managed_object_destroys_ends_the_progr
 INSTANTIATE_TEST_SUITE_P(plans, destructor, test::collecting_plans(), test::plan_name);
 
 }  // namespace
+}  // namespace gc_destructor_tests

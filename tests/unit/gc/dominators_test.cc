@@ -10,6 +10,7 @@
 
 using namespace tenure;
 
+namespace gc_dominators_tests {
 namespace {
 
 using edges = std::vector<std::vector<std::uint32_t>>;
@@ -94,3 +95,4 @@ TEST(dominators, of_a_million_nodes_linked_both_ways_are_found) {
 }
 
 }  // namespace
+}  // namespace gc_dominators_tests

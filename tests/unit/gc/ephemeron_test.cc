@@ -24,6 +24,7 @@
 
 using namespace tenure;
 
+namespace gc_ephemeron_tests {
 namespace {
 
 constexpr std::uint64_t intact = 0x1234567890abcdef;
@@ -37,7 +38,7 @@ struct holder {
   gc::member<holder> next;
 };
 
-class ephemeron : public testing::TestWithParam<gc::plan> {
+class ephemeron : public ::testing::TestWithParam<gc::plan> {
  protected:
   test::any_heap heap_{{.name = "ephemeron", .plan = GetParam(), .verify = true, .poison = true}};
   gc::local<holder> make_holder(const gc::local<item>& key, const gc::local<item>& value) {
@@ -482,7 +483,7 @@ void run_graph(gc::heap& heap, std::uint32_t seed, int steps) {
     if (i % 500 != 499) continue;
     heap.collect();
     graph.check_exact();
-    if (testing::Test::HasFatalFailure()) return;
+    if (::testing::Test::HasFatalFailure()) return;
   }
 }
 
@@ -573,3 +574,4 @@ TEST(weak_map_death, says_where_it_has_to_be) {
 INSTANTIATE_TEST_SUITE_P(plans, ephemeron, test::collecting_plans(), test::plan_name);
 
 }  // namespace
+}  // namespace gc_ephemeron_tests

@@ -13,6 +13,7 @@
 
 using namespace tenure;
 
+namespace gc_faults_tests {
 namespace {
 
 struct item {
@@ -20,7 +21,7 @@ struct item {
   char bytes[200];
 };
 
-class faults : public testing::TestWithParam<gc::plan> {
+class faults : public ::testing::TestWithParam<gc::plan> {
  protected:
   void TearDown() override { gc::window::refuse_runs_after(0); }
 };
@@ -130,3 +131,4 @@ TEST(faults, stores_are_as_fast_as_ever_when_nobody_verifies) {
 INSTANTIATE_TEST_SUITE_P(plans, faults, test::collecting_plans(), test::plan_name);
 
 }  // namespace
+}  // namespace gc_faults_tests

@@ -15,6 +15,7 @@
 
 using namespace tenure;
 
+namespace gc_fork_tests {
 namespace {
 
 struct item {
@@ -207,3 +208,4 @@ TEST(fork, heaps_come_and_go_meanwhile) {
 }
 
 }  // namespace
+}  // namespace gc_fork_tests

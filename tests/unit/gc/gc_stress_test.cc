@@ -22,7 +22,7 @@ constexpr int scale = 1;
 constexpr int scale = 5;
 #endif
 
-class gc_stress : public testing::TestWithParam<gc::plan> {
+class gc_stress : public ::testing::TestWithParam<gc::plan> {
  protected:
   // Cycles of both kinds, one after the other, until told to stop.
   void start_collecting(gc::heap& heap) {
@@ -52,7 +52,7 @@ void mutate(gc::heap& heap, std::uint32_t seed) {
   for (int i = 0; i < 3000 * scale; ++i) {
     graph.step();
     if (i % 1000 == 999) graph.check_reachable();
-    if (testing::Test::HasFatalFailure()) return;
+    if (::testing::Test::HasFatalFailure()) return;
   }
   graph.settle();
   graph.check_exact();

@@ -16,6 +16,7 @@
 
 using namespace tenure;
 
+namespace gc_guardian_tests {
 namespace {
 
 constexpr std::uint64_t intact = 0x1234567890abcdef;
@@ -30,7 +31,7 @@ struct item {
   std::atomic<int>* destroyed = nullptr;
 };
 
-class guardian : public testing::TestWithParam<gc::plan> {
+class guardian : public ::testing::TestWithParam<gc::plan> {
  protected:
   gc::local<item> make() {
     gc::local<item> made = heap_.make<item>();
@@ -259,3 +260,4 @@ TEST_P(guardian, a_pin_keeps_an_object_where_it_is) {
 INSTANTIATE_TEST_SUITE_P(plans, guardian, test::collecting_plans(), test::plan_name);
 
 }  // namespace
+}  // namespace gc_guardian_tests

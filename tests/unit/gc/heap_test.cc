@@ -13,6 +13,7 @@
 
 using namespace tenure;
 
+namespace gc_heap_tests {
 namespace {
 
 struct item {
@@ -263,3 +264,4 @@ TEST(fragmentation, is_told_and_free_pages_go_back) {
 }
 
 }  // namespace
+}  // namespace gc_heap_tests

@@ -14,6 +14,7 @@
 
 using namespace tenure;
 
+namespace gc_layout_tests {
 namespace {
 
 struct item {
@@ -228,3 +229,4 @@ TEST(layout, names_are_the_compilers) {
 }
 
 }  // namespace
+}  // namespace gc_layout_tests

@@ -13,6 +13,7 @@
 
 using namespace tenure;
 
+namespace gc_lazy_sweep_tests {
 namespace {
 
 struct item {
@@ -28,7 +29,7 @@ struct counted {
 // The cycles that growth begins end as this one does: it is a full one, and nothing is swept when it returns.
 void run_cycle(gc::heap& heap) { heap.collect_young(); }
 
-class lazy_sweep : public testing::Test {
+class lazy_sweep : public ::testing::Test {
  protected:
   // Each tenth of so many is kept.
   void fill(std::size_t count) {
@@ -192,3 +193,4 @@ TEST(lazy_sweep_threads, threads_sweep_beside_each_other_and_beside_cycles) {
 }
 
 }  // namespace
+}  // namespace gc_lazy_sweep_tests

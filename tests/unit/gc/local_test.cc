@@ -9,6 +9,7 @@
 
 using namespace tenure;
 
+namespace gc_local_tests {
 namespace {
 
 struct item {
@@ -16,7 +17,7 @@ struct item {
   int value = 0;
 };
 
-class local_test : public testing::Test {
+class local_test : public ::testing::Test {
  protected:
   std::size_t live() {
     heap_.collect();
@@ -150,3 +151,4 @@ TEST_F(local_death_test, a_member_to_what_is_not_managed_ends_the_program) {
 }
 
 }  // namespace
+}  // namespace gc_local_tests

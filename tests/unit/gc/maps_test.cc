@@ -19,9 +19,10 @@ using test::id_of;
 using test::make_number;
 using test::number;
 
+namespace gc_maps_tests {
 namespace {
 
-class maps : public testing::TestWithParam<test::collecting_often> {
+class maps : public ::testing::TestWithParam<test::collecting_often> {
  protected:
   gc::heap heap_{GetParam().options()};
 };
@@ -114,7 +115,7 @@ void run(gc::heap& heap, auto look_closer) {
       change<Key>(heap, *map, reference, dice, i);
       if (i % 10 == 0) expect_same(*map, reference, Key::id_of);
       if (i % 10 == 5) look_closer(*map, reference);
-      ASSERT_FALSE(testing::Test::HasFatalFailure()) << "seed " << seed << " step " << i;
+      ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "seed " << seed << " step " << i;
     }
     map->clear();
     ASSERT_TRUE(map->empty() && map->begin() == map->end());
@@ -346,3 +347,4 @@ TEST_P(maps, lose_nothing_while_a_collector_never_rests) {
 INSTANTIATE_TEST_SUITE_P(heaps, maps, test::heaps_that_collect(), test::heap_name);
 
 }  // namespace
+}  // namespace gc_maps_tests

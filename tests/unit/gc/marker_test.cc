@@ -12,6 +12,7 @@
 
 using namespace tenure;
 
+namespace gc_marker_tests {
 namespace {
 
 using object = test::thing<false>;
@@ -71,3 +72,4 @@ TEST(marker, marks_what_only_roots_lead_to_with_any_stack) {
 }
 
 }  // namespace
+}  // namespace gc_marker_tests

@@ -18,6 +18,7 @@
 
 using namespace tenure;
 
+namespace gc_phantom_tests {
 namespace {
 
 struct plain {
@@ -30,7 +31,7 @@ struct ended {
   gc::member<ended> next;
 };
 
-class phantom : public testing::TestWithParam<gc::plan> {
+class phantom : public ::testing::TestWithParam<gc::plan> {
  protected:
   test::any_heap heap_{{.name = "phantom", .plan = GetParam(), .verify = true, .poison = true}};
   std::atomic<int> destroyed_{0};
@@ -257,3 +258,4 @@ TEST_P(phantom, races_with_its_end) {
 INSTANTIATE_TEST_SUITE_P(plans, phantom, test::collecting_plans(), test::plan_name);
 
 }  // namespace
+}  // namespace gc_phantom_tests

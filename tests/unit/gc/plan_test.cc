@@ -5,6 +5,7 @@
 
 using namespace tenure;
 
+namespace gc_plan_tests {
 namespace {
 
 struct setting {
@@ -18,7 +19,7 @@ struct setting {
 
 void PrintTo(const setting& of, std::ostream* out) { *out << of.name; }
 
-class plan_conformance : public testing::TestWithParam<setting> {
+class plan_conformance : public ::testing::TestWithParam<setting> {
  protected:
   gc::heap_options options() const {
     return {.name = GetParam().name,
@@ -43,7 +44,7 @@ void run(const gc::heap_options& options, std::uint32_t seed, int steps) {
     graph.settle();
     graph.check_exact();
     heap.check();
-    if (testing::Test::HasFatalFailure()) return;
+    if (::testing::Test::HasFatalFailure()) return;
   }
   graph.forget_all();
   graph.settle();
@@ -89,21 +90,21 @@ TEST_P(plan_conformance, marks_what_is_deep) {
 
 INSTANTIATE_TEST_SUITE_P(
     plans, plan_conformance,
-    testing::Values(setting{"mark_sweep", gc::plan::mark_sweep, 0, true, false},
-                    setting{"mark_sweep_every_third", gc::plan::mark_sweep, 3, true, true},
-                    setting{"mark_sweep_lazy", gc::plan::mark_sweep_lazy, 0, true, true},
-                    setting{"mark_sweep_lazy_every_third", gc::plan::mark_sweep_lazy, 3, true, true},
-                    setting{"sticky_concurrent", gc::plan::sticky_concurrent, 0, false, false},
-                    setting{"sticky_concurrent_verified", gc::plan::sticky_concurrent, 0, true, true},
-                    setting{"sticky_concurrent_every_third", gc::plan::sticky_concurrent, 3, true, true},
-                    setting{"mark_compact", gc::plan::mark_compact, 0, true, true},
-                    setting{"mark_compact_every_third", gc::plan::mark_compact, 3, true, true},
-                    setting{"semispace", gc::plan::semispace, 0, true, true},
-                    setting{"semispace_every_third", gc::plan::semispace, 3, true, true},
-                    setting{"immix", gc::plan::immix, 0, true, true, false},
-                    setting{"immix_every_third", gc::plan::immix, 3, true, true},
-                    setting{"refcount", gc::plan::refcount, 0, true, true},
-                    setting{"refcount_every_third", gc::plan::refcount, 3, true, true}),
+    ::testing::Values(setting{"mark_sweep", gc::plan::mark_sweep, 0, true, false},
+                      setting{"mark_sweep_every_third", gc::plan::mark_sweep, 3, true, true},
+                      setting{"mark_sweep_lazy", gc::plan::mark_sweep_lazy, 0, true, true},
+                      setting{"mark_sweep_lazy_every_third", gc::plan::mark_sweep_lazy, 3, true, true},
+                      setting{"sticky_concurrent", gc::plan::sticky_concurrent, 0, false, false},
+                      setting{"sticky_concurrent_verified", gc::plan::sticky_concurrent, 0, true, true},
+                      setting{"sticky_concurrent_every_third", gc::plan::sticky_concurrent, 3, true, true},
+                      setting{"mark_compact", gc::plan::mark_compact, 0, true, true},
+                      setting{"mark_compact_every_third", gc::plan::mark_compact, 3, true, true},
+                      setting{"semispace", gc::plan::semispace, 0, true, true},
+                      setting{"semispace_every_third", gc::plan::semispace, 3, true, true},
+                      setting{"immix", gc::plan::immix, 0, true, true, false},
+                      setting{"immix_every_third", gc::plan::immix, 3, true, true},
+                      setting{"refcount", gc::plan::refcount, 0, true, true},
+                      setting{"refcount_every_third", gc::plan::refcount, 3, true, true}),
     [](const testing::TestParamInfo<setting>& of) { return std::string(of.param.name); });
 
 TEST(plan, nogc_never_frees) {
@@ -187,3 +188,4 @@ TEST(plan, a_heap_that_grows_collects_by_itself) {
 }
 
 }  // namespace
+}  // namespace gc_plan_tests

@@ -44,7 +44,7 @@ inline auto plans_where(bool (*wanted)(const named_plan&)) {
   for (const named_plan& each : all_collecting) {
     if (wanted(each)) found.push_back(each.plan);
   }
-  return testing::ValuesIn(found);
+  return ::testing::ValuesIn(found);
 }
 inline auto collecting_plans() {
   return plans_where([](const named_plan&) { return true; });

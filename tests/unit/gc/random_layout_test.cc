@@ -72,7 +72,7 @@ std::set<std::size_t> noted_offsets(const void* object) {
 }
 
 template <class T>
-class random_layout : public testing::Test {};
+class random_layout : public ::testing::Test {};
 TYPED_TEST_SUITE(random_layout, random_layouts);
 
 TYPED_TEST(random_layout, slots_are_where_constructors_were) {
@@ -114,7 +114,7 @@ TYPED_TEST(random_layout, objects_are_traced) {
     const gc::local<TypeParam> object = heap.make<TypeParam>();
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(object.get()) % alignof(TypeParam), 0u);
     fill_and_collect(heap);
-    ASSERT_FALSE(testing::Test::HasFailure()) << plan.name;
+    ASSERT_FALSE(::testing::Test::HasFailure()) << plan.name;
   }
 }
 

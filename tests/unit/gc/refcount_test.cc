@@ -12,6 +12,7 @@
 
 using namespace tenure;
 
+namespace gc_refcount_tests {
 namespace {
 
 struct item {
@@ -31,7 +32,7 @@ struct tracked {
   static inline std::atomic<int> ended{0};
 };
 
-class refcount : public testing::Test {
+class refcount : public ::testing::Test {
  protected:
   gc::local<item> make(std::uint64_t id = 0) {
     gc::local<item> made = heap_.make<item>();
@@ -255,3 +256,4 @@ TEST(refcount_heaps, take_nothing_along_when_they_go) {
 }
 
 }  // namespace
+}  // namespace gc_refcount_tests

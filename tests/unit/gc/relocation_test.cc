@@ -19,6 +19,7 @@
 
 using namespace tenure;
 
+namespace gc_relocation_tests {
 namespace {
 
 struct item {
@@ -56,7 +57,7 @@ struct tracked {
   void (*on_end)() = nullptr;
 };
 
-class relocation : public testing::TestWithParam<gc::plan> {
+class relocation : public ::testing::TestWithParam<gc::plan> {
  protected:
   gc::local<item> make(std::uint64_t id) {
     gc::local<item> made = heap_.make<item>();
@@ -557,10 +558,12 @@ struct forbidden {
 };
 
 }  // namespace
+}  // namespace gc_relocation_tests
 
 template <>
-inline constexpr gc::moving tenure::gc::moving_of<forbidden> = gc::moving::forbidden;
+inline constexpr gc::moving tenure::gc::moving_of<gc_relocation_tests::forbidden> = gc::moving::forbidden;
 
+namespace gc_relocation_tests {
 namespace {
 
 static_assert(gc::is_relocatable<plain> && gc::is_relocatable<with_base> && gc::is_relocatable<listed>);
@@ -573,3 +576,4 @@ static_assert(!gc::is_relocatable<ending>);
 static_assert(!gc::is_relocatable<tracked> && !gc::is_relocatable<std::mutex>);
 
 }  // namespace
+}  // namespace gc_relocation_tests

@@ -23,6 +23,7 @@ using test::id_of;
 using test::make_number;
 using test::number;
 
+namespace gc_sequences_tests {
 namespace {
 
 using element = gc::member<number>;
@@ -34,7 +35,7 @@ static_assert(std::random_access_iterator<gc::vector<element>::iterator>);
 static_assert(std::random_access_iterator<gc::deque<counted>::const_iterator>);
 static_assert(std::contiguous_iterator<gc::vector<int>::iterator>);
 
-class sequences : public testing::TestWithParam<test::collecting_often> {
+class sequences : public ::testing::TestWithParam<test::collecting_often> {
  protected:
   gc::heap heap_{GetParam().options()};
 };
@@ -152,7 +153,7 @@ void run_vector(gc::heap& heap) {
     for (std::uint64_t i = 1; i < 400; ++i) {
       vector_step(heap, *sequence, reference, dice, 10 * i);
       expect_same(*sequence, reference);
-      ASSERT_FALSE(testing::Test::HasFatalFailure()) << "seed " << seed << " step " << i;
+      ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "seed " << seed << " step " << i;
     }
   }
 }
@@ -183,7 +184,7 @@ void run_deque(gc::heap& heap) {
           change(heap, *sequence, reference, dice, 10 * i);
       }
       expect_same(*sequence, reference);
-      ASSERT_FALSE(testing::Test::HasFatalFailure()) << "seed " << seed << " step " << i;
+      ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "seed " << seed << " step " << i;
     }
   }
 }
@@ -490,3 +491,4 @@ TEST(sequences_death, say_where_they_have_to_be) {
 INSTANTIATE_TEST_SUITE_P(heaps, sequences, test::heaps_that_collect(), test::heap_name);
 
 }  // namespace
+}  // namespace gc_sequences_tests

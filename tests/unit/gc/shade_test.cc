@@ -14,6 +14,7 @@
 
 using namespace tenure;
 
+namespace gc_shade_tests {
 namespace {
 
 struct item {
@@ -48,7 +49,7 @@ class marking_begun {
   gc::heap_state& heap_;
 };
 
-class shade : public testing::Test {
+class shade : public ::testing::Test {
  protected:
   std::vector<gc::root<item>> make(std::size_t count) {
     std::vector<gc::root<item>> made;
@@ -138,3 +139,4 @@ TEST(handshake, passes_a_thread_that_goes_from_operation_to_operation) {
 }
 
 }  // namespace
+}  // namespace gc_shade_tests

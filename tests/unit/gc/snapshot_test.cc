@@ -16,6 +16,7 @@
 
 using namespace tenure;
 
+namespace gc_snapshot_tests {
 namespace {
 
 struct item {
@@ -246,3 +247,4 @@ TEST(snapshot, of_a_heap_that_is_not_sampled_knows_no_sites) {
 }
 
 }  // namespace
+}  // namespace gc_snapshot_tests

@@ -16,6 +16,7 @@
 
 using namespace tenure;
 
+namespace gc_soft_tests {
 namespace {
 
 struct item {
@@ -27,7 +28,7 @@ struct item {
 constexpr std::size_t limit_bytes = std::size_t{64} << 20;
 constexpr std::uint64_t patience_ms = 63'000;
 
-class soft : public testing::TestWithParam<gc::plan> {
+class soft : public ::testing::TestWithParam<gc::plan> {
  protected:
   ~soft() override { gc::set_soft_clock(0); }
 
@@ -76,7 +77,7 @@ TEST_P(soft, sentence_1_the_first_cycle_is_no_exception) {
         heap_.collect();
         std::_Exit(kept.expired() ? 1 : 0);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST_P(soft, sentence_2_is_gone_when_it_was_not_used_for_long) {
@@ -237,3 +238,4 @@ TEST_P(soft, agrees_with_a_model_of_last_uses) {
 INSTANTIATE_TEST_SUITE_P(plans, soft, test::collecting_plans(), test::plan_name);
 
 }  // namespace
+}  // namespace gc_soft_tests

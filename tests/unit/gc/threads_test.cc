@@ -15,6 +15,7 @@
 
 using namespace tenure;
 
+namespace gc_threads_tests {
 namespace {
 
 struct item {
@@ -22,7 +23,7 @@ struct item {
   int value = 0;
 };
 
-class threads : public testing::TestWithParam<gc::plan> {
+class threads : public ::testing::TestWithParam<gc::plan> {
  protected:
   gc::heap heap_{{.name = "threads", .plan = GetParam(), .verify = true}};
 };
@@ -100,3 +101,4 @@ TEST_P(threads, what_one_makes_another_keeps) {
 INSTANTIATE_TEST_SUITE_P(plans, threads, test::shared_plans(), test::plan_name);
 
 }  // namespace
+}  // namespace gc_threads_tests

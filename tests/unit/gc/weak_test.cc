@@ -13,6 +13,7 @@
 
 using namespace tenure;
 
+namespace gc_weak_tests {
 namespace {
 
 struct item {
@@ -24,7 +25,7 @@ struct holder {
   std::vector<gc::weak<item>> more;
 };
 
-class weak : public testing::TestWithParam<gc::plan> {
+class weak : public ::testing::TestWithParam<gc::plan> {
  protected:
   test::any_heap heap_{{.name = "weak", .plan = GetParam(), .verify = true, .poison = true}};
 };
@@ -169,3 +170,4 @@ TEST_P(weak, locks_race_with_cycles) {
 INSTANTIATE_TEST_SUITE_P(plans, weak, test::collecting_plans(), test::plan_name);
 
 }  // namespace
+}  // namespace gc_weak_tests

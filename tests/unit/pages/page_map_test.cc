@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t beyond_every_growth = 8192;  // pages: more than a chunk that is asked for ahead of need
 
-char* start_of(const span* of) { return reinterpret_cast<char*>(page_address(of->first_page)); }
+char* address_of(const span* of) { return reinterpret_cast<char*>(page_address(of->first_page)); }
 
 class PageMap : public ::testing::Test {
  protected:
@@ -40,7 +40,7 @@ TEST_F(PageMap, LeadsFromEveryAddressOfASpanToItAndFromNoOther) {
   span* high = allocate(5);
   for (const span* of : {low, high}) {
     for (std::size_t offset = 0; offset < of->page_count * page_size_bytes; offset += 4096 - 1) {
-      ASSERT_EQ(find_span(start_of(of) + offset), of);
+      ASSERT_EQ(find_span(address_of(of) + offset), of);
     }
   }
   int on_stack = 0;
@@ -49,7 +49,7 @@ TEST_F(PageMap, LeadsFromEveryAddressOfASpanToItAndFromNoOther) {
   EXPECT_EQ(find_span(reinterpret_cast<void*>(window.begin - 1)), nullptr);
   EXPECT_EQ(find_span(reinterpret_cast<void*>(page_address(window.mapped_pages))), nullptr);
   EXPECT_EQ(find_span(reinterpret_cast<void*>(~std::uintptr_t{0})), nullptr);
-  char* gone = start_of(low);
+  char* gone = address_of(low);
   release_span(low, false);
   EXPECT_EQ(find_span(gone), nullptr);
   EXPECT_EQ(find_span(gone + page_size_bytes), nullptr) << "the middle of what was freed";
@@ -59,9 +59,9 @@ TEST_F(PageMap, LeadsFromEveryAddressOfASpanToItAndFromNoOther) {
 
 TEST_F(PageMap, PageAndAddressAreEachOthersInverse) {
   span* made = allocate(2);
-  EXPECT_EQ(page_index(start_of(made)), made->first_page);
-  EXPECT_EQ(page_index(start_of(made) + page_size_bytes - 1), made->first_page);
-  EXPECT_EQ(page_index(start_of(made) + page_size_bytes), made->first_page + 1);
+  EXPECT_EQ(page_index(address_of(made)), made->first_page);
+  EXPECT_EQ(page_index(address_of(made) + page_size_bytes - 1), made->first_page);
+  EXPECT_EQ(page_index(address_of(made) + page_size_bytes), made->first_page + 1);
   release_span(made, false);
 }
 
@@ -84,8 +84,8 @@ TEST_F(PageMap, SomebodyElsesMappingInTheWayIsLeftAloneAndStaysForeign) {
   ASSERT_TRUE(os::map_at(obstacle, 2 * page_size_bytes));
   std::memset(obstacle, 0x5a, 2 * page_size_bytes);
   span* made = allocate(beyond_every_growth);
-  EXPECT_GT(start_of(made), obstacle);
-  std::memset(start_of(made), 1, page_size_bytes);
+  EXPECT_GT(address_of(made), obstacle);
+  std::memset(address_of(made), 1, page_size_bytes);
   EXPECT_EQ(obstacle[0], 0x5a);
   EXPECT_EQ(obstacle[2 * page_size_bytes - 1], 0x5a);
   EXPECT_EQ(find_span(obstacle), nullptr);

@@ -130,9 +130,9 @@ TEST(IntrusivePtr, GivesObjectsBackToAPoolAlsoInLongChains) {
   EXPECT_EQ(pool.live_objects(), 0u);
 }
 
-struct stamped {
-  explicit stamped(std::atomic<int>& of) : alive(of) { ++alive; }
-  ~stamped() {
+struct counted_stamp {
+  explicit counted_stamp(std::atomic<int>& of) : alive(of) { ++alive; }
+  ~counted_stamp() {
     stamp = 0;
     --alive;
   }
@@ -146,8 +146,8 @@ TEST(ArcStress, ObjectsEndOnceAndNeverWhileTheyAreUsed) {
   std::atomic<int> clashes = 0;
   struct place {
     std::mutex lock;
-    arc<stamped> strong;
-    weak_arc<stamped> weak;
+    arc<counted_stamp> strong;
+    weak_arc<counted_stamp> weak;
   };
   {
     std::array<place, 4> places;
@@ -157,12 +157,12 @@ TEST(ArcStress, ObjectsEndOnceAndNeverWhileTheyAreUsed) {
         test::dice random(number);
         for (int i = 0; i < 20'000; ++i) {
           place& from = places[random.below(4)];
-          arc<stamped> mine;
-          weak_arc<stamped> seen;
+          arc<counted_stamp> mine;
+          weak_arc<counted_stamp> seen;
           {
             const std::lock_guard held(from.lock);
             if (random.one_in(8)) {
-              from.strong = make_arc<stamped>(alive);
+              from.strong = make_arc<counted_stamp>(alive);
               from.weak = from.strong;
             }
             if (random.one_in(2)) mine = from.strong;

@@ -9,12 +9,11 @@
 #include <stdexcept>
 #include <string>
 
+#include "support/sizes.h"
 #include "unit/resource/resource_support.h"
 
 namespace tenure {
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 bool kernel_knows_huge_pages() { return ::access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0; }
 

@@ -13,12 +13,12 @@
 #include <vector>
 
 #include "library/resource/resident_pages.h"
+#include "support/sizes.h"
 #include "unit/resource/resource_support.h"
 
 namespace tenure {
 namespace {
 
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 constexpr std::size_t gibibyte = std::size_t{1} << 30;
 
 std::size_t page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }

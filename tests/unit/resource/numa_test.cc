@@ -12,10 +12,10 @@
 #include <string>
 #include <system_error>
 
+#include "support/sizes.h"
+
 namespace tenure {
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 // The policy of an address as the kernel has it: its mode and the first 64 nodes.
 struct kernel_policy {

@@ -17,11 +17,10 @@
 #include <vector>
 
 #include "library/resource/shared_layout.h"
+#include "support/sizes.h"
 
 namespace tenure {
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 class SharedRefusals : public ::testing::Test {
  protected:

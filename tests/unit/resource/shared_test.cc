@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "support/in_child.h"
+#include "support/sizes.h"
 #include "unit/resource/resource_support.h"
 
 namespace tenure {
@@ -29,8 +30,6 @@ namespace {
 
 using testing::filled_block;
 using testing::in_child;
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr int rounds = 15;  // a fork is slow there

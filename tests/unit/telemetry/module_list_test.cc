@@ -16,9 +16,9 @@ using tenure::testing::session;
 
 namespace {
 
-void* block(std::size_t number) { return reinterpret_cast<void*>(0x10000000 + number * 48); }
+void* block_of_plugin(std::size_t number) { return reinterpret_cast<void*>(0x10000000 + number * 48); }
 
-void record(void* at, std::size_t bytes) {
+void record_plain(void* at, std::size_t bytes) {
   telemetry::record_allocation(at, bytes, bytes + 8, 4096, wire::allocation_entry::operator_new);
 }
 
@@ -45,7 +45,7 @@ TEST(module_list, are_told_before_the_stacks_that_need_them_and_again_when_repla
       std::filesystem::remove(path);
       std::filesystem::copy_file(i % 2 == 0 ? PLUGIN_SMALL : PLUGIN_LARGE, path);
       plugin loaded(path);
-      loaded.call([] { record(block(next++), 5); }, 10);
+      loaded.call([] { record_plain(block_of_plugin(next++), 5); }, 10);
     }
     telemetry::finish();
   }),
@@ -78,9 +78,9 @@ TEST(module_list, and_thread_names_are_told_by_name_with_their_first_sample_and_
     telemetry::start();
     std::thread worker([] {
       pthread_setname_np(pthread_self(), "worker");
-      record(block(1), 5);
+      record_plain(block_of_plugin(1), 5);
       pthread_setname_np(pthread_self(), "cleaner");
-      telemetry::record_free(block(1));
+      telemetry::record_free(block_of_plugin(1));
     });
     worker.join();
     telemetry::finish();
