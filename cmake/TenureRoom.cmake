@@ -159,8 +159,7 @@ function(tenure_unit_test name)
     set(UNIT_TIMEOUT 300)
   endif()
   set(as_released "")
-  # Under a sanitizer it is the many seeds of a systematic test that take long.
-  if(UNIT_AS_RELEASED OR "stress" IN_LIST UNIT_LABELS OR (TENURE_SANITIZER AND "systematic" IN_LIST UNIT_LABELS))
+  if(UNIT_AS_RELEASED OR "stress" IN_LIST UNIT_LABELS)
     set(as_released AS_RELEASED)
   endif()
   tenure_unit_test_program(${name} STANDARD ${UNIT_STANDARD} SOURCES ${UNIT_SOURCES} ROOMS ${UNIT_ROOMS}

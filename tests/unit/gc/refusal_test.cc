@@ -460,7 +460,7 @@ void refuse_each(gc::plan plan, long count, long step) {
 // asked for.
 TEST_P(refusal_of, one_request_leaves_a_heap_that_works) {
   const bool every = std::getenv("TENURE_TEST_EVERY_REQUEST") != nullptr;
-  refuse_each(GetParam(), 1, every ? 1 : test::under_sanitizer ? 43 : 3);
+  refuse_each(GetParam(), 1, every ? 1 : test::under_sanitizer ? 83 : 3);
 }
 
 TEST_P(refusal_of, many_in_a_row_leave_a_heap_that_works) {
