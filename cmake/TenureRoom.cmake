@@ -133,7 +133,7 @@ endfunction()
 # A GoogleTest program for rooms, without a test of CTest: tenure_unit_test_program(name SOURCES ... ROOMS ...
 # LIBRARIES ... [AS_RELEASED]). The rooms are built as the preset says; the program itself with TENURE_TEST_OPTIONS and
 # with less optimisation (TENURE_QUICK_TEST_OPTIONS), which takes half the time to compile, but AS_RELEASED: where it
-# races or computes for long.
+# races.
 function(tenure_unit_test_program name)
   cmake_parse_arguments(UNIT "AS_RELEASED" "STANDARD" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
   if(NOT UNIT_STANDARD)
@@ -152,14 +152,14 @@ function(tenure_unit_test_program name)
   endif()
 endfunction()
 
-# One test with a program of its own: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ... [AS_RELEASED]).
+# One test with a program of its own: tenure_unit_test(name SOURCES ... ROOMS ... LIBRARIES ...).
 function(tenure_unit_test name)
-  cmake_parse_arguments(UNIT "AS_RELEASED" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(UNIT "" "STANDARD;TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
   if(NOT UNIT_TIMEOUT)
     set(UNIT_TIMEOUT 300)
   endif()
   set(as_released "")
-  if(UNIT_AS_RELEASED OR "stress" IN_LIST UNIT_LABELS)
+  if("stress" IN_LIST UNIT_LABELS)
     set(as_released AS_RELEASED)
   endif()
   tenure_unit_test_program(${name} STANDARD ${UNIT_STANDARD} SOURCES ${UNIT_SOURCES} ROOMS ${UNIT_ROOMS}
@@ -171,9 +171,9 @@ endfunction()
 # [STANDARD ...]). Each of TESTS is a test of CTest with a process of its own, of the source that is called like it, or
 # of those that are named: "os_test=barrier_test.cc,clock_test.cc".
 function(tenure_unit_tests program)
-  cmake_parse_arguments(UNIT "" "STANDARD" "TESTS;SOURCES;ROOMS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(UNIT "" "STANDARD" "TESTS;ROOMS;LIBRARIES" ${ARGN})
   tenure_unit_test_program(${program} STANDARD ${UNIT_STANDARD} ROOMS ${UNIT_ROOMS} LIBRARIES ${UNIT_LIBRARIES}
-    SOURCES ${Tenure_SOURCE_DIR}/tests/support/sources_main.cc ${UNIT_SOURCES})
+    SOURCES ${Tenure_SOURCE_DIR}/tests/support/sources_main.cc)
   tenure_compile_tests_together(${program})
   foreach(test IN LISTS UNIT_TESTS)
     string(REPLACE "=" ";" test "${test}")

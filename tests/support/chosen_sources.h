@@ -4,32 +4,23 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <string_view>
 
 namespace tenure::testing {
 
-inline bool is_among(std::string_view list, std::string_view source) {
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    if (list.substr(0, comma) == source) return true;
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return false;
-}
-
 // Each test of the sources by its name, for GoogleTest's filter.
 inline std::string tests_of(std::string_view sources) {
+  const std::string among = "," + std::string(sources) + ",";
   std::string names;
   const ::testing::UnitTest& all = *::testing::UnitTest::GetInstance();
   for (int s = 0; s < all.total_test_suite_count(); ++s) {
     const ::testing::TestSuite& suite = *all.GetTestSuite(s);
     for (int t = 0; t < suite.total_test_count(); ++t) {
       const ::testing::TestInfo& test = *suite.GetTestInfo(t);
-      const std::string_view file = test.file();
-      if (!is_among(sources, file.substr(file.rfind('/') + 1))) continue;
+      const std::string file = test.file();
+      if (among.find("," + file.substr(file.rfind('/') + 1) + ",") == std::string::npos) continue;
       names += (names.empty() ? "" : ":") + std::string(suite.name()) + "." + test.name();
     }
   }
